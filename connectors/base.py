@@ -1,0 +1,224 @@
+"""What every connector does alike: guard, limit, run, map errors, close.
+
+A provider subclasses Connector and fills the hooks; callers use the public verbs only.
+"""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+from connectors import network, sql_guard
+from connectors.credentials import Credentials
+from connectors.errors import ConnectorError, WarehouseError
+from connectors.network import Endpoint, NetworkPolicy
+from connectors.result import Execution, Result
+from connectors.types import (
+    Capabilities,
+    CheckReport,
+    Estimate,
+    JobContext,
+    Limits,
+    Params,
+    Step,
+    Table,
+)
+
+log = logging.getLogger("connectors")
+
+CONNECT_TIMEOUT_S = 5.0
+CHECK_LIMITS = Limits(timeout_s=5.0, max_rows=1)
+
+
+class Connector(ABC):
+    """One session with one outside system.
+
+    Not for use by two threads at once, but for ``cancel``. Opened by the first verb that
+    needs it; a context manager that closes it. Every verb raises ConnectorError only.
+    """
+
+    provider: ClassVar[str]
+    label: ClassVar[str]
+    credentials_model: ClassVar[type[Credentials]]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(
+        self,
+        credentials: Mapping[str, Any],
+        *,
+        network: NetworkPolicy | None = None,
+        context: JobContext | None = None,
+    ) -> None:
+        self.credentials = self._form(self.credentials_model.parse(credentials))
+        self.network = network or NetworkPolicy()
+        self.context = context or JobContext()
+        self._running: dict[str, Result] = {}
+        self._open = False
+
+    # The public verbs.
+
+    def check(self) -> CheckReport:
+        """Resolve, connect, sign in, read: each timed, ending at the first that fails.
+
+        Never raises for a failing step, reads no table, and is bounded by the connect timeout
+        of each step.
+        """
+        steps: list[Step] = []
+        for name, action in self._check_steps():
+            step = self._step(name, action)
+            steps.append(step)
+            if not step.ok:
+                break
+        return CheckReport(tuple(steps))
+
+    def fetch_tables(self, schema: str | None = None) -> list[Table]:
+        """Tables and views with their columns, from metadata only; bills nothing."""
+        with self._session():
+            return self._tables(schema)
+
+    def estimate(self, sql: str) -> Estimate:
+        """What the query would read and cost, without running it."""
+        self._guard(sql)
+        with self._session():
+            return self._estimate(sql)
+
+    def query(
+        self, sql: str, params: Params = (), limits: Limits | None = None, run_id: str = ""
+    ) -> Result:
+        """Run one read-only query; batches stream from the returned Result, to be closed."""
+        self._guard(sql)
+        limits = limits or Limits()
+        with self._session():
+            execution = self._execute(sql, params, limits, run_id)
+        result = Result(execution, limits, self._mapped, lambda: self._forget(run_id))
+        if run_id:
+            self._running[run_id] = result
+        return result
+
+    def cancel(self, run_id: str) -> bool:
+        """End a running query in the warehouse; false when it is not running here."""
+        result = self._running.get(run_id)
+        if result is None:
+            return False
+        result.cancel()
+        return True
+
+    def close(self) -> None:
+        """End the session; harmless when there is none."""
+        if self._open:
+            self._open = False
+            with self._mapped():
+                self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # The hooks of a provider.
+
+    def _form(self, credentials: Credentials) -> Any:
+        """The credentials as the provider's own type; the hook exists for its annotation."""
+        return credentials
+
+    @abstractmethod
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        """Every host this connection will reach; each is judged before it is reached.
+
+        Raises HostRefused where the host is not one that the provider's service can have.
+        """
+
+    @abstractmethod
+    def _connect(self, addresses: tuple[str, ...]) -> None:
+        """Open a read-only session; ``addresses`` are the judged ones of the first endpoint."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """End the session."""
+
+    @abstractmethod
+    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+        """Start the query with the server's own limits set."""
+
+    @abstractmethod
+    def _tables(self, schema: str | None) -> list[Table]:
+        """Metadata by set-based reads; never one call a table."""
+
+    @abstractmethod
+    def _estimate(self, sql: str) -> Estimate:
+        """Ask the planner; unknown is ``None``."""
+
+    @abstractmethod
+    def _error(self, exc: Exception) -> ConnectorError | None:
+        """Our error for the driver's; ``None`` when it is not in the provider's table."""
+
+    # Shared machinery.
+
+    def _guard(self, sql: str) -> None:
+        sql_guard.check(
+            sql, self.capabilities.dialect, refused_functions=self.capabilities.refused_functions
+        )
+
+    @contextmanager
+    def _session(self) -> Iterator[None]:
+        with self._mapped():
+            if not self._open:
+                addresses = [self.network.resolve(endpoint) for endpoint in self._endpoints()]
+                self._connect(addresses[0])
+                self._open = True
+            yield
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Turn a driver's error into ours; its text goes to the log, masked, and no further."""
+        try:
+            yield
+        except ConnectorError:
+            raise
+        except Exception as exc:
+            error = self._error(exc) or WarehouseError()
+            text = self.credentials.mask(f"{type(exc).__name__}: {exc}")
+            log.warning(
+                "warehouse.error",
+                extra={"provider": self.provider, "code": error.code, "driver_text": text},
+            )
+            raise error from exc
+
+    def _forget(self, run_id: str) -> None:
+        self._running.pop(run_id, None)
+
+    def _check_steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        judged: list[tuple[str, ...]] = []
+
+        def resolve() -> str:
+            judged.extend(self.network.resolve(endpoint) for endpoint in self._endpoints())
+            return ", ".join(dict.fromkeys(endpoint.host for endpoint in self._endpoints()))
+
+        def connect() -> str:
+            for addresses, endpoint in zip(judged, self._endpoints(), strict=True):
+                network.open_socket(addresses, endpoint.port, CONNECT_TIMEOUT_S).close()
+            return ""
+
+        def sign_in() -> str:
+            with self._session():
+                return ""
+
+        def read() -> str:
+            with self.query("SELECT 1 AS one", limits=CHECK_LIMITS) as result:
+                return f"{sum(batch.num_rows for batch in result)} row"
+
+        return (("resolve", resolve), ("connect", connect), ("sign in", sign_in), ("read", read))
+
+    def _step(self, name: str, action: Callable[[], str]) -> Step:
+        started = time.perf_counter()
+        try:
+            detail, error = action(), None
+        except ConnectorError as exc:
+            detail, error = exc.detail, exc
+        ms = round((time.perf_counter() - started) * 1000, 1)
+        if error is None:
+            return Step(name, True, ms, detail)
+        return Step(name, False, ms, detail, error.code, error.advice)

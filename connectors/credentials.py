@@ -1,0 +1,88 @@
+"""Credentials of a provider: a frozen form that knows which of its fields are secret."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from connectors.errors import InvalidCredentials
+
+SHORTEST_MASKED = 4
+MASK = "***"
+
+
+class Credentials(BaseModel):
+    """Base of every provider's form. Unknown fields are refused; values never show in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Self:
+        """The form filled with ``data``; raises InvalidCredentials naming each field at fault."""
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as exc:
+            fields = {_field_name(error["loc"]): _sentence(error) for error in exc.errors()}
+            raise InvalidCredentials(fields=fields) from None
+
+    def reveal(self) -> dict[str, Any]:
+        """The plain values, to be encrypted and stored. Never log or return this."""
+        fields = type(self).model_fields.items()
+        values = {form.alias or name: getattr(self, name) for name, form in fields}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret value, for masking."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                yield from secret_parts(value.get_secret_value())
+
+    def mask(self, text: str) -> str:
+        """``text`` with every secret of this form replaced; very short ones are left alone,
+        because masking an empty or one-letter password would mangle the whole log."""
+        for secret in sorted(self.secrets(), key=len, reverse=True):
+            if len(secret) >= SHORTEST_MASKED:
+                text = text.replace(secret, MASK)
+        return text
+
+    def target(self) -> str:
+        """Where this form points, without user or secret: shown to people."""
+        raise NotImplementedError(f"{type(self).__name__} does not say where it points")
+
+    @classmethod
+    def secret_fields(cls) -> frozenset[str]:
+        """Names of the fields that hold secrets."""
+        schema = cls.model_json_schema()
+        return frozenset(name for name, form in schema["properties"].items() if _is_secret(form))
+
+
+def secret_parts(secret: str) -> Iterator[str]:
+    """A secret as it may turn up in a text: whole, and line by line when it is a key file."""
+    yield secret
+    if "\n" in secret or "\\n" in secret:
+        yield from secret.replace("\\n", "\n").splitlines()
+
+
+def _is_secret(form: Mapping[str, Any]) -> bool:
+    return bool(form.get("writeOnly")) or any(_is_secret(part) for part in form.get("anyOf", ()))
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _field_name(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "credentials"
+
+
+def _sentence(error: Any) -> str:
+    match error["type"]:
+        case "missing":
+            return "This field is required."
+        case "extra_forbidden":
+            return "This provider has no such field."
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case _:
+            return str(error["msg"]) + "."

@@ -1,0 +1,139 @@
+"""The network guard: which addresses a team's connection may reach.
+
+A host is resolved once, every address it has is judged, and the caller connects to the
+addresses judged (never to the name again), so a second DNS answer cannot lead elsewhere.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from connectors.errors import HostRefused, HostUnknown, HostUnreachable
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
+# Globally routable by the registries, but a cloud's own metadata service: Azure's wire server.
+METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A host and port that a connection wants to reach."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of_url(cls, url: str) -> "Endpoint":
+        """The endpoint of an http(s) URL; raises HostRefused for anything else."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+        except (KeyError, ValueError):
+            raise HostRefused("Only http and https addresses are allowed.") from None
+        if not parts.hostname or parts.username or parts.password:
+            raise HostRefused("That is not a plain http(s) address.")
+        return cls(parts.hostname, port)
+
+
+@dataclass(frozen=True)
+class NetworkPolicy:
+    """Public addresses, plus what the operator allows: ``host``, ``host:port``, IP or CIDR."""
+
+    hosts: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = field(default=())
+
+    @classmethod
+    def allowing(cls, entries: Iterable[str]) -> "NetworkPolicy":
+        """The policy with the operator's allow-list; raises ValueError for a bad CIDR."""
+        hosts, networks = set(), []
+        for entry in (raw.strip().lower() for raw in entries):
+            if not entry:
+                continue
+            network = _network(entry)
+            if network is not None:
+                networks.append(network)
+            elif "/" in entry:
+                raise ValueError(f"{entry!r} is neither a host nor a network such as 10.0.0.0/8")
+            else:
+                hosts.add(entry)
+        return cls(frozenset(hosts), tuple(networks))
+
+    def names(self, endpoint: Endpoint) -> bool:
+        """The operator's allow-list has this host by name."""
+        host = endpoint.host.lower().rstrip(".")
+        return host in self.hosts or f"{host}:{endpoint.port}" in self.hosts
+
+    def resolve(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """The addresses to connect to. Raises HostUnknown, or HostRefused if any is not allowed."""
+        addresses = _lookup(endpoint)
+        if not self.names(endpoint):
+            for address in addresses:
+                self._judge(address)
+        return tuple(str(address) for address in addresses)
+
+    def _judge(self, address: Address) -> None:
+        if any(address in network for network in self.networks):
+            return
+        if not is_public(address):
+            raise HostRefused()
+
+    def allows(self, endpoint: Endpoint) -> bool:
+        """The operator's allow-list covers this endpoint (by name, or by every address)."""
+        if self.names(endpoint):
+            return True
+        return all(any(a in n for n in self.networks) for a in _lookup(endpoint))
+
+
+def is_public(address: Address) -> bool:
+    """Globally routable, looking through IPv4 addresses wrapped in IPv6 ones."""
+    if address in METADATA or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global
+
+
+def open_socket(addresses: Iterable[str], port: int, timeout_s: float) -> socket.socket:
+    """A TCP connection to the first of the judged addresses that answers."""
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), timeout=timeout_s)
+        except OSError as exc:
+            failure = exc
+    raise HostUnreachable() from failure
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in SIX_TO_FOUR:
+        return address.sixtofour
+    return None
+
+
+def _network(entry: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return None
+
+
+def _lookup(endpoint: Endpoint) -> tuple[Address, ...]:
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise HostUnknown() from None
+    texts = dict.fromkeys(str(info[4][0]).partition("%")[0] for info in found)
+    return tuple(ipaddress.ip_address(text) for text in texts)

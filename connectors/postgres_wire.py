@@ -1,0 +1,157 @@
+"""What every warehouse that speaks Postgres' wire protocol shares: session, types, errors."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from connectors import errors
+from connectors.errors import ConnectorError
+from connectors.result import Execution
+from connectors.types import RunStats
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg import Column
+
+BATCH_ROWS = 10_000
+NUMERIC_OID = 1700
+
+ARROW_TYPES: dict[int, pa.DataType] = {
+    16: pa.bool_(),
+    17: pa.binary(),
+    20: pa.int64(),
+    21: pa.int16(),
+    23: pa.int32(),
+    26: pa.int64(),
+    700: pa.float32(),
+    701: pa.float64(),
+    1082: pa.date32(),
+    1114: pa.timestamp("us"),
+    1184: pa.timestamp("us", tz="UTC"),
+}
+"""Types by oid that Arrow holds exactly. Every other type arrives as the server's own text."""
+
+ERRORS: dict[str, type[ConnectorError]] = {
+    "08": errors.ConnectionLost,
+    "0A": errors.SqlInvalid,
+    "22": errors.DataError,
+    "25006": errors.PermissionDenied,
+    "28": errors.CredentialsRejected,
+    "3D": errors.ResourceUnusable,
+    "3F": errors.ObjectNotFound,
+    "42": errors.SqlInvalid,
+    "42501": errors.PermissionDenied,
+    "42703": errors.ObjectNotFound,
+    "42883": errors.ObjectNotFound,
+    "42P01": errors.ObjectNotFound,
+    "42P02": errors.InvalidParameters,
+    "53": errors.WarehouseBusy,
+    "55": errors.WarehouseBusy,
+    "57014": errors.QueryTimeout,
+    "57P": errors.ConnectionLost,
+    "57P05": errors.ConnectionLost,
+}
+"""SQLSTATE, or the beginning of one, to our error; the longest match wins.
+
+Source: PostgreSQL documentation, Appendix A. Error Codes.
+"""
+
+
+def error_for(exc: Exception) -> ConnectorError | None:
+    """Our error for a psycopg or Arrow one; ``None`` when it is not in the table."""
+    import psycopg
+
+    if isinstance(exc, pa.ArrowInvalid):
+        return errors.DataError("A value is outside the range of its column's type.")
+    if not isinstance(exc, psycopg.Error):
+        return None
+    if exc.sqlstate:
+        matches = [prefix for prefix in ERRORS if exc.sqlstate.startswith(prefix)]
+        return ERRORS[max(matches, key=len)]() if matches else None
+    if isinstance(exc, psycopg.ProgrammingError):
+        # Raised before anything is sent: placeholders and values do not fit each other.
+        return errors.InvalidParameters()
+    if isinstance(exc, psycopg.DataError):
+        return errors.DataError("A value (an infinite or BC date, say) cannot be carried exactly.")
+    if isinstance(exc, psycopg.OperationalError):
+        return _connect_error(exc)
+    return None
+
+
+def _connect_error(exc: "psycopg.OperationalError") -> ConnectorError:
+    connection = exc.pgconn
+    if connection is None:
+        return errors.ConnectionLost()
+    if connection.used_password or connection.needs_password:
+        return errors.CredentialsRejected("The server refused user, password or database name.")
+    if "SSL" in str(exc) or "certificate" in str(exc):
+        return errors.TlsFailed()
+    return errors.HostUnreachable()
+
+
+def read_everything_else_as_text(connection: "psycopg.Connection[Any]") -> None:
+    """Keep Python's own types out of the way: no float for JSON numbers, no list for arrays."""
+    from psycopg.types.string import TextLoader
+
+    adapters = connection.adapters
+    for info in adapters.types:
+        for oid in (info.oid, info.array_oid):
+            if oid and oid not in ARROW_TYPES:
+                adapters.register_loader(oid, TextLoader)
+
+
+def arrow_type(column: "Column") -> pa.DataType:
+    """The Arrow type that holds a column exactly; text where there is none."""
+    if column.type_code == NUMERIC_OID and column.precision is not None:
+        scale = column.scale or 0
+        if column.precision <= 38 and 0 <= scale <= column.precision:
+            return pa.decimal128(column.precision, scale)
+    return ARROW_TYPES.get(column.type_code, pa.string())
+
+
+def arrow_schema(description: Sequence["Column"]) -> pa.Schema:
+    """The Arrow schema of a cursor's description."""
+    return pa.schema([pa.field(column.name, arrow_type(column)) for column in description])
+
+
+def batches(cursor: "psycopg.ServerCursor[Any]", schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rest of a server-side cursor; holds one batch at a time."""
+    while rows := cursor.fetchmany(BATCH_ROWS):
+        columns = zip(*rows, strict=True)
+        arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_decimal(kind):
+        return pa.array(values, pa.string()).cast(kind)
+    return pa.array(values, kind)
+
+
+class CursorExecution(Execution):
+    """A server-side cursor in a read-only transaction of its own."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]", sql: str, params: Any) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor(name="result")
+        self._done = False
+        try:
+            self._cursor.execute(sql, params or None)
+            self.schema = arrow_schema(self._cursor.description or ())
+        except BaseException:
+            connection.rollback()
+            raise
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        return batches(self._cursor, self.schema)
+
+    def stats(self) -> RunStats:
+        return RunStats(vendor_query_id=str(self._connection.info.backend_pid))
+
+    def cancel(self) -> None:
+        self._connection.cancel_safe(timeout=5)
+
+    def close(self) -> None:
+        if not self._connection.closed:
+            self._connection.rollback()

@@ -1,0 +1,407 @@
+"""BigQuery, through google-cloud-bigquery, with results over the Storage Read API."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import Field, SecretStr, field_validator
+
+from connectors import errors, prices
+from connectors.base import CONNECT_TIMEOUT_S, Connector
+from connectors.credentials import Credentials
+from connectors.errors import ConnectorError, HostRefused, InvalidParameters
+from connectors.network import Endpoint
+from connectors.result import Execution
+from connectors.types import (
+    Basis,
+    Capabilities,
+    Column,
+    Estimate,
+    Limits,
+    Params,
+    RunStats,
+    Table,
+)
+
+# The client's own annotations are partial and refuse its documented retry=None.
+Client = Any
+Job = Any
+Storage = Any
+
+API = "https://bigquery.googleapis.com"
+TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 an address, not a secret
+GOOGLE = ".googleapis.com"
+SCOPE = "https://www.googleapis.com/auth/bigquery"
+NEEDED_IN_KEY = ("client_email", "private_key", "token_uri")
+PAGE_ROWS = 50_000
+POLL_S = (0.05, 0.1, 0.2, 0.5)
+
+REASONS: dict[str, type[ConnectorError]] = {
+    "accessDenied": errors.PermissionDenied,
+    "authError": errors.CredentialsRejected,
+    "backendError": errors.ConnectionLost,
+    "billingNotEnabled": errors.ResourceUnusable,
+    "bytesBilledLimitExceeded": errors.LimitExceeded,
+    "forbidden": errors.PermissionDenied,
+    "internalError": errors.ConnectionLost,
+    "invalid": errors.SqlInvalid,
+    "invalidQuery": errors.SqlInvalid,
+    "jobRateLimitExceeded": errors.WarehouseBusy,
+    "notFound": errors.ObjectNotFound,
+    "quotaExceeded": errors.LimitExceeded,
+    "rateLimitExceeded": errors.WarehouseBusy,
+    "resourcesExceeded": errors.LimitExceeded,
+    "responseTooLarge": errors.LimitExceeded,
+    "stopped": errors.QueryCancelled,
+    "timeout": errors.QueryTimeout,
+}
+"""Reason of an API error to ours. Source: cloud.google.com/bigquery/docs/error-messages."""
+
+
+class BigQueryCredentials(Credentials):
+    """A service account of one Google Cloud project."""
+
+    project: str = Field(title="Project", pattern=r"^[a-z0-9][a-z0-9.:-]{2,100}$")
+    service_account_json: SecretStr = Field(
+        title="Service account key", description="The whole JSON file, as text or as an object."
+    )
+    dataset: str | None = Field(None, title="Default dataset", pattern=r"^\w{1,1024}$")
+    location: str | None = Field(None, title="Location", pattern=r"^[A-Za-z0-9-]{2,40}$")
+    api_endpoint: str = Field(API, title="API endpoint")
+    storage_endpoint: str | None = Field(
+        None, title="Storage Read API endpoint", description="host:port of a plain-text endpoint."
+    )
+
+    @field_validator("service_account_json", mode="before")
+    @classmethod
+    def _whole_key(cls, value: object) -> object:
+        text = json.dumps(value) if isinstance(value, dict) else value
+        if isinstance(text, str):
+            _key_info(text)
+        return text
+
+    def key_info(self) -> dict[str, str]:
+        """The key file as a mapping."""
+        return _key_info(self.service_account_json.get_secret_value())
+
+    def secrets(self) -> Iterator[str]:
+        yield from super().secrets()
+        key = self.key_info()
+        yield key["private_key"]
+        yield from key["private_key"].splitlines()
+        yield key.get("private_key_id", "")
+
+    def target(self) -> str:
+        return self.project if self.dataset is None else f"{self.project}.{self.dataset}"
+
+
+def _key_info(text: str) -> dict[str, str]:
+    try:
+        key = json.loads(text)
+    except ValueError:
+        raise ValueError("This is not JSON: paste the whole key file.") from None
+    if not isinstance(key, dict) or key.get("type") != "service_account":
+        raise ValueError('This is not a service-account key: "type" must be "service_account".')
+    missing = [name for name in NEEDED_IN_KEY if not isinstance(key.get(name), str)]
+    if missing:
+        raise ValueError(f"The key file lacks {', '.join(missing)}.")
+    return key
+
+
+class BigQuery(Connector):
+    """One Google Cloud project. Writes are refused by the account's role (Data Viewer)."""
+
+    provider = "bigquery"
+    label = "BigQuery"
+    credentials_model = BigQueryCredentials
+    capabilities: ClassVar = Capabilities(
+        dialect="bigquery",
+        folds_to="keep",
+        cost_basis=Basis.EXACT,
+        limits_time=True,
+        limits_bytes_scanned=True,
+        read_only_session=False,
+        refused_functions=frozenset({"external_query", "ai_query", "ml.generate_text"}),
+    )
+    credentials: BigQueryCredentials
+    _client: Client
+    _storage: Storage | None = None
+
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        form = self.credentials
+        urls = [form.api_endpoint, form.key_info()["token_uri"]]
+        if form.storage_endpoint:
+            urls.append(f"http://{form.storage_endpoint}")
+        return tuple(dict.fromkeys(self._judged(url) for url in urls))
+
+    def _judged(self, url: str) -> Endpoint:
+        """Google's own hosts over https; others only when the operator allows them."""
+        endpoint = Endpoint.of_url(url)
+        google = endpoint.host.endswith(GOOGLE) and url.startswith("https://")
+        if not google and not self.network.allows(endpoint):
+            raise HostRefused("The key or endpoint points to a host that is not Google's.")
+        return endpoint
+
+    def _connect(self, addresses: tuple[str, ...]) -> None:
+        from google.api_core.client_options import ClientOptions
+        from google.auth.transport.requests import AuthorizedSession, Request
+        from google.cloud import bigquery
+        from google.oauth2.service_account import Credentials as ServiceAccount
+
+        form = self.credentials
+        try:
+            account = ServiceAccount.from_service_account_info(form.key_info(), scopes=[SCOPE])
+        except ValueError as exc:
+            raise errors.CredentialsRejected("The private key in the key file is broken.") from exc
+        session = AuthorizedSession(account, refresh_timeout=CONNECT_TIMEOUT_S)
+        # A redirect could lead past the network guard; the real API never sends one.
+        session.max_redirects = 0
+        _refresh_once(account, Request(), CONNECT_TIMEOUT_S)
+        self._client = bigquery.Client(
+            project=form.project,
+            credentials=account,
+            location=form.location,
+            client_options=ClientOptions(api_endpoint=form.api_endpoint),
+            _http=session,
+        )
+        self._storage = _storage_client(form, account)
+
+    def _close(self) -> None:
+        self._client.close()
+        if self._storage is not None:
+            self._storage.transport.close()
+
+    def _config(self, limits: Limits, run_id: str, **more: Any) -> Any:
+        from google.cloud import bigquery
+
+        form = self.credentials
+        labels = {name: _label(value) for name, value in self.context.tags().items()}
+        if run_id:
+            labels["run"] = _label(run_id)
+        config = bigquery.QueryJobConfig(
+            labels=labels,
+            use_legacy_sql=False,
+            job_timeout_ms=max(1, int(limits.timeout_s * 1000)),
+            **more,
+        )
+        if limits.max_bytes_scanned is not None:
+            config.maximum_bytes_billed = limits.max_bytes_scanned
+        if form.dataset:
+            config.default_dataset = f"{form.project}.{form.dataset}"
+        return config
+
+    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+        config = self._config(limits, run_id, query_parameters=_query_parameters(params))
+        job = self._client.query(sql, job_config=config, retry=None, timeout=limits.timeout_s)
+        _wait(job, limits.timeout_s)
+        return BigQueryExecution(job, self._storage)
+
+    def _tables(self, schema: str | None) -> list[Table]:
+        datasets = [schema] if schema else [d.dataset_id for d in self._client.list_datasets()]
+        return [table for dataset in datasets for table in self._tables_of(dataset)]
+
+    def _tables_of(self, dataset: str) -> Iterator[Table]:
+        kinds = {t.table_id: t.table_type.lower() for t in self._client.list_tables(dataset)}
+        columns: dict[str, list[Column]] = {name: [] for name in kinds}
+        name = f"`{self.credentials.project}.{dataset}`.INFORMATION_SCHEMA.COLUMNS"
+        config = self._config(Limits(timeout_s=60), "")
+        job = self._client.query(_COLUMNS.format(columns=name), job_config=config, retry=None)
+        _wait(job, 60)
+        for row in job.result(retry=None):
+            nullable = row.is_nullable == "YES"
+            column = Column(row.column_name, row.data_type, nullable, row.ordinal_position)
+            columns.setdefault(row.table_name, []).append(column)
+        for table, kind in sorted(kinds.items()):
+            yield Table(self.credentials.project, dataset, table, kind, tuple(columns[table]))
+
+    def _estimate(self, sql: str) -> Estimate:
+        config = self._config(Limits(timeout_s=30), "", dry_run=True, use_query_cache=False)
+        job = self._client.query(sql, job_config=config, retry=None, timeout=30)
+        scanned = job.total_bytes_processed
+        basis = Basis.EXACT if _accuracy(job) == "PRECISE" else Basis.UPPER_BOUND
+        if scanned is None:
+            return Estimate(None, None, None, None, prices.CURRENCY, Basis.UNKNOWN, _PRICE)
+        price = prices.bigquery(scanned, len(job.referenced_tables))
+        return Estimate(scanned, None, price.low, price.high, prices.CURRENCY, basis, _PRICE)
+
+    def _error(self, exc: Exception) -> ConnectorError | None:
+        return error_for(exc)
+
+
+class BigQueryExecution(Execution):
+    """A finished query job; its rows are read lazily."""
+
+    def __init__(self, job: Job, storage: Storage | None) -> None:
+        self._job = job
+        self._storage = storage
+        self._rows = job.result(page_size=PAGE_ROWS, retry=None)
+        self.schema = arrow_schema(self._rows.schema)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows.to_arrow_iterable(bqstorage_client=self._storage):
+            columns = [batch.column(i).cast(f.type) for i, f in enumerate(self.schema)]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def stats(self) -> RunStats:
+        job = self._job
+        return RunStats(job.job_id, job.total_bytes_processed, job.total_bytes_billed)
+
+    def cancel(self) -> None:
+        self._job.cancel(retry=None, timeout=5)
+
+    def close(self) -> None:
+        if self._job.state != "DONE":
+            self.cancel()
+
+
+_COLUMNS = """
+SELECT table_name, column_name, data_type, is_nullable, ordinal_position
+FROM {columns} ORDER BY table_name, ordinal_position
+"""
+
+_PRICE = (
+    f"Bytes of a dry run at ${prices.BIGQUERY_PER_TIB} a TiB on demand ({prices.AS_OF}), "
+    "10 MiB a table at least; LIMIT does not lower it."
+)
+
+SCALARS: dict[str, pa.DataType] = {
+    "BOOL": pa.bool_(),
+    "BOOLEAN": pa.bool_(),
+    "BYTES": pa.binary(),
+    "BIGNUMERIC": pa.decimal256(76, 38),
+    "DATE": pa.date32(),
+    "DATETIME": pa.timestamp("us"),
+    "FLOAT": pa.float64(),
+    "FLOAT64": pa.float64(),
+    "INT64": pa.int64(),
+    "INTEGER": pa.int64(),
+    "NUMERIC": pa.decimal128(38, 9),
+    "TIME": pa.time64("us"),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
+
+
+def arrow_schema(fields: Any) -> pa.Schema:
+    """The Arrow schema of a BigQuery schema; JSON, GEOGRAPHY and INTERVAL arrive as text."""
+    return pa.schema([pa.field(f.name, _arrow_type(f)) for f in fields])
+
+
+def _arrow_type(field: Any) -> pa.DataType:
+    if field.field_type in ("RECORD", "STRUCT"):
+        kind = pa.struct([pa.field(f.name, _arrow_type(f)) for f in field.fields])
+    else:
+        kind = SCALARS.get(field.field_type, pa.string())
+    return pa.list_(kind) if field.mode == "REPEATED" else kind
+
+
+def error_for(exc: Exception) -> ConnectorError | None:
+    """Our error for one of Google's; ``None`` when it is not in the table."""
+    import requests
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+
+    if isinstance(exc, auth.RefreshError):
+        return errors.CredentialsRejected("Google refused the service-account key.")
+    if isinstance(exc, auth.TransportError | requests.ConnectionError | requests.Timeout):
+        return errors.HostUnreachable()
+    if isinstance(exc, api.DeadlineExceeded | api.GatewayTimeout):
+        return errors.QueryTimeout()
+    if isinstance(exc, api.Unauthorized):
+        return errors.CredentialsRejected()
+    if isinstance(exc, api.GoogleAPICallError):
+        details = exc.errors[0] if exc.errors else {}
+        mapped = REASONS.get(details.get("reason", "") if isinstance(details, Mapping) else "")
+        return mapped() if mapped else _by_status(exc.code)
+    return None
+
+
+def _by_status(status: int | None) -> ConnectorError | None:
+    by_status: dict[int, type[ConnectorError]] = {
+        400: errors.SqlInvalid,
+        403: errors.PermissionDenied,
+        404: errors.ObjectNotFound,
+        429: errors.WarehouseBusy,
+        503: errors.WarehouseBusy,
+    }
+    mapped = by_status.get(status or 0)
+    return mapped() if mapped else None
+
+
+def _refresh_once(account: Any, request: Any, timeout_s: float) -> None:
+    """Sign in now, so that a refused key is a failed sign-in and not a failed query."""
+    from functools import partial
+
+    account.refresh(partial(request, timeout=timeout_s))
+
+
+def _storage_client(form: BigQueryCredentials, account: Any) -> Storage | None:
+    """A Storage Read API client; plain text only to an endpoint that the form names."""
+    from google.cloud.bigquery_storage import BigQueryReadClient
+    from google.cloud.bigquery_storage_v1.services.big_query_read import transports
+
+    if form.storage_endpoint:
+        import grpc
+
+        channel = grpc.insecure_channel(
+            form.storage_endpoint, options=[("grpc.max_receive_message_length", -1)]
+        )
+        return BigQueryReadClient(transport=transports.BigQueryReadGrpcTransport(channel=channel))
+    return BigQueryReadClient(credentials=account) if form.api_endpoint == API else None
+
+
+def _wait(job: Job, timeout_s: float) -> None:
+    """Wait for a job with a deadline of our own: ``result(timeout=)`` overruns by seconds."""
+    deadline = time.monotonic() + timeout_s
+    for attempt in range(1_000_000):
+        if job.done(retry=None, timeout=CONNECT_TIMEOUT_S):
+            break
+        if time.monotonic() > deadline:
+            job.cancel(retry=None, timeout=CONNECT_TIMEOUT_S)
+            raise errors.QueryTimeout()
+        time.sleep(POLL_S[min(attempt, len(POLL_S) - 1)])
+    if job.error_result and "timed out" in job.error_result.get("message", ""):
+        raise errors.QueryTimeout()
+
+
+def _accuracy(job: Job) -> str | None:
+    """``PRECISE``, or how the dry run's bytes may be wrong; the client has no property for it."""
+    accuracy: str | None = (
+        job._properties.get("statistics", {}).get("query", {}).get("totalBytesProcessedAccuracy")
+    )
+    return accuracy
+
+
+def _query_parameters(params: Params) -> list[Any]:
+    if isinstance(params, Mapping):
+        return [_query_parameter(name, value) for name, value in params.items()]
+    return [_query_parameter(None, value) for value in params]
+
+
+def _query_parameter(name: str | None, value: Any) -> Any:
+    from google.cloud import bigquery
+
+    if isinstance(value, list):
+        kinds = {_parameter_type(item) for item in value} or {"STRING"}
+        if len(kinds) > 1:
+            raise InvalidParameters("The values of an array parameter must be of one type.")
+        return bigquery.ArrayQueryParameter(name, kinds.pop(), value)
+    return bigquery.ScalarQueryParameter(name, _parameter_type(value), value)
+
+
+def _parameter_type(value: object) -> str:
+    kinds = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", bytes: "BYTES"}
+    if value is None:
+        return "STRING"
+    if type(value) not in kinds:
+        raise InvalidParameters("A parameter must be text, a number, a truth value or a list.")
+    return kinds[type(value)]
+
+
+def _label(value: str) -> str:
+    """A label value as BigQuery takes it: lower case, at most 63 of [a-z0-9_-]."""
+    return "".join(c if c.isalnum() or c in "_-" else "_" for c in value.lower())[:63]
+
+
+CONNECTOR = BigQuery

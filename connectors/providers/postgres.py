@@ -1,0 +1,269 @@
+"""Postgres 14 and later, through psycopg: live queries, and the source of pipelines."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql as pgsql
+from pydantic import Field, SecretStr
+
+from connectors import postgres_wire as wire
+from connectors.abilities import Extract, Extraction
+from connectors.base import CONNECT_TIMEOUT_S, Connector
+from connectors.credentials import Credentials
+from connectors.errors import ConnectorError, ObjectNotFound
+from connectors.network import Endpoint
+from connectors.result import Execution
+from connectors.types import (
+    Basis,
+    Capabilities,
+    Column,
+    Estimate,
+    Limits,
+    Params,
+    Table,
+    Watermark,
+)
+
+PAGE_BYTES = 8192
+# Transaction ids are compared modulo 2^32: past half of that, old and new look alike.
+XID_HALF = 2**31
+
+
+class PostgresCredentials(Credentials):
+    """How to sign in to one Postgres database."""
+
+    host: str = Field(title="Host", min_length=1, max_length=253, examples=["db.example.com"])
+    port: int = Field(5432, title="Port", ge=1, le=65535)
+    database: str = Field(title="Database", min_length=1, max_length=63)
+    user: str = Field(title="User", min_length=1, max_length=63)
+    password: SecretStr = Field(title="Password")
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        "prefer", title="TLS", description="verify-full checks the certificate and the host name."
+    )
+
+    def target(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+class Postgres(Connector, Extract):
+    """A Postgres database, in a session that the server keeps read-only."""
+
+    provider = "postgres"
+    label = "Postgres"
+    credentials_model = PostgresCredentials
+    capabilities: ClassVar = Capabilities(
+        dialect="postgres",
+        folds_to="lower",
+        cost_basis=Basis.UNKNOWN,
+        limits_time=True,
+        limits_bytes_scanned=False,
+        read_only_session=True,
+        refused_functions=frozenset(
+            """currval dblink dblink_connect dblink_exec dblink_send_query lastval lo_create
+            lo_creat lo_export lo_from_bytea lo_get lo_import lo_open lo_put lo_unlink loread
+            lowrite nextval pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock_all
+            pg_advisory_xact_lock pg_cancel_backend pg_create_logical_replication_slot
+            pg_create_physical_replication_slot pg_current_logfile pg_drop_replication_slot
+            pg_file_read pg_file_write pg_logical_emit_message pg_ls_dir pg_ls_logdir
+            pg_ls_waldir pg_notify pg_promote pg_read_binary_file pg_read_file pg_reload_conf
+            pg_rotate_logfile pg_stat_file pg_stat_reset pg_switch_wal pg_terminate_backend
+            pg_try_advisory_lock query_to_xml query_to_xml_and_xmlschema query_to_xmlschema
+            set_config setseed setval cursor_to_xml database_to_xml schema_to_xml
+            table_to_xml""".split()
+        ),
+    )
+    credentials: PostgresCredentials
+    _connection: psycopg.Connection[Any]
+
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        return (Endpoint(self.credentials.host, self.credentials.port),)
+
+    def _connect(self, addresses: tuple[str, ...]) -> None:
+        form = self.credentials
+        self._connection = psycopg.connect(
+            host=",".join([form.host] * len(addresses)),
+            hostaddr=",".join(addresses),
+            port=form.port,
+            dbname=form.database,
+            user=form.user,
+            password=form.password.get_secret_value(),
+            sslmode=form.sslmode,
+            gssencmode="disable",
+            connect_timeout=int(CONNECT_TIMEOUT_S),
+            application_name=" ".join(self.context.tags().values())[:63],
+            client_encoding="utf8",
+            prepare_threshold=None,
+            options="-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO"
+            " -c intervalstyle=postgres -c bytea_output=hex",
+        )
+        self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        wire.read_everything_else_as_text(self._connection)
+
+    def _close(self) -> None:
+        self._connection.close()
+
+    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+        self._bound_time(limits.timeout_s)
+        return wire.CursorExecution(self._connection, sql, params)
+
+    def _bound_time(self, timeout_s: float) -> None:
+        milliseconds = str(max(1, int(timeout_s * 1000)))
+        self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
+
+    def _tables(self, schema: str | None) -> list[Table]:
+        with self._connection.transaction():
+            rows = self._connection.execute(_TABLES, {"schema": schema}).fetchall()
+        return [_table(row) for row in rows]
+
+    def _estimate(self, sql: str) -> Estimate:
+        with self._connection.transaction():
+            self._bound_time(30)
+            # The guard has seen exactly one query; binary= keeps it to the one-statement protocol.
+            statement = ("EXPLAIN (FORMAT JSON) " + sql).encode()
+            row = self._connection.execute(statement, binary=True).fetchone()
+        plan = json.loads(row[0] if row else "[]")[0]["Plan"]
+        read = sum(node["Plan Rows"] * node["Plan Width"] for node in _scans(plan))
+        return Estimate(
+            bytes_scanned=read,
+            rows=plan["Plan Rows"],
+            cost_low=None,
+            cost_high=None,
+            currency="USD",
+            basis=Basis.UNKNOWN,
+            explanation="Rows × width of the planner's scans. Postgres bills by server, "
+            "not by query, so there is no price.",
+        )
+
+    def _error(self, exc: Exception) -> ConnectorError | None:
+        return wire.error_for(exc)
+
+    # Extract
+
+    def extract(self, schema: str, table: str, since: Watermark | None) -> Extraction:
+        with self._session():
+            try:
+                return self._start_extraction(schema, table, since)
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    def _start_extraction(self, schema: str, table: str, since: Watermark | None) -> Extraction:
+        # The session's isolation gives bound and rows one snapshot; no row falls between them.
+        key = self._primary_key(schema, table)
+        now, age = self._watermark(since)
+        full = since is None or age is None or since.system_id != now.system_id
+        name = pgsql.Identifier(schema, table)
+        query = pgsql.SQL("SELECT * FROM {}").format(name)
+        if not full:
+            query += pgsql.SQL(" WHERE age(xmin) BETWEEN 0 AND {}").format(pgsql.Literal(age))
+        cursor = self._connection.cursor(name="extract")
+        cursor.execute(query)
+        arrow = wire.arrow_schema(cursor.description or ())
+        estimated = self._estimated_rows(schema, table) if full else None
+        return Extraction(arrow, key, now, full, estimated, self._drain(cursor, arrow))
+
+    def _drain(
+        self, cursor: "psycopg.ServerCursor[Any]", schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
+        with self._mapped():
+            try:
+                yield from wire.batches(cursor, schema)
+            finally:
+                if not self._connection.closed:
+                    self._connection.rollback()
+
+    def _primary_key(self, schema: str, table: str) -> tuple[str, ...]:
+        row = self._connection.execute(_PRIMARY_KEY, [schema, table]).fetchone()
+        if row is None:
+            raise ObjectNotFound(f"There is no table {schema}.{table}.")
+        return tuple(json.loads(row[0]))
+
+    def _watermark(self, since: Watermark | None) -> tuple[Watermark, int | None]:
+        """The snapshot of this transaction, and the greatest age of a row not yet read.
+
+        A row was readable under the old snapshot only if its xmin is older than that
+        snapshot's xmin: everything younger is read again, in flight then or not. The age is
+        ``None`` when transaction ids have gone half round since, so that it would not be safe.
+        """
+        row = self._connection.execute(_SNAPSHOT, [since.snapshot if since else None]).fetchone()
+        snapshot, system_id, age, distance = row or ("", "", None, None)
+        safe = distance is not None and int(distance) < XID_HALF
+        return Watermark(str(snapshot), str(system_id)), age if safe else None
+
+    def _estimated_rows(self, schema: str, table: str) -> int | None:
+        name = pgsql.Identifier(schema, table).as_string(self._connection)
+        row = self._connection.execute(
+            "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [name]
+        ).fetchone()
+        return int(row[0]) if row and row[0] >= 0 else None
+
+
+def _scans(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if "Relation Name" in plan:
+        yield plan
+    for child in plan.get("Plans", ()):
+        yield from _scans(child)
+
+
+def _table(row: tuple[Any, ...]) -> Table:
+    schema, name, kind, rows, pages, columns, key = row
+    return Table(
+        catalog=None,
+        schema=schema,
+        name=name,
+        kind=kind,
+        columns=tuple(Column(*column) for column in json.loads(columns)),
+        primary_key=tuple(json.loads(key)),
+        row_count=rows,
+        size_bytes=None if pages is None else pages * PAGE_BYTES,
+    )
+
+
+_TABLES = """
+SELECT n.nspname, c.relname,
+       CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                      WHEN 'f' THEN 'foreign table' ELSE 'table' END,
+       CASE WHEN c.reltuples >= 0 AND c.relkind IN ('r', 'm') THEN c.reltuples::bigint END,
+       CASE WHEN c.reltuples >= 0 AND c.relkind IN ('r', 'm') THEN c.relpages::bigint END,
+       coalesce(a.columns, '[]'), coalesce(k.columns, '[]')
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_array(attname, format_type(atttypid, atttypmod),
+                                     NOT attnotnull, attnum) ORDER BY attnum)::text AS columns
+    FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+) a ON true
+LEFT JOIN LATERAL (
+    SELECT json_agg(attname ORDER BY array_position(i.indkey::int2[], attnum))::text AS columns
+    FROM pg_index i JOIN pg_attribute ON attrelid = c.oid AND attnum = ANY (i.indkey)
+    WHERE i.indrelid = c.oid AND i.indisprimary
+) k ON true
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%%'
+  AND n.nspname NOT LIKE 'pg_temp%%'
+  AND has_table_privilege(c.oid, 'SELECT')
+  AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s)
+ORDER BY 1, 2
+"""
+
+_PRIMARY_KEY = """
+SELECT coalesce((
+    SELECT json_agg(attname ORDER BY array_position(i.indkey::int2[], attnum))
+    FROM pg_index i JOIN pg_attribute ON attrelid = c.oid AND attnum = ANY (i.indkey)
+    WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'm')
+"""
+
+_SNAPSHOT = """
+SELECT pg_current_snapshot()::text, (SELECT system_identifier FROM pg_control_system())::text,
+       age(pg_snapshot_xmin(previous.snapshot)::xid),
+       pg_snapshot_xmin(pg_current_snapshot())::text::numeric
+           - pg_snapshot_xmin(previous.snapshot)::text::numeric
+FROM (SELECT %s::text::pg_snapshot AS snapshot) AS previous
+"""
+
+CONNECTOR = Postgres

@@ -1,0 +1,410 @@
+"""Snowflake, through snowflake-connector-python: live queries, and the target of pipelines."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from connectors import errors, prices
+from connectors import snowflake_sql as statements
+from connectors.abilities import BulkLoad
+from connectors.base import Connector
+from connectors.credentials import Credentials
+from connectors.errors import (
+    ConnectorError,
+    HostRefused,
+    InvalidParameters,
+    LoadMismatch,
+    LoadSuperseded,
+)
+from connectors.network import Endpoint
+from connectors.result import Execution
+from connectors.types import (
+    Basis,
+    Capabilities,
+    Column,
+    Estimate,
+    Limits,
+    LoadOutcome,
+    LoadTarget,
+    Manifest,
+    Params,
+    RunStats,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import ResultMetadata, SnowflakeCursor
+
+DOMAINS = (".snowflakecomputing.com", ".snowflakecomputing.cn")
+SIGN_IN_TIMEOUT_S = 10
+LOAD_TIMEOUT_S = 4 * 3600
+
+ERRORS: dict[int, type[ConnectorError]] = {
+    606: errors.ResourceUnusable,
+    604: errors.QueryCancelled,
+    630: errors.QueryTimeout,
+    904: errors.ObjectNotFound,
+    1003: errors.SqlInvalid,
+    2003: errors.ObjectNotFound,
+    2043: errors.ResourceUnusable,
+    2049: errors.InvalidParameters,
+    3001: errors.PermissionDenied,
+    90105: errors.ResourceUnusable,
+    90106: errors.ResourceUnusable,
+    100035: errors.DataError,
+    100038: errors.DataError,
+    100051: errors.DataError,
+    100132: errors.DataError,
+    250001: errors.CredentialsRejected,
+    250003: errors.HostUnreachable,
+    250005: errors.HostUnreachable,
+    252001: errors.InvalidParameters,
+    390100: errors.CredentialsRejected,
+    390102: errors.CredentialsRejected,
+    390144: errors.CredentialsRejected,
+    394300: errors.CredentialsRejected,
+}
+"""Snowflake's error numbers to ours; by SQLSTATE class where a number is missing."""
+
+SQLSTATES: dict[str, type[ConnectorError]] = {
+    "02": errors.ObjectNotFound,
+    "08": errors.ConnectionLost,
+    "0A": errors.SqlInvalid,
+    "22": errors.DataError,
+    "28": errors.CredentialsRejected,
+    "42": errors.SqlInvalid,
+    "53": errors.LimitExceeded,
+    "57": errors.QueryCancelled,
+}
+
+
+class SnowflakeCredentials(Credentials):
+    """A user of one Snowflake account, with a password or a key pair."""
+
+    account: str = Field(
+        title="Account", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,2}$",
+        description="The account identifier, such as myorg-account1.",
+    )  # fmt: skip
+    user: str = Field(title="User", min_length=1, max_length=255)
+    password: SecretStr | None = Field(None, title="Password")
+    private_key: SecretStr | None = Field(
+        None, title="Private key", description="PEM, PKCS#8, for key-pair sign-in."
+    )
+    private_key_passphrase: SecretStr | None = Field(None, title="Passphrase of the key")
+    warehouse: str | None = Field(None, title="Warehouse", max_length=255)
+    database: str = Field(title="Database", min_length=1, max_length=255)
+    schema_: str = Field("PUBLIC", alias="schema", title="Schema", min_length=1, max_length=255)
+    role: str | None = Field(None, title="Role", max_length=255)
+    host: str | None = Field(None, title="Host", description="Only for private endpoints.")
+    port: int = Field(443, title="Port", ge=1, le=65535)
+    protocol: Literal["https", "http"] = Field("https", title="Protocol")
+
+    @field_validator("private_key")
+    @classmethod
+    def _is_pem(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.search(
+            r"-----BEGIN .*PRIVATE KEY", value.get_secret_value()
+        ):
+            raise ValueError("This is not a PEM private key.")
+        return value
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "SnowflakeCredentials":
+        if (self.password is None) == (self.private_key is None):
+            raise ValueError("Give either a password or a private_key.")
+        return self
+
+    def address(self) -> Endpoint:
+        """The host that serves the account."""
+        return Endpoint(self.host or f"{self.account}{DOMAINS[0]}", self.port)
+
+    def target(self) -> str:
+        return f"{self.account}/{self.database}.{self.schema_}"
+
+
+class Snowflake(Connector, BulkLoad):
+    """One Snowflake account; a call carries one statement (MULTI_STATEMENT_COUNT=1)."""
+
+    provider = "snowflake"
+    label = "Snowflake"
+    credentials_model = SnowflakeCredentials
+    capabilities: ClassVar = Capabilities(
+        dialect="snowflake",
+        folds_to="upper",
+        cost_basis=Basis.ROUGH,
+        limits_time=True,
+        limits_bytes_scanned=False,
+        read_only_session=False,
+        refused_functions=frozenset(
+            """nextval system$abort_session system$abort_transaction system$cancel_all_queries
+            system$cancel_query system$send_email system$send_snowflake_notification
+            system$user_task_cancel_ongoing_executions system$pipe_force_resume system$wait
+            get_presigned_url build_scoped_file_url build_stage_file_url""".split()
+        ),
+    )
+    credentials: SnowflakeCredentials
+    _connection: "SnowflakeConnection"
+
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        form, endpoint = self.credentials, self.credentials.address()
+        vendor = endpoint.host.endswith(DOMAINS) and form.protocol == "https"
+        if not vendor and not self.network.allows(endpoint):
+            raise HostRefused("That host is not Snowflake's.")
+        return (endpoint,)
+
+    def _connect(self, addresses: tuple[str, ...]) -> None:
+        from snowflake import connector
+
+        form, endpoint = self.credentials, self.credentials.address()
+        self._connection = connector.connect(
+            account=form.account,
+            user=form.user,
+            **_sign_in(form),
+            host=endpoint.host,
+            port=endpoint.port,
+            protocol=form.protocol,
+            warehouse=form.warehouse,
+            database=form.database,
+            schema=form.schema_,
+            role=form.role,
+            paramstyle="qmark",
+            login_timeout=SIGN_IN_TIMEOUT_S,
+            network_timeout=SIGN_IN_TIMEOUT_S,
+            # Otherwise the client asks cloud metadata addresses which cloud it runs in.
+            platform_detection_timeout_seconds=0,
+            client_session_keep_alive=False,
+            session_parameters={
+                "CLIENT_TELEMETRY_ENABLED": False,
+                "MULTI_STATEMENT_COUNT": 1,
+                "QUERY_TAG": json.dumps(self.context.tags()),
+                "TIMEZONE": "UTC",
+            },
+        )
+
+    def _close(self) -> None:
+        self._connection.close()
+
+    def _run(self, sql: str, params: Params = (), timeout_s: float = 60) -> "SnowflakeCursor":
+        if isinstance(params, Mapping):
+            raise InvalidParameters("Snowflake takes a list of values for the ? placeholders.")
+        cursor = self._connection.cursor()
+        seconds = max(1, round(timeout_s))
+        cursor.execute(
+            sql,
+            list(params) or None,
+            timeout=seconds,
+            _statement_params={"STATEMENT_TIMEOUT_IN_SECONDS": str(seconds)},
+        )
+        return cursor
+
+    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+        return SnowflakeExecution(self._run(sql, params, limits.timeout_s))
+
+    def _tables(self, schema: str | None) -> list[Table]:
+        columns: dict[tuple[str, str], list[Column]] = {}
+        for row in self._run(_COLUMNS, (schema, schema)).fetchall():
+            column = Column(row[2], row[3], row[4] == "YES", int(row[5]))
+            columns.setdefault((row[0], row[1]), []).append(column)
+        return [
+            Table(
+                catalog=self.credentials.database,
+                schema=name,
+                name=table,
+                kind="view" if "VIEW" in kind else "table",
+                columns=tuple(columns.get((name, table), ())),
+                row_count=rows,
+                size_bytes=size,
+            )
+            for name, table, kind, rows, size in self._run(_TABLES, (schema, schema)).fetchall()
+        ]
+
+    def _estimate(self, sql: str) -> Estimate:
+        row = self._run("EXPLAIN USING JSON " + sql).fetchone()
+        plan = json.loads(row[0] if isinstance(row, tuple) else "{}")
+        scanned = plan.get("GlobalStats", {}).get("bytesAssigned")
+        if scanned is None:
+            return Estimate(None, None, None, None, prices.CURRENCY, Basis.UNKNOWN, _PRICE)
+        price = prices.snowflake(int(scanned))
+        return Estimate(
+            int(scanned), None, price.low, price.high, prices.CURRENCY, Basis.ROUGH, _PRICE
+        )
+
+    def _error(self, exc: Exception) -> ConnectorError | None:
+        return error_for(exc)
+
+    # BulkLoad
+
+    def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
+        with self._session():
+            self._run(statements.create_ledger(target.schema))
+            self._run(statements.create_target(target, manifest))
+            known = self._run(*statements.known_load(target, manifest.load_id)).fetchone()
+            if known is None:
+                self._load(manifest, target)
+            total = self.count_rows(target.schema, target.table)
+            return LoadOutcome(manifest.rows, total, already_loaded=known is not None)
+
+    def _load(self, manifest: Manifest, target: LoadTarget) -> None:
+        staging = f"{target.table}__{manifest.load_id.replace('-', '_')}"
+        # Data definition commits an open transaction, so all of it comes before BEGIN.
+        self._run(statements.create_staging(target, staging, manifest))
+        staged = sum(
+            _rows_loaded(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
+            for sql in statements.copies(target, staging, manifest)
+        )
+        _agree(staged, manifest, "COPY read")
+        with self._transaction():
+            merged = self._run(
+                statements.merge(target, staging, manifest), timeout_s=LOAD_TIMEOUT_S
+            ).fetchone()
+            _agree(sum(merged) if isinstance(merged, tuple) else 0, manifest, "MERGE wrote")
+            if self._run(*statements.remember(target, manifest)).rowcount != 1:
+                raise LoadSuperseded()
+        self._run(f"DROP TABLE IF EXISTS {statements.quoted(target.schema, staging)}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._run("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    def count_rows(self, schema: str, table: str) -> int:
+        with self._session():
+            row = self._run(statements.count(schema, table)).fetchone()
+        return int(row[0]) if isinstance(row, tuple) else 0
+
+
+class SnowflakeExecution(Execution):
+    """A finished query; its chunks are downloaded and decoded as they are asked for."""
+
+    def __init__(self, cursor: "SnowflakeCursor") -> None:
+        self._cursor = cursor
+        self.schema = arrow_schema(cursor.description or [])
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for table in self._cursor.fetch_arrow_batches(force_microsecond_precision=True):
+            columns = [table.column(i).cast(f.type) for i, f in enumerate(self.schema)]
+            yield from pa.Table.from_arrays(columns, schema=self.schema).to_batches()
+
+    def stats(self) -> RunStats:
+        return RunStats(vendor_query_id=self._cursor.sfqid)
+
+    def cancel(self) -> None:
+        if self._cursor.sfqid:
+            self._cursor.abort_query(self._cursor.sfqid)
+
+    def close(self) -> None:
+        self._cursor.close()
+
+
+_TABLES = """
+SELECT table_schema, table_name, table_type, row_count, bytes
+FROM information_schema.tables
+WHERE table_schema <> 'INFORMATION_SCHEMA' AND (? IS NULL OR table_schema = ?)
+ORDER BY 1, 2
+"""
+
+_COLUMNS = """
+SELECT table_schema, table_name, column_name, data_type, is_nullable, ordinal_position
+FROM information_schema.columns
+WHERE table_schema <> 'INFORMATION_SCHEMA' AND (? IS NULL OR table_schema = ?)
+ORDER BY 1, 2, 6
+"""
+
+_PRICE = (
+    "Upper bound of bytes from EXPLAIN; low and high price are seconds at an assumed scan speed, "
+    f"and a minute of a warehouse resumed for it, by list prices of {prices.AS_OF}."
+)
+
+SCALARS: dict[str, pa.DataType] = {
+    "BINARY": pa.binary(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "REAL": pa.float64(),
+    "TIME": pa.time64("us"),
+    "TIMESTAMP": pa.timestamp("us"),
+    "TIMESTAMP_LTZ": pa.timestamp("us", tz="UTC"),
+    "TIMESTAMP_NTZ": pa.timestamp("us"),
+    "TIMESTAMP_TZ": pa.timestamp("us", tz="UTC"),
+}
+"""Types that Arrow holds; VARIANT, OBJECT, ARRAY, GEOGRAPHY and text arrive as text."""
+
+
+def arrow_schema(description: "Sequence[ResultMetadata]") -> pa.Schema:
+    """The Arrow schema of a result, the same whatever widths its chunks were packed to."""
+    return pa.schema([pa.field(column.name, _arrow_type(column)) for column in description])
+
+
+def _arrow_type(column: "ResultMetadata") -> pa.DataType:
+    from snowflake.connector.constants import FIELD_ID_TO_NAME
+
+    name = FIELD_ID_TO_NAME[column.type_code]
+    if name == "FIXED":
+        precision, scale = column.precision or 38, column.scale or 0
+        small = scale == 0 and precision <= 18
+        return pa.int64() if small else pa.decimal128(precision, scale)
+    return SCALARS.get(name, pa.string())
+
+
+def error_for(exc: Exception) -> ConnectorError | None:
+    """Our error for one of the client's; ``None`` when it is not in the table."""
+    from snowflake.connector import errors as client
+
+    if isinstance(exc, pa.ArrowInvalid):
+        return errors.DataError("A value is outside the range of its column's type.")
+    if not isinstance(exc, client.Error):
+        return None
+    mapped = ERRORS.get(exc.errno or 0) or SQLSTATES.get((exc.sqlstate or "")[:2])
+    return mapped() if mapped else None
+
+
+def _sign_in(form: SnowflakeCredentials) -> dict[str, Any]:
+    if form.private_key is None:
+        return {"password": form.password.get_secret_value() if form.password else ""}
+    return {"authenticator": "SNOWFLAKE_JWT", "private_key": _private_key(form)}
+
+
+def _private_key(form: SnowflakeCredentials) -> bytes:
+    """The key in the form the client wants: DER, PKCS#8, unencrypted, in memory only."""
+    from cryptography.hazmat.primitives import serialization
+
+    pem = form.private_key.get_secret_value().encode() if form.private_key else b""
+    phrase = form.private_key_passphrase
+    try:
+        key = serialization.load_pem_private_key(
+            pem, password=phrase.get_secret_value().encode() if phrase else None
+        )
+    except (ValueError, TypeError) as exc:
+        raise errors.CredentialsRejected("The private key or its passphrase is wrong.") from exc
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _rows_loaded(cursor: "SnowflakeCursor") -> int:
+    names = [column.name.lower() for column in cursor.description or ()]
+    if "rows_loaded" not in names:
+        # COPY that finds nothing to do answers with one sentence instead of a row per file.
+        return 0
+    position = names.index("rows_loaded")
+    return sum(int(row[position]) for row in cursor.fetchall() if isinstance(row, tuple))
+
+
+def _agree(rows: int, manifest: Manifest, what: str) -> None:
+    if rows != manifest.rows:
+        raise LoadMismatch(f"{what} {rows:,} rows where the manifest has {manifest.rows:,}.")
+
+
+CONNECTOR = Snowflake

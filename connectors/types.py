@@ -1,0 +1,197 @@
+"""Values that cross the border of a connector: plain, frozen, free of any driver."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+import pyarrow as pa
+
+Params = Sequence[object] | Mapping[str, object]
+
+
+class Basis(StrEnum):
+    """How far a price can be trusted."""
+
+    EXACT = "exact"
+    UPPER_BOUND = "upper_bound"
+    ROUGH = "rough"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Facts about a provider that callers may rely on."""
+
+    dialect: str
+    folds_to: str
+    """What the warehouse does to a bare identifier: ``upper``, ``lower`` or ``keep``."""
+    cost_basis: Basis
+    """The best basis an estimate of this provider can have."""
+    limits_time: bool
+    """The server itself ends a query at ``timeout_s``."""
+    limits_bytes_scanned: bool
+    """The server itself refuses a query above ``max_bytes_scanned``."""
+    read_only_session: bool
+    """The server itself refuses writes in our session."""
+    refused_functions: frozenset[str] = frozenset()
+    """Functions that read outside the warehouse or change its state, lower case."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one query. ``None`` is no bound; time always has one."""
+
+    timeout_s: float = 300.0
+    max_rows: int | None = None
+    max_bytes_returned: int | None = None
+    max_bytes_scanned: int | None = None
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """Whom a statement is run for; goes into labels, QUERY_TAG or application_name."""
+
+    service: str = "warehouse"
+    team: str = ""
+    run: str = ""
+
+    def tags(self) -> dict[str, str]:
+        """The parts that are set."""
+        parts = {"service": self.service, "team": self.team, "run": self.run}
+        return {name: value for name, value in parts.items() if value}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as the warehouse's metadata describes it."""
+
+    name: str
+    native_type: str
+    nullable: bool | None
+    position: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table or view. ``None`` is unknown, 0 is empty."""
+
+    catalog: str | None
+    schema: str
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    row_count: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a query would read and cost. ``None`` is unknown, never free."""
+
+    bytes_scanned: int | None
+    rows: int | None
+    cost_low: Decimal | None
+    cost_high: Decimal | None
+    currency: str
+    basis: Basis
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a check."""
+
+    name: str
+    ok: bool
+    ms: float
+    detail: str = ""
+    code: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The steps of a check in order; it stops at the first that fails."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.steps) and all(step.ok for step in self.steps)
+
+    @property
+    def failure(self) -> Step | None:
+        return next((step for step in self.steps if not step.ok), None)
+
+
+@dataclass(frozen=True)
+class RunStats:
+    """What a finished query used. ``None`` where the warehouse does not say."""
+
+    vendor_query_id: str | None = None
+    bytes_scanned: int | None = None
+    bytes_billed: int | None = None
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One Parquet object of a manifest."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Exactly the files of one load, which all lie in ``location`` (a folder of the stage)."""
+
+    load_id: str
+    location: str
+    files: tuple[StagedFile, ...]
+    schema: pa.Schema
+    primary_key: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class LoadTarget:
+    """Where a manifest goes, and the stage (a name in the warehouse) it is read from.
+
+    ``fence`` grows with every claim of the work: a load is refused once a greater one has been.
+    """
+
+    schema: str
+    table: str
+    stage: str
+    fence: int
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """What a load did. ``already_loaded``: the ledger had it, nothing was changed."""
+
+    rows_staged: int
+    rows_in_target: int
+    already_loaded: bool = False
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """How far a source table has been read: the snapshot, and the cluster it belongs to."""
+
+    snapshot: str
+    system_id: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"snapshot": self.snapshot, "system_id": self.system_id}
