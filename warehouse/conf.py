@@ -1,0 +1,34 @@
+"""The settings this app reads from its host project, with their defaults."""
+
+from django.conf import settings
+
+TEAM_MODEL: str = getattr(settings, "WAREHOUSE_TEAM_MODEL", "warehouse.Team")
+"""Read once: it is part of the models, as AUTH_USER_MODEL is."""
+
+
+def access_policy() -> str:
+    return str(getattr(settings, "WAREHOUSE_ACCESS_POLICY", "warehouse.access.MembershipPolicy"))
+
+
+def keys() -> str:
+    return str(getattr(settings, "WAREHOUSE_KEYS", ""))
+
+
+def kms_key_id() -> str:
+    return str(getattr(settings, "WAREHOUSE_KMS_KEY_ID", ""))
+
+
+def kms_endpoint() -> str | None:
+    return getattr(settings, "WAREHOUSE_KMS_ENDPOINT", "") or None
+
+
+def allowed_private_hosts() -> list[str]:
+    return list(getattr(settings, "WAREHOUSE_ALLOWED_PRIVATE_HOSTS", ()))
+
+
+def query_timeout_s() -> int:
+    return int(getattr(settings, "QUERY_TIMEOUT_S", 60))
+
+
+def query_max_rows() -> int:
+    return int(getattr(settings, "QUERY_MAX_ROWS", 10_000))

@@ -1,0 +1,39 @@
+"""What can go wrong with a team's own things; grown on the tree in connectors/errors.py."""
+
+from connectors.errors import ConnectorError, InvalidInput
+
+
+class NameTaken(InvalidInput):
+    """The team has a connection or pipeline of that name."""
+
+    code = "name_taken"
+    message = "The team already has one of that name."
+    hint = "Choose another name."
+
+
+class ConnectionPaused(InvalidInput):
+    """The connection is switched off."""
+
+    code = "connection_paused"
+    message = "This connection is paused."
+    hint = "Resume it (is_active: true) and try again."
+
+
+class ConnectionInUse(InvalidInput):
+    """Something still needs the connection."""
+
+    code = "connection_in_use"
+    message = "A pipeline uses this connection."
+    hint = "Delete the pipeline first, or pause the connection."
+
+
+class CredentialsUnreadable(ConnectorError):
+    """The stored credentials cannot be decrypted with the keys this service has."""
+
+    code = "credentials_unreadable"
+    message = "The stored credentials cannot be read with the keys this service has."
+    hint = "Ask the operator to check WAREHOUSE_KEYS, or enter the credentials again."
+
+
+class KeyRingInvalid(Exception):
+    """The key ring cannot be used; the message says why and never holds key material."""

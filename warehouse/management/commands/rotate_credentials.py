@@ -1,0 +1,49 @@
+"""`manage.py rotate_credentials`: wrap every data key with the primary key, while all runs on."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from rich.progress import track
+
+from warehouse import secrets
+from warehouse.errors import CredentialsUnreadable
+from warehouse.models import WarehouseConnection
+
+
+class Command(BaseCommand):
+    help = "Re-wrap stored credentials with the first key of the ring; safe to run at any time."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only count")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        primary = secrets.key_ring().primary
+        ids = list(WarehouseConnection.all_teams.order_by("pk").values_list("pk", flat=True))
+        unreadable, rotated = [], 0
+        for pk in track(ids, description="Credentials", transient=True):
+            try:
+                rotated += _rotate(pk, primary, dry_run=dry_run)
+            except CredentialsUnreadable:
+                unreadable.append(str(pk))
+        verb = "would be wrapped anew" if dry_run else "wrapped anew"
+        kept = len(ids) - rotated - len(unreadable)
+        self.stdout.write(f"{rotated} {verb} with key {primary}, {kept} had it already.")
+        if unreadable:
+            raise CommandError(
+                "No key of the ring opens the credentials of: " + ", ".join(unreadable)
+            )
+
+
+def _rotate(pk: Any, primary: str, *, dry_run: bool) -> bool:
+    """Re-wrap one row; false when the primary key wraps it already or it is gone."""
+    with transaction.atomic():
+        # The lock keeps a change of credentials from being overwritten with their old value.
+        row = WarehouseConnection.all_teams.select_for_update().filter(pk=pk).first()
+        if row is None or secrets.Envelope.load(row.encrypted_credentials).key_id == primary:
+            return False
+        rewrapped = secrets.rewrap(row.encrypted_credentials, row.secret_context)
+        if not dry_run:
+            WarehouseConnection.all_teams.filter(pk=pk).update(encrypted_credentials=rewrapped)
+        return True

@@ -1,0 +1,15 @@
+"""What a team owns."""
+
+from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
+from warehouse.models.scope import TeamManager
+from warehouse.models.team import Membership, Team, team_model
+
+__all__ = [
+    "ConnectionMode",
+    "Membership",
+    "Team",
+    "TeamManager",
+    "TestStatus",
+    "WarehouseConnection",
+    "team_model",
+]

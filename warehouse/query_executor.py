@@ -1,0 +1,93 @@
+"""The only door to a warehouse's data: price, run and explore on behalf of a team."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+import structlog
+
+from connectors.result import Result
+from connectors.types import Estimate, Limits, Params, RunStats, Table
+from warehouse import conf, connections
+from warehouse.connections import ConnectionConfig
+from warehouse.models import WarehouseConnection
+
+log = structlog.get_logger(__name__)
+
+
+def list_tables(connection: WarehouseConnection, schema: str | None = None) -> list[Table]:
+    """The connection's tables, from metadata only."""
+    with connections.opened(connection) as connector:
+        return connector.fetch_tables(schema)
+
+
+def estimate(connection: WarehouseConnection, sql: str) -> Estimate:
+    """What a query would read and cost, without running it."""
+    with connections.opened(connection) as connector:
+        return connector.estimate(sql)
+
+
+def run(
+    connection: WarehouseConnection, sql: str, params: Params = (), max_rows: int | None = None
+) -> "QueryRun":
+    """Start one read-only query; the run streams its batches and must be closed."""
+    run_id = str(uuid.uuid4())
+    limits = limits_for(connection, max_rows)
+    with ExitStack() as stack:
+        connector = stack.enter_context(connections.opened(connection, run=run_id))
+        result = stack.enter_context(connector.query(sql, params, limits, run_id))
+        log.info("query.started", run_id=run_id, connection=str(connection.pk))
+        return QueryRun(run_id, result, stack.pop_all())
+
+
+def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
+    """The tightest of what the caller, the connection and the service allow."""
+    config = ConnectionConfig.parse(connection.config)
+    rows = [conf.query_max_rows(), config.max_rows, max_rows]
+    return Limits(
+        timeout_s=config.timeout_s or conf.query_timeout_s(),
+        max_rows=min(bound for bound in rows if bound is not None),
+        max_bytes_scanned=config.max_bytes_scanned,
+    )
+
+
+@dataclass
+class QueryRun:
+    """A running query: its schema now, its rows by iterating, its totals at the end."""
+
+    run_id: str
+    _result: Result
+    _resources: ExitStack
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._result.schema
+
+    @property
+    def rows(self) -> int:
+        return self._result.rows
+
+    @property
+    def truncated(self) -> bool:
+        return self._result.truncated
+
+    @property
+    def stats(self) -> RunStats:
+        return self._result.stats
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        yield from self._result
+        log.info("query.finished", run_id=self.run_id, rows=self.rows, truncated=self.truncated)
+
+    def close(self) -> None:
+        """End the query if it still runs, and the session with it."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
