@@ -1,0 +1,88 @@
+"""The admin of pipelines and their runs."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from connectors.errors import ConnectorError
+from etl import pipelines, schedule
+from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
+
+
+class PipelineTableInline(TabularInline):
+    model = PipelineTable
+    extra = 0
+    fields = ("source_schema", "source_table", "destination_table")
+
+
+@admin.register(Pipeline)
+class PipelineAdmin(ModelAdmin):
+    list_display = ("name", "team", "source", "destination", "schedule", "is_active")
+    list_filter = ("is_active",)
+    list_select_related = ("team", "source", "destination")
+    search_fields = ("name",)
+    fields = (
+        *("team", "name", "source", "destination", "destination_schema", "stage"),
+        *("schedule", "is_active"),
+    )
+    inlines = (PipelineTableInline,)
+    actions = ("run", "pause", "resume")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        schedule.apply(form.instance)
+
+    def delete_model(self, request: HttpRequest, obj: Pipeline) -> None:
+        pipelines.delete(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
+        for pipeline in queryset:
+            pipelines.delete(pipeline)
+
+    @admin.action(description="Run now")
+    def run(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
+        for pipeline in queryset:
+            try:
+                pipelines.request_run(pipeline, Trigger.API)
+            except ConnectorError as exc:
+                self.message_user(request, f"{pipeline}: {exc.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{pipeline}: queued.", messages.SUCCESS)
+
+    @admin.action(description="Pause")
+    def pause(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
+        self._switch(queryset, on=False)
+
+    @admin.action(description="Resume")
+    def resume(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
+        self._switch(queryset, on=True)
+
+    def _switch(self, queryset: QuerySet[Pipeline], *, on: bool) -> None:
+        for pipeline in queryset:
+            pipeline.is_active = on
+            pipelines.update(pipeline)
+
+
+class TableRunInline(TabularInline):
+    model = TableRun
+    extra = 0
+    can_delete = False
+    fields = ("table", "step", "rows", "bytes_staged", "rows_in_target")
+    readonly_fields = fields
+
+
+@admin.register(PipelineRun)
+class PipelineRunAdmin(ModelAdmin):
+    list_display = ("pipeline", "status", "trigger", "attempt", "started_at", "finished_at")
+    list_filter = ("status", "trigger")
+    list_select_related = ("pipeline",)
+    inlines = (TableRunInline,)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

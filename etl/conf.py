@@ -1,0 +1,21 @@
+"""The settings this app reads from its host project, with their defaults."""
+
+from django.conf import settings
+
+
+def lease_s() -> float:
+    return float(getattr(settings, "PIPELINE_LEASE_S", 15))
+
+
+def stage_bucket() -> str:
+    return str(getattr(settings, "STAGE_S3_BUCKET", ""))
+
+
+def stage_client_options() -> dict[str, str | None]:
+    """Arguments of boto3.client; ``None`` leaves the choice to boto3's own chain."""
+    return {
+        "endpoint_url": getattr(settings, "STAGE_S3_ENDPOINT", "") or None,
+        "region_name": getattr(settings, "STAGE_S3_REGION", "us-east-1"),
+        "aws_access_key_id": getattr(settings, "STAGE_S3_ACCESS_KEY", "") or None,
+        "aws_secret_access_key": getattr(settings, "STAGE_S3_SECRET_KEY", "") or None,
+    }

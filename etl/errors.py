@@ -1,0 +1,52 @@
+"""What can go wrong with data in motion; grown on the tree in connectors/errors.py."""
+
+from connectors.errors import ConnectorError, InvalidInput
+
+
+class RunInProgress(InvalidInput):
+    """The pipeline has a run that waits or runs."""
+
+    code = "run_in_progress"
+    message = "A run of this pipeline is under way."
+    hint = "Wait for it to end; its progress is at runs/."
+
+
+class PipelinePaused(InvalidInput):
+    """The pipeline is switched off."""
+
+    code = "pipeline_paused"
+    message = "This pipeline is paused."
+    hint = "Resume it (is_active: true) and try again."
+
+
+class NoPrimaryKey(InvalidInput):
+    """Rows without a key cannot be merged."""
+
+    code = "no_primary_key"
+    message = "The table has no primary key, so its rows cannot be merged."
+    hint = "Add a primary key to the source table."
+
+
+class StageFailed(ConnectorError):
+    """The bucket cannot be written or read."""
+
+    code = "stage_failed"
+    retryable = True
+    message = "The staging bucket could not be used."
+    hint = "Ask the operator to check the STAGE_S3 settings and the bucket's permissions."
+
+
+class LeaseLost(ConnectorError):
+    """Another worker has taken this run over; what this one did is not kept."""
+
+    code = "lease_lost"
+    message = "The run was taken over by another worker."
+    hint = "Nothing to do: the other worker goes on."
+
+
+class RunAbandoned(ConnectorError):
+    """Every attempt's worker went away."""
+
+    code = "run_abandoned"
+    message = "The run's worker went away too often."
+    hint = "Look at the worker's log and memory, then run it again."

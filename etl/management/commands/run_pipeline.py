@@ -1,0 +1,94 @@
+"""`manage.py run_pipeline NAME`: run a pipeline here and now, with a bar."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from connectors.errors import ConnectorError
+from etl import pipelines, runner
+from etl.models import Pipeline, PipelineRun, RunStatus, TableRun, Trigger
+
+POLL_S = 0.5
+
+
+class Command(BaseCommand):
+    help = "Run a pipeline in this process; take over a run whose worker is gone."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("pipeline", help="its id or name")
+        parser.add_argument("--team", help="the team's id, where two teams use the name")
+
+    def handle(self, *args: Any, pipeline: str, team: str | None, **options: Any) -> None:
+        found = _find(pipeline, team)
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        ) as progress:
+            run = _bring_to_end(found, _Bars(progress))
+        if run.status == RunStatus.FAILED:
+            raise CommandError(f"{run.error_code}: {run.error}")
+        for table in run.tables.select_related("table"):
+            self.stdout.write(
+                f"{table.table}: {table.rows:,} rows moved, "
+                f"{table.rows_in_target:,} in {table.table.destination_table}."
+            )
+
+
+class _Bars:
+    """One bar for each table, filled from its progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[int, Any] = {}
+
+    def show(self, table: TableRun) -> None:
+        bar = self._bars.get(table.pk)
+        if bar is None:
+            bar = self._bars[table.pk] = self._progress.add_task(str(table.table), total=None)
+        total = table.rows if table.step == "done" else table.rows_expected
+        text = f"{table.table} {table.step}"
+        self._progress.update(bar, completed=table.rows, total=total, description=text)
+
+
+def _bring_to_end(pipeline: Pipeline, bars: _Bars) -> PipelineRun:
+    """Run it; while another worker has it, watch, and take over should that worker be gone."""
+    try:
+        run = pipelines.request_run(pipeline, Trigger.COMMAND)
+    except ConnectorError as exc:
+        under_way = pipelines.open_run(pipeline)
+        if under_way is None:
+            raise CommandError(f"{exc.detail} {exc.advice}") from None
+        run = under_way
+    while run.is_open:
+        if runner.execute(run.pk, bars.show) is None:
+            for table in run.tables.select_related("table"):
+                bars.show(table)
+            time.sleep(POLL_S)
+        run.refresh_from_db()
+    return run
+
+
+def _find(name: str, team: str | None) -> Pipeline:
+    rows = Pipeline.all_teams.all() if team is None else Pipeline.objects.for_team(team)
+    try:
+        by_id = rows.filter(pk=name).first()
+    except ValidationError:
+        by_id = None
+    found = [by_id] if by_id else list(rows.filter(name=name)[:2])
+    if not found:
+        raise CommandError(f"There is no pipeline {name}.")
+    if len(found) > 1:
+        raise CommandError(f"Two teams have a pipeline {name}: say --team or give its id.")
+    return found[0]

@@ -1,0 +1,95 @@
+"""Runs of a pipeline: who has it, how far it is, how it ended."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from etl.models.pipeline import Pipeline, PipelineTable
+
+
+class RunStatus(models.TextChoices):
+    """A run waits, runs, and ends once."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Trigger(models.TextChoices):
+    """What started a run."""
+
+    SCHEDULE = "schedule"
+    API = "api"
+    COMMAND = "command"
+
+
+class Step(models.TextChoices):
+    """How far a table of a run is. ``staged`` and ``done`` survive a crash."""
+
+    WAITING = "waiting"
+    EXTRACTING = "extracting"
+    STAGED = "staged"
+    LOADING = "loading"
+    DONE = "done"
+
+
+class PipelineRun(models.Model):
+    """``fence`` is the fencing token: each claim takes the pipeline's next number. A worker whose
+    number is not the row's any more changes nothing, here or in the destination."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="runs")
+    status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
+    trigger = models.CharField(max_length=10, choices=Trigger)
+    attempt = models.PositiveIntegerField(default=0)
+    fence = models.BigIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pipeline"],
+                condition=Q(status__in=[RunStatus.QUEUED, RunStatus.RUNNING]),
+                name="one_open_run_per_pipeline",
+            ),
+        ]
+
+    @property
+    def is_open(self) -> bool:
+        """It waits or runs."""
+        return self.status in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+    def __str__(self) -> str:
+        return f"{self.pipeline} {self.created_at:%Y-%m-%d %H:%M:%S} {self.status}"
+
+
+class TableRun(models.Model):
+    """One table in one run. ``rows`` and ``bytes_staged`` grow while it is extracted;
+    ``rows_expected`` is the source's own estimate, ``None`` where it has none."""
+
+    run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="tables")
+    table = models.ForeignKey(PipelineTable, on_delete=models.CASCADE, related_name="+")
+    step = models.CharField(max_length=10, choices=Step, default=Step.WAITING)
+    rows = models.BigIntegerField(default=0)
+    rows_expected = models.BigIntegerField(null=True, blank=True)
+    bytes_staged = models.BigIntegerField(default=0)
+    rows_in_target = models.BigIntegerField(null=True, blank=True)
+    location = models.CharField(max_length=500, blank=True)
+    watermark = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "table"], name="a_table_once_per_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.step}"
