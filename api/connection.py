@@ -1,0 +1,248 @@
+"""`/api/environments/<team_id>/warehouse_connections/`."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import results
+from api.access import StrictSerializer, TeamViewSet
+from connectors.sql_guard import MAX_SQL_CHARS
+from connectors.types import CheckReport, Estimate
+from warehouse import connections, query_executor
+from warehouse.access import Role
+from warehouse.connections import Draft
+from warehouse.models import ConnectionMode, WarehouseConnection
+
+CREDENTIALS_HELP = "Fields of the provider. Written, never returned."
+
+
+class ConnectionSerializer(serializers.ModelSerializer[WarehouseConnection]):
+    """A connection as it is shown: without anything of its credentials."""
+
+    created_by = serializers.StringRelatedField[Any]()
+
+    class Meta:
+        model = WarehouseConnection
+        fields = (
+            "id",
+            "name",
+            "provider",
+            "mode",
+            "target",
+            "config",
+            "is_active",
+            "created_by",
+            "created_at",
+            "updated_at",
+            "last_tested_at",
+            "last_test_status",
+            "last_test_error",
+        )
+        read_only_fields = fields
+
+
+class UnsavedConnectionSerializer(StrictSerializer):
+    provider = serializers.CharField(max_length=50)
+    credentials = serializers.DictField(write_only=True, help_text=CREDENTIALS_HELP)
+
+
+class NewConnectionSerializer(UnsavedConnectionSerializer):
+    name = serializers.CharField(max_length=200)
+    mode = serializers.ChoiceField(ConnectionMode.choices, default=ConnectionMode.DIRECT)
+    config = serializers.DictField(default=dict)
+
+
+class ConnectionChangesSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    mode = serializers.ChoiceField(ConnectionMode.choices, required=False)
+    config = serializers.DictField(required=False)
+    is_active = serializers.BooleanField(required=False)
+    credentials = serializers.DictField(
+        write_only=True,
+        required=False,
+        help_text=CREDENTIALS_HELP + " A field left out keeps its value; null takes it away.",
+    )
+
+
+class SqlSerializer(StrictSerializer):
+    sql = serializers.CharField(max_length=MAX_SQL_CHARS, trim_whitespace=False)
+
+
+class QuerySerializer(SqlSerializer):
+    params = serializers.JSONField(
+        required=False, help_text="A list, or an object of named values."
+    )
+    max_rows = serializers.IntegerField(min_value=1, required=False)
+
+    def validate_params(self, value: Any) -> Any:
+        if not isinstance(value, list | dict):
+            raise serializers.ValidationError("Give a list, or an object of named values.")
+        return value
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    ok = serializers.BooleanField()
+    ms = serializers.FloatField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    hint = serializers.CharField()
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    steps = StepSerializer(many=True)
+
+
+class CostSerializer(serializers.Serializer[Any]):
+    low = serializers.DecimalField(None, 6, allow_null=True)
+    high = serializers.DecimalField(None, 6, allow_null=True)
+    currency = serializers.CharField()
+    basis = serializers.CharField()
+
+
+class EstimateSerializer(serializers.Serializer[Any]):
+    bytes_scanned = serializers.IntegerField(allow_null=True)
+    rows = serializers.IntegerField(allow_null=True)
+    cost = CostSerializer()
+    explanation = serializers.CharField()
+
+
+class ColumnSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    native_type = serializers.CharField()
+    nullable = serializers.BooleanField(allow_null=True)
+    position = serializers.IntegerField()
+
+
+class TableSerializer(serializers.Serializer[Any]):
+    catalog = serializers.CharField(allow_null=True)
+    schema = serializers.CharField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    primary_key = serializers.ListField(child=serializers.CharField())
+    row_count = serializers.IntegerField(allow_null=True)
+    size_bytes = serializers.IntegerField(allow_null=True)
+    columns = ColumnSerializer(many=True)
+
+
+class TablesSerializer(serializers.Serializer[Any]):
+    tables = TableSerializer(many=True)
+
+
+class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
+    """Connections of one team."""
+
+    serializer_class = ConnectionSerializer
+    filterset_fields = ("provider", "mode", "is_active", "last_test_status")
+    lookup_value_converter = "uuid"
+    roles: ClassVar = {
+        "list": Role.VIEWER,
+        "retrieve": Role.VIEWER,
+        "tables": Role.VIEWER,
+        "test": Role.ANALYST,
+        "test_unsaved": Role.ADMIN,
+        "estimate_cost": Role.ANALYST,
+        "query": Role.ANALYST,
+    }
+
+    def get_queryset(self) -> QuerySet[WarehouseConnection]:
+        return WarehouseConnection.objects.for_team(self.team).select_related("created_by")
+
+    @extend_schema(request=NewConnectionSerializer, responses={201: ConnectionSerializer})
+    def create(self, request: Request, **_: Any) -> Response:
+        data = _valid(NewConnectionSerializer, request)
+        connection = connections.create(self.team, request.user, Draft.of(**data))
+        return Response(ConnectionSerializer(connection).data, status.HTTP_201_CREATED)
+
+    @extend_schema(request=ConnectionChangesSerializer, responses=ConnectionSerializer)
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        changes = _valid(ConnectionChangesSerializer, request)
+        connection = connections.update(self.get_object(), changes)
+        return Response(ConnectionSerializer(connection).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **_: Any) -> Response:
+        connections.delete(self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        operation_id="environments_warehouse_connections_test_unsaved",
+        request=UnsavedConnectionSerializer,
+        responses=CheckSerializer,
+    )
+    @action(detail=False, methods=["post"], url_path="test")
+    def test_unsaved(self, request: Request, **_: Any) -> Response:
+        """Check credentials without saving them."""
+        data = _valid(UnsavedConnectionSerializer, request)
+        return _check(connections.test_unsaved(self.team, data["provider"], data["credentials"]))
+
+    @extend_schema(request=None, responses=CheckSerializer)
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, **_: Any) -> Response:
+        """Check a saved connection and remember how it ended."""
+        return _check(connections.test(self.get_object()))
+
+    @extend_schema(
+        responses=TablesSerializer,
+        parameters=[OpenApiParameter("schema", description="Only this schema or dataset.")],
+    )
+    @action(detail=True, url_path="schema")
+    def tables(self, request: Request, **_: Any) -> Response:
+        """Tables and columns, from the warehouse's metadata."""
+        schema = request.query_params.get("schema")
+        tables = query_executor.list_tables(self.get_object(), schema)
+        return Response({"tables": [asdict(table) for table in tables]})
+
+    @extend_schema(request=SqlSerializer, responses=EstimateSerializer)
+    @action(detail=True, methods=["post"])
+    def estimate_cost(self, request: Request, **_: Any) -> Response:
+        """Bytes and price of a query, without running it."""
+        sql = _valid(SqlSerializer, request)["sql"]
+        return Response(_estimate(query_executor.estimate(self.get_object(), sql)))
+
+    @extend_schema(
+        request=QuerySerializer,
+        responses={(200, "application/json"): OpenApiResponse(dict, results.__doc__ or "")},
+    )
+    @action(detail=True, methods=["post"])
+    def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
+        """Run one read-only query; the rows are streamed."""
+        data = _valid(QuerySerializer, request)
+        run = query_executor.run(
+            self.get_object(), data["sql"], data.get("params", ()), data.get("max_rows")
+        )
+        return results.stream(run)
+
+
+def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
+
+
+def _check(report: CheckReport) -> Response:
+    return Response({"ok": report.ok, "steps": [asdict(step) for step in report.steps]})
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    cost = {
+        "low": None if estimate.cost_low is None else format(estimate.cost_low, "f"),
+        "high": None if estimate.cost_high is None else format(estimate.cost_high, "f"),
+        "currency": estimate.currency,
+        "basis": estimate.basis,
+    }
+    return {
+        "bytes_scanned": estimate.bytes_scanned,
+        "rows": estimate.rows,
+        "cost": cost,
+        "explanation": estimate.explanation,
+    }

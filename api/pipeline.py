@@ -1,0 +1,166 @@
+"""`/api/environments/<team_id>/pipelines/`."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.access import StrictSerializer, TeamViewSet
+from etl import pipelines
+from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
+from etl.pipelines import TableSpec
+from warehouse.access import Role
+from warehouse.models import WarehouseConnection
+
+
+class TableSpecSerializer(StrictSerializer):
+    source_schema = serializers.CharField(max_length=255, default="public")
+    source_table = serializers.CharField(max_length=255)
+    destination_table = serializers.CharField(max_length=255, default="", allow_blank=True)
+
+
+class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
+    class Meta:
+        model = PipelineTable
+        fields = ("source_schema", "source_table", "destination_table", "watermark")
+        read_only_fields = fields
+
+
+class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
+    tables = PipelineTableSerializer(many=True)
+
+    class Meta:
+        model = Pipeline
+        fields = (
+            "id",
+            "name",
+            "source",
+            "destination",
+            "destination_schema",
+            "stage",
+            "schedule",
+            "is_active",
+            "tables",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class PipelineChangesSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=200)
+    # Named as the API names it; DRF's fields have an attribute of that name, unused in a form.
+    source = serializers.UUIDField()  # type: ignore[assignment]
+    destination = serializers.UUIDField()
+    destination_schema = serializers.CharField(max_length=255, default="PUBLIC")
+    stage = serializers.CharField(max_length=255)
+    schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
+    is_active = serializers.BooleanField(default=True)
+    tables = TableSpecSerializer(many=True)
+
+    def validate_source(self, value: Any) -> WarehouseConnection:
+        return self._connection(value)
+
+    def validate_destination(self, value: Any) -> WarehouseConnection:
+        return self._connection(value)
+
+    def _connection(self, pk: Any) -> WarehouseConnection:
+        found = WarehouseConnection.objects.for_team(self.context["team"]).filter(pk=pk).first()
+        if found is None:
+            raise serializers.ValidationError("The team has no such connection.")
+        return found
+
+
+class TableRunSerializer(serializers.ModelSerializer[TableRun]):
+    table = serializers.StringRelatedField[Any]()
+
+    class Meta:
+        model = TableRun
+        fields = ("table", "step", "rows", "rows_expected", "bytes_staged", "rows_in_target")
+        read_only_fields = fields
+
+
+class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
+    tables = TableRunSerializer(many=True)
+
+    class Meta:
+        model = PipelineRun
+        fields = (
+            "id",
+            "status",
+            "trigger",
+            "attempt",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "error_code",
+            "error",
+            "tables",
+        )
+        read_only_fields = fields
+
+
+class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
+    """Pipelines of one team."""
+
+    serializer_class = PipelineSerializer
+    lookup_value_converter = "uuid"
+    roles: ClassVar = {
+        "list": Role.VIEWER,
+        "retrieve": Role.VIEWER,
+        "runs": Role.VIEWER,
+    }
+
+    def get_queryset(self) -> QuerySet[Pipeline]:
+        return Pipeline.objects.for_team(self.team).prefetch_related("tables")
+
+    @extend_schema(request=PipelineChangesSerializer, responses={201: PipelineSerializer})
+    def create(self, request: Request, **_: Any) -> Response:
+        data = self._valid(request)
+        tables = [TableSpec(**table) for table in data.pop("tables")]
+        pipeline = Pipeline(team=self.team, created_by_id=request.user.pk, **data)
+        pipelines.create(pipeline, tables)
+        return Response(PipelineSerializer(pipeline).data, status.HTTP_201_CREATED)
+
+    @extend_schema(request=PipelineChangesSerializer, responses=PipelineSerializer)
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        data = self._valid(request, partial=True)
+        tables = data.pop("tables", None)
+        pipeline = self.get_object()
+        for name, value in data.items():
+            setattr(pipeline, name, value)
+        specs = None if tables is None else [TableSpec(**table) for table in tables]
+        pipelines.update(pipeline, specs)
+        return Response(PipelineSerializer(self.get_object()).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **_: Any) -> Response:
+        pipelines.delete(self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={202: PipelineRunSerializer})
+    @action(detail=True, methods=["post"])
+    def run(self, request: Request, **_: Any) -> Response:
+        """Queue a run; its progress is at runs/."""
+        run = pipelines.request_run(self.get_object(), Trigger.API)
+        return Response(PipelineRunSerializer(run).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=PipelineRunSerializer(many=True))
+    @action(detail=True)
+    def runs(self, request: Request, **_: Any) -> Response:
+        """Runs, newest first, with each table's step, rows and bytes."""
+        found = self.get_object().runs.prefetch_related("tables__table")
+        page = self.paginate_queryset(found)
+        return self.get_paginated_response(PipelineRunSerializer(page, many=True).data)
+
+    def _valid(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+        checked = PipelineChangesSerializer(
+            data=request.data, partial=partial, context={"team": self.team}
+        )
+        checked.is_valid(raise_exception=True)
+        return dict(checked.validated_data)

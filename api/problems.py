@@ -1,0 +1,151 @@
+"""The one shape of an error: problem details (RFC 9457) with a stable code, fields and a hint."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied as DjangoDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from connectors import errors
+from connectors.errors import ConnectorError
+from etl.errors import RunInProgress
+from warehouse.errors import ConnectionInUse, CredentialsUnreadable, NameTaken
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+STATUS: dict[type[ConnectorError], int] = {
+    errors.InvalidInput: 400,
+    NameTaken: 409,
+    ConnectionInUse: 409,
+    RunInProgress: 409,
+    errors.ConnectError: 502,
+    errors.HostRefused: 400,
+    errors.HostUnknown: 400,
+    errors.CredentialsRejected: 422,
+    errors.QueryError: 400,
+    errors.QueryTimeout: 504,
+    errors.ConnectionLost: 502,
+    errors.WarehouseBusy: 503,
+    errors.Unsupported: 400,
+    CredentialsUnreadable: 503,
+    ConnectorError: 502,
+}
+"""HTTP status of an error class; a class that is not here has its nearest parent's."""
+
+DRF_CODES: dict[type[drf.APIException], tuple[str, str]] = {
+    drf.NotAuthenticated: ("not_authenticated", "Send a header Authorization: Bearer <token>."),
+    drf.AuthenticationFailed: ("token_invalid", "Ask for a new token."),
+    drf.PermissionDenied: ("forbidden", "Your role in this team does not allow that."),
+    drf.NotFound: ("not_found", "Check the id and the team in the address."),
+    drf.MethodNotAllowed: ("method_not_allowed", "See the API documentation."),
+    drf.ParseError: ("malformed_json", "The body must be a JSON object."),
+    drf.UnsupportedMediaType: ("unsupported_media_type", "Send application/json."),
+    drf.NotAcceptable: ("not_acceptable", "Accept application/json."),
+    drf.Throttled: ("throttled", "Try again later."),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One error as a client sees it."""
+
+    status: int
+    code: str
+    title: str
+    hint: str
+    fields: dict[str, str] = field(default_factory=dict)
+    retryable: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "hint": self.hint,
+            "fields": self.fields,
+            "retryable": self.retryable,
+        }
+
+
+def of_error(error: ConnectorError) -> Problem:
+    """The problem of one of our errors."""
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return Problem(
+        status, error.code, error.detail, error.advice, error.fields, retryable=error.retryable
+    )
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: every exception ends as a problem."""
+    set_rollback()
+    match exc:
+        case ConnectorError():
+            problem = of_error(exc)
+        case drf.ValidationError():
+            fields = dict(_flatten(exc.detail))
+            hint = "Correct the fields named and send it again."
+            problem = Problem(400, "invalid_input", "The input cannot be used.", hint, fields)
+        case Http404():
+            problem = _of_drf(drf.NotFound())
+        case DjangoDenied():
+            problem = _of_drf(drf.PermissionDenied())
+        case drf.APIException():
+            problem = _of_drf(exc)
+        case _:
+            log.exception("api.crashed", path=context["request"].path, error=type(exc).__name__)
+            problem = _unexpected()
+    headers = _headers(exc)
+    return Response(problem.as_json(), problem.status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def respond(problem: Problem) -> HttpResponse:
+    """The problem as an answer from outside DRF."""
+    return JsonResponse(problem.as_json(), status=problem.status, content_type=CONTENT_TYPE)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500."""
+    return respond(_unexpected())
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return respond(_of_drf(drf.NotFound()))
+
+
+def _unexpected() -> Problem:
+    return Problem(500, "internal_error", "The service failed.", "Ask the operator: it is logged.")
+
+
+def _of_drf(exc: drf.APIException) -> Problem:
+    known = next((DRF_CODES[kind] for kind in type(exc).__mro__ if kind in DRF_CODES), None)
+    code, hint = known or ("error", "See the API documentation.")
+    detail = "Not found." if code == "not_found" else str(exc.detail)
+    return Problem(exc.status_code, code, detail, hint)
+
+
+def _headers(exc: Exception) -> dict[str, str]:
+    header = getattr(exc, "auth_header", None)
+    return {"WWW-Authenticate": header} if header else {}
+
+
+def _flatten(detail: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(detail, dict):
+        return [
+            pair
+            for name, part in detail.items()
+            for pair in _flatten(part, f"{path}.{name}" if path else str(name))
+        ]
+    if isinstance(detail, list) and any(isinstance(part, dict | list) for part in detail):
+        return [
+            pair for i, part in enumerate(detail) if part for pair in _flatten(part, f"{path}.{i}")
+        ]
+    text = " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)
+    return [(path or "body", text)]

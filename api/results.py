@@ -1,0 +1,141 @@
+"""A query's rows as JSON, streamed batch by batch.
+
+``{"run_id", "columns": [{"name", "type"}], "rows": [[…], …], "row_count", "truncated",
+"stats": {…}, "error": null}``. The members after ``rows`` close the result: an error in the
+middle stands in ``error``, and a body that ends before it is incomplete.
+
+Decimals, and integers beyond 2^53 that a browser would round, are strings; bytes are base64;
+times are ISO 8601; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
+"""
+
+import base64
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from django.http import StreamingHttpResponse
+
+from api import problems
+from connectors.errors import ConnectorError
+from warehouse.query_executor import QueryRun
+
+SAFE_INTEGER = 2**53 - 1
+"""The largest integer that JavaScript holds exactly. Source: ECMA-262, Number.MAX_SAFE_INTEGER."""
+
+
+def stream(run: QueryRun) -> StreamingHttpResponse:
+    """The response; an error before the first row is raised instead, and the run closed."""
+    return StreamingHttpResponse(JsonRows(run), content_type="application/json")
+
+
+class JsonRows:
+    """Iterator over the body; closing it ends the query, also when nobody has read it."""
+
+    def __init__(self, run: QueryRun) -> None:
+        self._run = run
+        try:
+            self._batches = iter(run)
+            self._first = next(self._batches, None)
+        except BaseException:
+            run.close()
+            raise
+        self._parts = self._body()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._parts)
+
+    def close(self) -> None:
+        """Called by the server when the answer has been sent or its client has gone."""
+        self._run.close()
+
+    def _body(self) -> Iterator[bytes]:
+        columns = [{"name": f.name, "type": str(f.type)} for f in self._run.schema]
+        head = {"run_id": self._run.run_id, "columns": columns}
+        yield orjson.dumps(head)[:-1] + b',"rows":['
+        error = None
+        try:
+            yield from self._rows()
+        except ConnectorError as exc:
+            error = problems.of_error(exc).as_json()
+        yield b"]," + orjson.dumps(self._tail(error))[1:]
+
+    def _rows(self) -> Iterator[bytes]:
+        separator, batch = b"", self._first
+        while batch is not None:
+            yield separator + encode_rows(batch)[1:-1]
+            separator, batch = b",", next(self._batches, None)
+
+    def _tail(self, error: dict[str, Any] | None) -> dict[str, Any]:
+        stats = self._run.stats
+        return {
+            "row_count": self._run.rows,
+            "truncated": self._run.truncated,
+            "stats": {
+                "vendor_query_id": stats.vendor_query_id,
+                "bytes_scanned": stats.bytes_scanned,
+                "bytes_billed": stats.bytes_billed,
+            },
+            "error": error,
+        }
+
+
+def encode_rows(batch: pa.RecordBatch) -> bytes:
+    """One batch as a JSON array of rows."""
+    columns = [_values(column) for column in batch.columns]
+    return orjson.dumps(list(zip(*columns, strict=True)), default=_plain, option=orjson.OPT_UTC_Z)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    if _needs_care(column):
+        return [_careful(value) for value in values]
+    return values
+
+
+def _needs_care(column: pa.Array) -> bool:
+    """The column holds numbers that JSON would lose: not finite, or beyond 2^53."""
+    kind = column.type
+    if pa.types.is_nested(kind):
+        return True
+    if pa.types.is_floating(kind):
+        return not pc.all(pc.is_finite(column), min_count=0).as_py()
+    if pa.types.is_int64(kind) or pa.types.is_uint64(kind):
+        bounds = pc.min_max(column).as_py()
+        low, high = bounds["min"] or 0, bounds["max"] or 0
+        return bool(low < -SAFE_INTEGER or high > SAFE_INTEGER)
+    return False
+
+
+def _careful(value: Any) -> Any:
+    match value:
+        case float() if math.isnan(value):
+            return "NaN"
+        case float() if math.isinf(value):
+            return "Infinity" if value > 0 else "-Infinity"
+        case bool():
+            return value
+        case int() if abs(value) > SAFE_INTEGER:
+            return str(value)
+        case list():
+            return [_careful(item) for item in value]
+        case dict():
+            return {name: _careful(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case bytes():
+            return base64.b64encode(value).decode()
+        case _:
+            return str(value)

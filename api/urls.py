@@ -1,0 +1,20 @@
+"""Routes of the API; a host project includes them where it likes."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from api.connection import WarehouseConnectionViewSet
+from api.pipeline import PipelineViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register(
+    "warehouse_connections", WarehouseConnectionViewSet, basename="warehouse-connection"
+)
+router.register("pipelines", PipelineViewSet, basename="pipeline")
+
+urlpatterns = [
+    path("environments/<str:team_id>/", include(router.urls)),
+    path("schema/", SpectacularAPIView.as_view(), name="openapi"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+]

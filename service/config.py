@@ -1,0 +1,126 @@
+"""Every setting of the service in one table: name, type, default, what it is for.
+
+A value comes from the environment, from a file named by ``<NAME>_FILE`` (secrets are mounted
+that way), or, when no DATABASE_URL is given, from the sandbox that runs on this machine.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+REQUIRED = object()
+"""Marks a setting that has no default: without it the service does not start."""
+
+
+def _split(value: object) -> object:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+Words = Annotated[list[str], BeforeValidator(_split)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table."""
+
+    name: str
+    kind: Any
+    default: object
+    help: str
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting("DATABASE_URL", Text, REQUIRED,
+            "Postgres of the service, as postgresql://user:password@host:5432/name. "
+            "Unset: the sandbox's.", secret=True),
+    Setting("REDIS_URL", Text, REQUIRED, "Redis for Celery, as redis://:password@host:6379/0.",
+            secret=True),
+    Setting("SECRET_KEY", Annotated[str, Field(min_length=32)], REQUIRED,
+            "Django's signing key, 32 characters or more.", secret=True),
+    Setting("WAREHOUSE_KEYS", str, "",
+            "Key ring for credentials: id:base64 of 32 bytes, comma-separated; the first one "
+            "encrypts, all of them decrypt. Needed unless WAREHOUSE_KMS_KEY_ID is set.",
+            secret=True),
+    Setting("WAREHOUSE_KMS_KEY_ID", str, "",
+            "AWS KMS key (id, ARN or alias) that wraps data keys instead of WAREHOUSE_KEYS."),
+    Setting("WAREHOUSE_KMS_ENDPOINT", str, "", "Another KMS endpoint than AWS's own."),
+    Setting("WAREHOUSE_ALLOWED_PRIVATE_HOSTS", Words, [],
+            "Private hosts that connections may reach: host, host:port, IP or CIDR, "
+            "comma-separated."),
+    Setting("WAREHOUSE_TEAM_MODEL", Text, "warehouse.Team", "The model that owns connections."),
+    Setting("WAREHOUSE_ACCESS_POLICY", Text, "warehouse.access.MembershipPolicy",
+            "The class that says which role a user has in a team."),
+    Setting("STAGE_S3_BUCKET", str, "", "Bucket in which pipelines stage Parquet files."),
+    Setting("STAGE_S3_ENDPOINT", str, "", "Another S3 endpoint than AWS's own."),
+    Setting("STAGE_S3_REGION", Text, "us-east-1", "Region of the bucket."),
+    Setting("STAGE_S3_ACCESS_KEY", str, "",
+            "Access key for the bucket; empty: boto3's own chain (instance role, …).", secret=True),
+    Setting("STAGE_S3_SECRET_KEY", str, "", "Secret key for the bucket.", secret=True),
+    Setting("ALLOWED_HOSTS", Words, ["localhost", "127.0.0.1", "[::1]"],
+            "Host names this service answers to, comma-separated."),
+    Setting("CSRF_TRUSTED_ORIGINS", Words, [], "Origins whose forms are trusted."),
+    Setting("DEBUG", bool, False, "Django's debug pages; never on in production."),
+    Setting("SECURE_COOKIES", bool, True, "Cookies over https only; off for plain local use."),
+    Setting("LOG_LEVEL", Literal["DEBUG", "INFO", "WARNING", "ERROR"], "INFO",
+            "Least level that is logged."),
+    Setting("LOG_FORMAT", Literal["json", "console"], "json", "How log lines look."),
+    Setting("QUERY_TIMEOUT_S", Annotated[int, Field(ge=1, le=3600)], 60,
+            "Time limit of a query, in seconds, where the connection sets none."),
+    Setting("QUERY_MAX_ROWS", Annotated[int, Field(ge=1, le=1_000_000)], 10_000,
+            "Most rows one query over the API returns."),
+    Setting("PIPELINE_LEASE_S", Annotated[int, Field(ge=2, le=600)], 15,
+            "A run whose worker has not been heard of for so long, in seconds, is given up."),
+)  # fmt: skip
+
+
+def load(
+    environment: Mapping[str, str] = os.environ, fallback: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Every setting's value; raises ImproperlyConfigured with one sentence for each bad one."""
+    fallback = fallback or {}
+    values, complaints = {}, []
+    for setting in SETTINGS:
+        try:
+            values[setting.name] = _value(setting, environment, fallback)
+        except ValueError as exc:
+            complaints.append(f"{setting.name}: {exc}")
+    if complaints:
+        raise ImproperlyConfigured("The settings cannot be used.\n  " + "\n  ".join(complaints))
+    return values
+
+
+def _value(setting: Setting, environment: Mapping[str, str], fallback: Mapping[str, Any]) -> Any:
+    raw = _raw(setting, environment)
+    if raw is None:
+        raw = fallback.get(setting.name, setting.default)
+    if raw is REQUIRED:
+        raise ValueError(f"is not set. {setting.help}")
+    try:
+        return TypeAdapter(setting.kind).validate_python(raw)
+    except ValidationError as exc:
+        reason = exc.errors()[0]["msg"].lower()
+        shown = "its value" if setting.secret else repr(raw)
+        raise ValueError(f"{shown} does not fit: {reason}. {setting.help}") from None
+
+
+def _raw(setting: Setting, environment: Mapping[str, str]) -> str | None:
+    path = environment.get(f"{setting.name}_FILE")
+    if path is None:
+        return environment.get(setting.name)
+    if setting.name in environment:
+        raise ValueError(f"is set twice; keep either it or {setting.name}_FILE.")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as exc:
+        raise ValueError(f"the file {path} cannot be read: {exc.strerror}.") from None

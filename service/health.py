@@ -1,0 +1,18 @@
+"""Liveness and readiness, for whoever supervises the service."""
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+
+
+def alive(request: HttpRequest) -> JsonResponse:
+    """The process answers."""
+    return JsonResponse({"alive": True})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """The process has its database: it can take requests."""
+    try:
+        connection.ensure_connection()
+    except DatabaseError:
+        return JsonResponse({"ready": False, "missing": ["database"]}, status=503)
+    return JsonResponse({"ready": True})

@@ -1,0 +1,61 @@
+"""Settings for a service that runs beside a sandbox on the same machine."""
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def read(home: Path) -> dict[str, Any]:
+    """Defaults out of a running sandbox's endpoints; empty when none runs."""
+    try:
+        endpoints = json.loads((home / "endpoints.json").read_text())
+    except FileNotFoundError:
+        return {}
+    stage = endpoints.get("s3", {})
+    return {
+        "DATABASE_URL": endpoints["postgres"]["service_dsn"],
+        "REDIS_URL": endpoints["redis"]["url"],
+        "SECRET_KEY": _kept(home / "secrets" / "SECRET_KEY", secrets.token_urlsafe(48)),
+        "WAREHOUSE_KEYS": _kept(home / "secrets" / "WAREHOUSE_KEYS", _new_key()),
+        "WAREHOUSE_ALLOWED_PRIVATE_HOSTS": sorted(_hosts(endpoints)),
+        "STAGE_S3_BUCKET": stage.get("bucket", ""),
+        "STAGE_S3_ENDPOINT": stage.get("endpoint", ""),
+        "STAGE_S3_REGION": stage.get("region", "us-east-1"),
+        "STAGE_S3_ACCESS_KEY": stage.get("access_key", ""),
+        "STAGE_S3_SECRET_KEY": stage.get("secret_key", ""),
+        "SECURE_COOKIES": False,
+        "LOG_FORMAT": "console",
+    }
+
+
+def _new_key() -> str:
+    return "sandbox:" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _kept(path: Path, fresh: str) -> str:
+    """The secret in ``path``, made once; readable by its owner only."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(fresh)
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+def _hosts(endpoints: dict[str, dict[str, Any]]) -> set[str]:
+    """host:port of every stand-in that a connection may point to."""
+    postgres = endpoints["postgres"]
+    found = {f"{postgres['host']}:{postgres['port']}"}
+    for name in ("snowflake", "bigquery"):
+        service = endpoints.get(name, {})
+        if "port" in service:
+            found.add(f"{service['host']}:{service['port']}")
+        for key in ("api_endpoint", "storage_endpoint"):
+            if key in service:
+                found.add(urlsplit(service[key]).netloc or service[key])
+    return found

@@ -1,0 +1,16 @@
+"""Routes of the stand-alone service."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from service.health import alive, ready
+
+handler404 = "api.problems.not_found"
+handler500 = "api.problems.server_error"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/", include("api.urls")),
+    path("health/alive", alive),
+    path("health/ready", ready),
+]
