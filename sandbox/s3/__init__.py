@@ -1,0 +1,1 @@
+"""Configuration of the S3 stand-in: OpenStack Swift with its s3api."""
