@@ -96,6 +96,9 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
             problem = _of_drf(drf.NotFound())
         case DjangoDenied():
             problem = _of_drf(drf.PermissionDenied())
+        case RecursionError():
+            # Only a body of brackets in brackets gets there, in the JSON parser.
+            problem = _of_drf(drf.ParseError("The body is nested too deeply."))
         case drf.APIException():
             problem = _of_drf(exc)
         case _:

@@ -5,6 +5,7 @@ A provider subclasses Connector and fills the hooks; callers use the public verb
 
 import logging
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -179,13 +180,19 @@ class Connector(ABC):
         except ConnectorError:
             raise
         except Exception as exc:
-            error = self._error(exc) or WarehouseError()
-            text = self.credentials.mask(f"{type(exc).__name__}: {exc}")
-            log.warning(
-                "warehouse.error",
-                extra={"provider": self.provider, "code": error.code, "driver_text": text},
-            )
-            raise error from exc
+            error = self._error(exc)
+            self._log(exc, error)
+            raise (error or WarehouseError()) from exc
+
+    def _log(self, exc: Exception, error: ConnectorError | None) -> None:
+        """What the driver said, masked; with its trace when nothing in our tables fits it."""
+        said = f"{type(exc).__name__}: {exc}" if error else traceback.format_exc()
+        fields = {
+            "provider": self.provider,
+            "code": error.code if error else WarehouseError.code,
+            "driver_text": self.credentials.mask(said),
+        }
+        log.log(logging.INFO if error else logging.ERROR, "warehouse.error", extra=fields)
 
     def _forget(self, run_id: str) -> None:
         self._running.pop(run_id, None)

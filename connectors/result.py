@@ -69,7 +69,7 @@ class Result:
                 if fitted.num_rows:
                     yield fitted
                 if self.truncated:
-                    return
+                    break
             with self._mapped():
                 self.stats = self._execution.stats()
         finally:

@@ -50,7 +50,7 @@ def up(root: Path, services: Sequence[str], report: Report, on_ready: Callable[[
 
     Reports and returns if they run already. Must be called in the main thread.
     """
-    with _until_interrupted():
+    with until_interrupted():
         try:
             _run(root, services, report, on_ready)
         except SandboxRunning as running:
@@ -123,7 +123,7 @@ def _watch(box: Sandbox, report: Report) -> NoReturn:
 
 
 @contextmanager
-def _until_interrupted() -> Iterator[None]:
+def until_interrupted() -> Iterator[None]:
     """Let the signals that mean stop unwind the stack, and end it quietly here."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

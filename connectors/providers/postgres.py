@@ -124,7 +124,7 @@ class Postgres(Connector, Extract):
             # The guard has seen exactly one query; binary= keeps it to the one-statement protocol.
             statement = ("EXPLAIN (FORMAT JSON) " + sql).encode()
             row = self._connection.execute(statement, binary=True).fetchone()
-        plan = json.loads(row[0] if row else "[]")[0]["Plan"]
+        plan = row[0][0]["Plan"] if row else {}
         read = sum(node["Plan Rows"] * node["Plan Width"] for node in _scans(plan))
         return Estimate(
             bytes_scanned=read,

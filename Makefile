@@ -1,0 +1,48 @@
+# The two commands: `make run` and `make test`. Both need Python 3.11 or newer, make and pip.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $(p))))
+VENV := .venv
+BIGQUERY_VENV := .venv-bigquery
+RUN := $(VENV)/bin/python
+PIP_FLAGS := --quiet --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check env sandbox-env lock
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: env ## The main job on a fresh sandbox, then stay up until Ctrl-C (ONCE=1: exit after it)
+	@$(RUN) manage.py run $(if $(ONCE),--once)
+
+test: env ## Every test, with coverage
+	@$(RUN) -m pytest $(TESTS) --cov --cov-report=term $(PYTEST)
+
+check: env ## ruff, mypy --strict, import-linter
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy .
+	@$(VENV)/bin/lint-imports --no-logo
+
+env: ## The environments, from the lock files; does nothing when they are up to date
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.installed $(BIGQUERY_VENV)/.installed
+
+sandbox-env: $(BIGQUERY_VENV)/.installed ## Only the environment of the BigQuery stand-in
+
+# The stand-in pins other versions of what the service uses, so it has an environment of its own.
+$(VENV)/.installed: locks/all.lock
+$(BIGQUERY_VENV)/.installed: locks/bigquery-standin.lock
+%/.installed:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed." >&2; exit 1; }
+	@echo "Installing $< into $* (once, a minute or two) …"
+	@$(PYTHON) -m venv --clear --without-pip $*
+	@$(PYTHON) -m pip --python $*/bin/python install $(PIP_FLAGS) -r $<
+	@touch $@
+
+lock: ## Resolve the lock files anew (needs uv)
+	uv pip compile pyproject.toml --all-extras $(LOCK_FLAGS) -o locks/all.lock
+	uv pip compile pyproject.toml $(LOCK_FLAGS) --extra bigquery --extra snowflake -o locks/service.lock
+	uv pip compile locks/bigquery-standin.in $(LOCK_FLAGS) -o locks/bigquery-standin.lock
+
+LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet

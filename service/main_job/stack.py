@@ -1,0 +1,118 @@
+"""The service's own processes beside a sandbox: web, worker, beat, and the sample application."""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from sandbox.files import read_json, write_json
+from sandbox.guarded import Guarded
+from sandbox.services.base import LOOPBACK, Process, free_port
+from service.main_job.client import StepFailed
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 120
+WEB_PORT = 8000
+
+
+class Stack:
+    """Starts and stops processes; each is guarded, so none outlives this one."""
+
+    def __init__(self, home: Path, endpoints: dict[str, Any]) -> None:
+        self._home = home
+        self._endpoints = endpoints
+        self._port = free_port(WEB_PORT)
+        self._running: dict[str, Guarded] = {}
+        self.base_url = f"http://{LOOPBACK}:{self._port}"
+        self.vault_key = secrets.token_bytes(32)
+
+    def manage(self, *arguments: str) -> str:
+        """Run one of the service's commands to its end; what it printed."""
+        done = subprocess.run(  # noqa: S603 our own commands
+            [sys.executable, "manage.py", *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            raise StepFailed(f"manage.py {arguments[0]}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def start_service(self) -> None:
+        """Web, worker and beat; returns when the web answers."""
+        bind = f"{LOOPBACK}:{self._port}"
+        self._start("web", "gunicorn", "service.wsgi", "-c", "python:service.gunicorn", "-b", bind)
+        self._start("worker", "celery", "-A", "service", "worker", "--concurrency", "2")
+        self._start("beat", "celery", "-A", "service", "beat")
+        self._await_web()
+
+    def start_vault(self) -> None:
+        """The sample application's backend."""
+        self._start(
+            "datavault",
+            "sandbox.datavault.backend.main",
+            environment={
+                "DATAVAULT_REDIS_URL": self._endpoints["redis"]["url"],
+                "DATAVAULT_DATABASE_URL": self._endpoints["postgres"]["datavault_dsn"],
+                "DATAVAULT_KEY": base64.b64encode(self.vault_key).decode(),
+                "DATAVAULT_TOKEN": secrets.token_urlsafe(),
+                "DATAVAULT_GRPC_ADDRESS": f"{LOOPBACK}:0",
+            },
+        )
+
+    def seed(self) -> dict[str, Any]:
+        """A team with a user and a token for each role; told in endpoints.json under ``api``."""
+        seeded: dict[str, Any] = json.loads(self.manage("seed"))
+        path = self._home / "endpoints.json"
+        write_json(path, read_json(path) | {"api": {"base_url": self.base_url, **seeded}})
+        return seeded
+
+    def died(self) -> str | None:
+        """The name of a process that has ended by itself."""
+        return next((n for n, p in self._running.items() if p.exit_code() is not None), None)
+
+    def stop(self) -> None:
+        for process in self._running.values():
+            process.let_go()
+        for process in self._running.values():
+            process.stop()
+        self._running.clear()
+
+    def _start(self, name: str, module: str, *arguments: str, **options: Any) -> None:
+        argv = [sys.executable, "-m", module, *arguments]
+        process = Process(argv, env=self._environment() | options.get("environment", {}))
+        self._running[name] = Guarded(process, self._home, self._log(name))
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "SANDBOX_HOME": str(self._home),
+            "DJANGO_SETTINGS_MODULE": "service.settings",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _log(self, name: str) -> Path:
+        return self._home / "logs" / f"{name}.log"
+
+    def _await_web(self) -> None:
+        opener = build_opener(ProxyHandler({}))
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if name := self.died():
+                raise StepFailed(f"{name} ended: see {self._log(name)}")
+            try:
+                with opener.open(f"{self.base_url}/health/ready", timeout=2):
+                    return
+            except (URLError, OSError):
+                time.sleep(0.1)
+        raise StepFailed(f"The web does not answer: see {self._log('web')}")

@@ -1,0 +1,117 @@
+"""What tests of the service share: the sandbox's endpoints, a team, and people around it.
+
+alice is the team's admin, bob its analyst, vera its viewer; charlie is an admin of another team.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from connectors.network import NetworkPolicy
+from warehouse import conf
+from warehouse.models import Membership, Team
+
+
+@pytest.fixture(scope="session")
+def endpoints() -> dict[str, Any]:
+    """Where the stand-ins listen, with their throw-away secrets."""
+    found: dict[str, Any] = json.loads(
+        (Path(os.environ["SANDBOX_HOME"]) / "endpoints.json").read_text()
+    )
+    return found
+
+
+@pytest.fixture(scope="session")
+def credentials(endpoints: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Working credentials by provider, as a team would enter them."""
+    snowflake, bigquery = endpoints["snowflake"], endpoints["bigquery"]
+    wanted = "account user password warehouse database schema host port protocol".split()
+    return {
+        "postgres": dict(endpoints["postgres"]["reader"]),
+        "snowflake": {name: snowflake[name] for name in wanted},
+        "bigquery": {
+            "project": bigquery["project"],
+            "dataset": bigquery["dataset"],
+            "service_account_json": bigquery["service_account"],
+            "api_endpoint": bigquery["api_endpoint"],
+            "storage_endpoint": bigquery["storage_endpoint"],
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def network() -> NetworkPolicy:
+    """The policy of an operator who allows the stand-ins."""
+    return NetworkPolicy.allowing(conf.allowed_private_hosts())
+
+
+@pytest.fixture
+def vault(endpoints: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
+    """The source database as its owner; every table made through it is dropped at the end."""
+    with psycopg.connect(endpoints["postgres"]["datavault_dsn"], autocommit=True) as connection:
+        yield connection
+        tables = connection.execute(
+            "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables "
+            "WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for (name,) in tables:
+            connection.execute(f"DROP TABLE {name} CASCADE")
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return Team.objects.create(name="Acme")
+
+
+@pytest.fixture
+def other_team(db: None) -> Team:
+    return Team.objects.create(name="Globex")
+
+
+@pytest.fixture
+def people(team: Team, other_team: Team) -> SimpleNamespace:
+    """alice, bob, vera and charlie, with their roles."""
+
+    def member(name: str, of: Team, role: str) -> User:
+        user = User.objects.create_user(name, password="not-a-real-password")
+        Membership.all_teams.create(team=of, user=user, role=role)
+        return user
+
+    return SimpleNamespace(
+        alice=member("alice", team, "admin"),
+        bob=member("bob", team, "analyst"),
+        vera=member("vera", team, "viewer"),
+        charlie=member("charlie", other_team, "admin"),
+    )
+
+
+@pytest.fixture
+def client_of(people: SimpleNamespace) -> Callable[[str], APIClient]:
+    """A REST client that signs in with a token of the person named."""
+
+    def make(name: str) -> APIClient:
+        _, token = AuthToken.objects.create(getattr(people, name))
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def alice(client_of: Callable[[str], APIClient]) -> APIClient:
+    return client_of("alice")
+
+
+@pytest.fixture
+def connections_url(team: Team) -> str:
+    return f"/api/environments/{team.pk}/warehouse_connections/"
