@@ -67,6 +67,12 @@ def vault(endpoints: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
             connection.execute(f"DROP TABLE {name} CASCADE")
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Four people a test need not take a second: no test is about the hash of a password."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def team(db: None) -> Team:
     return Team.objects.create(name="Acme")

@@ -49,6 +49,7 @@ class Screen:
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
+            disable=not self._console.is_terminal,
         ) as progress:
             task = progress.add_task(name, total=total)
             yield lambda done, of: progress.update(task, completed=done, total=of)

@@ -1,0 +1,112 @@
+"""A team's pipeline from the sandbox's Postgres to its Snowflake."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import snowflake.connector
+from django.conf import settings
+from django.db import connection as database
+
+from etl import pipelines
+from etl.models import Pipeline, PipelineRun, Trigger
+from etl.pipelines import TableSpec
+from warehouse import connections
+from warehouse.connections import Draft
+from warehouse.models import Team, WarehouseConnection
+
+
+@pytest.fixture
+def source(team: Team, credentials: dict[str, Any]) -> WarehouseConnection:
+    draft = Draft.of(name="vault", provider="postgres", credentials=credentials["postgres"])
+    return connections.create(team, None, draft)
+
+
+@pytest.fixture
+def destination(team: Team, credentials: dict[str, Any]) -> WarehouseConnection:
+    draft = Draft.of(name="lake", provider="snowflake", credentials=credentials["snowflake"])
+    return connections.create(team, None, draft)
+
+
+@pytest.fixture
+def lake(endpoints: dict[str, Any]) -> Iterator[snowflake.connector.SnowflakeConnection]:
+    """The destination, looked at past everything of ours."""
+    found = endpoints["snowflake"]
+    names = "account user password warehouse database schema host port protocol".split()
+    with snowflake.connector.connect(**{name: found[name] for name in names}) as connection:
+        yield connection
+
+
+@pytest.fixture
+def target_table() -> str:
+    """A table of the destination that no other test uses."""
+    return f"RECORDS_{uuid.uuid4().hex[:8].upper()}"
+
+
+@pytest.fixture
+def pipeline(
+    team: Team,
+    source: WarehouseConnection,
+    destination: WarehouseConnection,
+    endpoints: dict[str, Any],
+    target_table: str,
+) -> Pipeline:
+    """public.records → target_table."""
+    made = Pipeline(
+        team=team,
+        name="nightly",
+        source=source,
+        destination=destination,
+        destination_schema=endpoints["snowflake"]["schema"],
+        stage=endpoints["snowflake"]["stage"],
+    )
+    return pipelines.create(made, [TableSpec("public", "records", target_table)])
+
+
+@pytest.fixture
+def records(vault: psycopg.Connection[Any]) -> Callable[[int], None]:
+    """Makes public.records with so many rows; called again, it adds rows."""
+    vault.execute(
+        "CREATE TABLE records (tenant text, key text, payload bytea NOT NULL, metadata jsonb, "
+        "amount numeric(12, 2), updated_at timestamptz DEFAULT clock_timestamp(), "
+        "PRIMARY KEY (tenant, key))"
+    )
+
+    def add(count: int) -> None:
+        vault.execute(
+            "INSERT INTO records SELECT 't' || i %% 7, i::text, decode(md5(i::text), 'hex'), "
+            "jsonb_build_object('n', i, 'big', 12345678901234567890 + i), i / 100.0 "
+            "FROM generate_series((SELECT count(*) FROM records) + 1, "
+            "(SELECT count(*) FROM records) + %s) AS i",
+            [count],
+        )
+
+    return add
+
+
+@pytest.fixture
+def start(pipeline: Pipeline) -> Callable[[], PipelineRun]:
+    """Queues a run as the command does; nobody executes it by itself."""
+    return lambda: pipelines.request_run(pipeline, Trigger.COMMAND)
+
+
+@pytest.fixture
+def service_environment() -> dict[str, str]:
+    """Environment of a service process of its own, on this test's database."""
+    wanted = [
+        *("SECRET_KEY", "WAREHOUSE_KEYS", "STAGE_S3_BUCKET", "STAGE_S3_ENDPOINT"),
+        *("STAGE_S3_REGION", "STAGE_S3_ACCESS_KEY", "STAGE_S3_SECRET_KEY"),
+    ]
+    at = database.settings_dict
+    return {
+        **os.environ,
+        **{name: getattr(settings, name) for name in wanted},
+        "DATABASE_URL": f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}"
+        f"/{at['NAME']}",
+        "REDIS_URL": settings.CELERY_BROKER_URL,
+        "WAREHOUSE_ALLOWED_PRIVATE_HOSTS": ",".join(settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS),
+        "PIPELINE_LEASE_S": "2",
+    }

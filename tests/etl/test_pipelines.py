@@ -1,0 +1,152 @@
+"""The rules of pipelines: what can be saved, when a run starts."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+import redis
+from django_celery_beat.models import PeriodicTask
+
+from connectors.errors import InvalidInput
+from etl import pipelines, schedule, tasks
+from etl.errors import PipelinePaused, RunInProgress
+from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
+from etl.pipelines import TableSpec
+from warehouse.errors import ConnectionInUse, NameTaken
+from warehouse.models import WarehouseConnection
+
+pytestmark = pytest.mark.django_db
+
+RECORDS = TableSpec("public", "records")
+
+
+def draft(pipeline: Pipeline, **changes: Any) -> Pipeline:
+    """An unsaved pipeline like the given one."""
+    fields = {
+        name: getattr(pipeline, name)
+        for name in ("team", "source", "destination", "destination_schema", "stage", "schedule")
+    }
+    return Pipeline(**{**fields, "name": "another", **changes})
+
+
+def test_destination_table_is_named_as_the_destination_folds_names(pipeline: Pipeline) -> None:
+    made = pipelines.create(draft(pipeline), [RECORDS, TableSpec("public", "Mixed Case")])
+    assert [t.destination_table for t in made.tables.all()] == ["RECORDS", "Mixed Case"]
+
+
+def test_name_is_taken_once_in_a_team(pipeline: Pipeline) -> None:
+    with pytest.raises(NameTaken):
+        pipelines.create(draft(pipeline, name=pipeline.name), [RECORDS])
+    assert Pipeline.all_teams.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "tables", "field"),
+    [
+        ({}, [], "tables"),
+        ({}, [RECORDS, TableSpec("other", "records")], "tables"),
+        ({"schedule": "every night"}, [RECORDS], "schedule"),
+        ({"schedule": "61 2 * * *"}, [RECORDS], "schedule"),
+        ({"source": "destination"}, [RECORDS], "source"),
+        ({"destination": "source"}, [RECORDS], "destination"),
+    ],
+    ids=["no-table", "one-target-twice", "not-cron", "minute-61", "source-cannot", "target-cannot"],
+)
+def test_unusable_pipeline_is_refused_and_not_half_saved(
+    pipeline: Pipeline, changes: dict[str, Any], tables: list[TableSpec], field: str
+) -> None:
+    for name in ("source", "destination"):
+        if name in changes:
+            changes[name] = getattr(pipeline, changes[name])
+    with pytest.raises(InvalidInput) as refused:
+        pipelines.create(draft(pipeline, **changes), tables)
+    assert list(refused.value.fields) == [field]
+    assert Pipeline.all_teams.count() == 1
+    assert not PeriodicTask.objects.filter(task="etl.start_scheduled").exists()
+
+
+def test_table_that_stays_keeps_its_watermark(pipeline: Pipeline) -> None:
+    kept = pipeline.tables.get()
+    kept.watermark = {"snapshot": "1:1:", "system_id": "1"}
+    kept.save()
+    spec = TableSpec(kept.source_schema, kept.source_table, kept.destination_table)
+    pipelines.update(pipeline, [spec, TableSpec("public", "more")])
+    assert [t.watermark for t in pipeline.tables.all()] == [kept.watermark, None]
+    pipelines.update(pipeline, [TableSpec("public", "more")])
+    assert [t.source_table for t in pipeline.tables.all()] == ["more"]
+
+
+def test_schedule_becomes_a_row_that_beat_reads_and_goes_with_the_pipeline(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.schedule = "30 2 * * 1-5"
+    pipelines.update(pipeline)
+    row = PeriodicTask.objects.get(task="etl.start_scheduled")
+    assert json.loads(row.kwargs) == {"pipeline_id": str(pipeline.pk)}
+    assert (row.enabled, row.crontab.minute, row.crontab.day_of_week) == (True, "30", "1-5")
+
+    pipeline.is_active = False
+    pipelines.update(pipeline)
+    assert not PeriodicTask.objects.get(pk=row.pk).enabled
+
+    pipelines.delete(pipeline)
+    assert not PeriodicTask.objects.filter(pk=row.pk).exists()
+
+
+def test_schedule_without_fields_is_none() -> None:
+    assert schedule.parse("  ") == {}
+
+
+def test_pipeline_has_one_open_run(pipeline: Pipeline) -> None:
+    run = pipelines.request_run(pipeline, Trigger.COMMAND)
+    with pytest.raises(RunInProgress):
+        pipelines.request_run(pipeline, Trigger.COMMAND)
+    assert pipelines.open_run(pipeline) == run
+    PipelineRun.objects.update(status=RunStatus.SUCCEEDED)
+    assert pipelines.open_run(pipeline) is None
+    pipelines.request_run(pipeline, Trigger.COMMAND)
+
+
+def test_paused_pipeline_does_not_run(pipeline: Pipeline) -> None:
+    pipeline.is_active = False
+    with pytest.raises(PipelinePaused):
+        pipelines.request_run(pipeline, Trigger.COMMAND)
+
+
+def test_connection_of_a_pipeline_cannot_be_deleted(pipeline: Pipeline) -> None:
+    from warehouse import connections
+
+    with pytest.raises(ConnectionInUse):
+        connections.delete(pipeline.source)
+    assert WarehouseConnection.all_teams.filter(pk=pipeline.source_id).exists()
+
+
+def broker_messages(url: str) -> list[dict[str, Any]]:
+    """Tasks that wait in Redis, which are taken away."""
+    broker = redis.from_url(url)
+    waiting, _ = broker.pipeline().lrange("celery", 0, -1).delete("celery").execute()
+    messages = [json.loads(message) for message in waiting]
+    return [
+        {"task": m["headers"]["task"], "kwargs": json.loads(base64.b64decode(m["body"]))[1]}
+        for m in messages
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scheduled_run_is_queued_once_with_nothing_but_its_id(
+    pipeline: Pipeline, settings: Any
+) -> None:
+    broker_messages(settings.CELERY_BROKER_URL)
+    tasks.start_scheduled(str(pipeline.pk))
+    tasks.start_scheduled(str(pipeline.pk))
+    run = pipeline.runs.get()
+    assert run.trigger == Trigger.SCHEDULE
+    assert broker_messages(settings.CELERY_BROKER_URL) == [
+        {"task": "etl.execute_run", "kwargs": {"run_id": str(run.pk)}}
+    ]
+
+
+def test_schedule_of_a_deleted_pipeline_does_nothing(db: None) -> None:
+    tasks.start_scheduled("00000000-0000-0000-0000-000000000000")
+    assert not PipelineRun.objects.exists()
