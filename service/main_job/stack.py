@@ -26,8 +26,12 @@ WEB_PORT = 8000
 class Stack:
     """Starts and stops processes; each is guarded, so none outlives this one."""
 
-    def __init__(self, home: Path, endpoints: dict[str, Any]) -> None:
+    def __init__(
+        self, home: Path, endpoints: dict[str, Any], settings: dict[str, str] | None = None
+    ) -> None:
+        """``settings`` are given to the service beside those it finds in the sandbox."""
         self._home = home
+        self._settings = settings or {}
         self._endpoints = endpoints
         self._port = free_port(WEB_PORT)
         self._running: dict[str, Guarded] = {}
@@ -53,9 +57,13 @@ class Stack:
         """Web, worker and beat; returns when the web answers."""
         bind = f"{LOOPBACK}:{self._port}"
         self._start("web", "gunicorn", "service.wsgi", "-c", "python:service.gunicorn", "-b", bind)
-        self._start("worker", "celery", "-A", "service", "worker", "--concurrency", "2")
+        self.start_worker()
         self._start("beat", "celery", "-A", "service", "beat")
         self._await_web()
+
+    def start_worker(self) -> None:
+        """A Celery worker; the one before it must have ended."""
+        self._start("worker", "celery", "-A", "service", "worker", "--concurrency", "2")
 
     def start_vault(self) -> None:
         """The sample application's backend."""
@@ -99,6 +107,7 @@ class Stack:
             "SANDBOX_HOME": str(self._home),
             "DJANGO_SETTINGS_MODULE": "service.settings",
             "PYTHONUNBUFFERED": "1",
+            **self._settings,
         }
 
     def _log(self, name: str) -> Path:

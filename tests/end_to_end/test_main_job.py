@@ -1,0 +1,38 @@
+"""`make run ONCE=1`, as a person runs it, and what is left behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of processes that have anything to do with a sandbox's folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
+        if any(str(home) in word for word in words):
+            found.append(" ".join(words))
+    return found
+
+
+def test_main_job_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
+    home = tmp_path / "sandbox"
+    done = subprocess.run(
+        [sys.executable, "manage.py", "run", "--once"],
+        cwd=ROOT,
+        env={**os.environ, "SANDBOX_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "200000 rows in Postgres = 200000 in Snowflake" in done.stdout
+    assert "1500 rows moved, 201000 rows in Postgres = 201000 in Snowflake" in done.stdout
+    assert "✗" not in done.stdout
+    assert processes_of(home) == []
+    assert not (home / "endpoints.json").exists()

@@ -1,0 +1,100 @@
+"""kill -9 of the Celery worker in the middle of a pipeline, and the service goes on by itself."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from service.main_job.client import Api
+from service.main_job.screen import Screen
+from service.main_job.stack import Stack
+from service.main_job.story import Vault, credentials
+
+RECORDS = 60_000
+
+
+@pytest.fixture
+def stack(endpoints: dict[str, Any]) -> Iterator[Stack]:
+    """The service with its own processes, beside the tests' sandbox."""
+    home = Path(os.environ["SANDBOX_HOME"])
+    running = Stack(home, endpoints, settings={"PIPELINE_LEASE_S": "3"})
+    running.manage("migrate", "--verbosity", "0")
+    try:
+        running.start_vault()
+        running.start_service()
+        yield running
+    finally:
+        running.stop()
+
+
+def wait_for(what: Any, seconds: float) -> Any:
+    """The first true answer of ``what``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := what():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def worker_processes() -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"celery", "worker"} <= set(process.info["cmdline"] or ())
+        and process.environ().get("SANDBOX_HOME") == os.environ["SANDBOX_HOME"]
+    ]
+
+
+def test_killed_worker_costs_no_row_and_doubles_none(
+    stack: Stack, endpoints: dict[str, Any]
+) -> None:
+    seeded = stack.seed()
+    api = Api(stack.base_url, seeded["team_id"], seeded["users"]["admin"]["token"])
+    Vault(endpoints["redis"]["url"], stack.vault_key).add(Screen(), 0, RECORDS)
+    ids = {
+        provider: api.post(
+            "/warehouse_connections/",
+            {"name": provider, "provider": provider, "credentials": fields},
+        )["id"]
+        for provider, fields in credentials(endpoints).items()
+    }
+    pipeline = api.post(
+        "/pipelines/",
+        {
+            "name": "killed",
+            "source": ids["postgres"],
+            "destination": ids["snowflake"],
+            "stage": endpoints["snowflake"]["stage"],
+            "tables": [{"source_table": "records", "destination_table": "KILLED"}],
+        },
+    )
+    path = f"/pipelines/{pipeline['id']}"
+    api.post(f"{path}/run/")
+
+    def run() -> Any:
+        return api.get(f"{path}/runs/")["results"][0]
+
+    wait_for(lambda: run()["tables"][0]["step"] in ("extracting", "staged", "loading"), 30)
+    for process in worker_processes():
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not worker_processes(), 10)
+    assert run()["status"] == "running", "the kill came too late to prove anything"
+
+    stack.start_worker()
+    ended = wait_for(lambda: run()["finished_at"] and run(), 90)
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 2), ended
+    again = api.post(f"{path}/run/")
+    wait_for(lambda: run()["id"] == again["id"] and run()["finished_at"], 60)
+
+    source = api.rows(ids["postgres"], "SELECT count(*) FROM records")[0][0]
+    counts = api.rows(
+        ids["snowflake"], "SELECT COUNT(*), COUNT(DISTINCT TENANT || KEY) FROM KILLED"
+    )
+    assert [[int(n) for n in row] for row in counts] == [[source, source]]
+    assert source >= RECORDS
