@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from service.main_job.stack import Stack
 from service.main_job.story import Vault, credentials
 
 RECORDS = 60_000
+UNIQUE = uuid.uuid4().hex[:8]
+TARGET = f"KILLED_{UNIQUE.upper()}"
 
 
 @pytest.fixture
@@ -60,18 +63,18 @@ def test_killed_worker_costs_no_row_and_doubles_none(
     ids = {
         provider: api.post(
             "/warehouse_connections/",
-            {"name": provider, "provider": provider, "credentials": fields},
+            {"name": f"{provider} {UNIQUE}", "provider": provider, "credentials": fields},
         )["id"]
         for provider, fields in credentials(endpoints).items()
     }
     pipeline = api.post(
         "/pipelines/",
         {
-            "name": "killed",
+            "name": f"killed {UNIQUE}",
             "source": ids["postgres"],
             "destination": ids["snowflake"],
             "stage": endpoints["snowflake"]["stage"],
-            "tables": [{"source_table": "records", "destination_table": "KILLED"}],
+            "tables": [{"source_table": "records", "destination_table": TARGET}],
         },
     )
     path = f"/pipelines/{pipeline['id']}"
@@ -94,7 +97,7 @@ def test_killed_worker_costs_no_row_and_doubles_none(
 
     source = api.rows(ids["postgres"], "SELECT count(*) FROM records")[0][0]
     counts = api.rows(
-        ids["snowflake"], "SELECT COUNT(*), COUNT(DISTINCT TENANT || KEY) FROM KILLED"
+        ids["snowflake"], f"SELECT COUNT(*), COUNT(DISTINCT TENANT || KEY) FROM {TARGET}"
     )
     assert [[int(n) for n in row] for row in counts] == [[source, source]]
     assert source >= RECORDS
