@@ -26,7 +26,7 @@ check: env ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/lint-imports --no-logo
 
 env: ## The environments, from the lock files; does nothing when they are up to date
-	@$(MAKE) --no-print-directory -j2 $(VENV)/.installed $(BIGQUERY_VENV)/.installed
+	@$(MAKE) --silent -j2 $(VENV)/.installed $(BIGQUERY_VENV)/.installed
 
 sandbox-env: $(BIGQUERY_VENV)/.installed ## Only the environment of the BigQuery stand-in
 
