@@ -22,8 +22,8 @@ TARGET = f"KILLED_{UNIQUE.upper()}"
 
 
 @pytest.fixture
-def stack(endpoints: dict[str, Any]) -> Iterator[Stack]:
-    """The service with its own processes, beside the tests' sandbox."""
+def stack(vault: Any, endpoints: dict[str, Any]) -> Iterator[Stack]:
+    """The service with its own processes beside the tests' sandbox; vault empties the source."""
     home = Path(os.environ["SANDBOX_HOME"])
     running = Stack(home, endpoints, settings={"PIPELINE_LEASE_S": "3"})
     running.manage("migrate", "--verbosity", "0")
