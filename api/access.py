@@ -1,33 +1,56 @@
 """The team in the address: a stranger sees nothing, a teammate what the role allows."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django_filters.rest_framework import DjangoFilterBackend  # type: ignore[import-untyped]
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import MethodNotAllowed, NotFound, PermissionDenied
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
+from api import problems
+from api.pagination import NewestFirst
+from api.parsing import TextJSONParser
 from warehouse.access import Role, policy
 
 
 class TeamViewSet(GenericViewSet[Any]):
-    """Views under ``/api/environments/<team_id>/``; ``self.team`` is set before any action."""
+    """Views under ``/api/environments/<team_id>/``; ``self.team`` is set before any action.
 
+    Everything but authentication is declared here, so that it holds whatever else a host
+    project has in its REST_FRAMEWORK setting.
+    """
+
+    permission_classes = (IsAuthenticated,)
+    parser_classes = (TextJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    filter_backends = (DjangoFilterBackend,)
+    pagination_class = NewestFirst
+    http_method_names = ["get", "post", "patch", "delete", "head"]
     roles: ClassVar[dict[str, Role]] = {}
     """Least role for an action; one that is not listed needs ADMIN."""
     team: Any
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        access = policy()
-        self.team = access.team(kwargs["team_id"])
+        access, team_id = policy(), kwargs["team_id"]
+        # A policy may hand the id to its database as it is, and those take no control characters.
+        self.team = access.team(team_id) if team_id.isprintable() else None
         role = None if self.team is None else access.role(request.user, self.team)
         if role is None:
             # Also for a team that exists: its existence is nobody else's business.
             raise NotFound()
+        if request.method not in self.allowed_methods:
+            raise MethodNotAllowed(str(request.method))
         needed = self.roles.get(self.action or "", Role.ADMIN)
         if role < needed:
             raise PermissionDenied(f"This needs the role {needed.name.lower()}.")
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        return problems.handle
 
 
 class StrictSerializer(serializers.Serializer[Any]):

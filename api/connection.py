@@ -138,9 +138,33 @@ class TablesSerializer(serializers.Serializer[Any]):
     tables = TableSerializer(many=True)
 
 
+class ResultColumnSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    type = serializers.CharField(help_text="The Arrow type.")
+
+
+class ResultStatsSerializer(serializers.Serializer[Any]):
+    vendor_query_id = serializers.CharField(allow_null=True)
+    bytes_scanned = serializers.IntegerField(allow_null=True)
+    bytes_billed = serializers.IntegerField(allow_null=True)
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    run_id = serializers.CharField()
+    columns = ResultColumnSerializer(many=True)
+    rows = serializers.ListField(child=serializers.ListField())
+    row_count = serializers.IntegerField()
+    truncated = serializers.BooleanField(help_text="A limit cut the result.")
+    stats = ResultStatsSerializer()
+    error = serializers.DictField(
+        allow_null=True, help_text="A problem that came up after the first rows had been sent."
+    )
+
+
 class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     """Connections of one team."""
 
+    queryset = WarehouseConnection.objects.none()  # names the model; rows come by get_queryset
     serializer_class = ConnectionSerializer
     filterset_fields = ("provider", "mode", "is_active", "last_test_status")
     lookup_value_converter = "uuid"
@@ -211,7 +235,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
 
     @extend_schema(
         request=QuerySerializer,
-        responses={(200, "application/json"): OpenApiResponse(dict, results.__doc__ or "")},
+        responses=OpenApiResponse(ResultSerializer, results.__doc__ or ""),
     )
     @action(detail=True, methods=["post"])
     def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
@@ -220,7 +244,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         run = query_executor.run(
             self.get_object(), data["sql"], data.get("params", ()), data.get("max_rows")
         )
-        return results.stream(run)
+        return results.stream(run, request.META)
 
 
 def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:

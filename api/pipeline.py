@@ -108,6 +108,7 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
 class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     """Pipelines of one team."""
 
+    queryset = Pipeline.objects.none()  # names the model; rows come by get_queryset
     serializer_class = PipelineSerializer
     lookup_value_converter = "uuid"
     roles: ClassVar = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied as DjangoDenied
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -12,8 +13,9 @@ from rest_framework.views import set_rollback
 
 from connectors import errors
 from connectors.errors import ConnectorError
+from connectors.sql_guard import MAX_SQL_CHARS
 from etl.errors import RunInProgress
-from warehouse.errors import ConnectionInUse, CredentialsUnreadable, NameTaken
+from warehouse.errors import ConnectionInUse, CredentialsUnreadable, KeysUnavailable, NameTaken
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ STATUS: dict[type[ConnectorError], int] = {
     errors.WarehouseBusy: 503,
     errors.Unsupported: 400,
     CredentialsUnreadable: 503,
+    KeysUnavailable: 503,
     ConnectorError: 502,
 }
 """HTTP status of an error class; a class that is not here has its nearest parent's."""
@@ -41,7 +44,10 @@ STATUS: dict[type[ConnectorError], int] = {
 DRF_CODES: dict[type[drf.APIException], tuple[str, str]] = {
     drf.NotAuthenticated: ("not_authenticated", "Send a header Authorization: Bearer <token>."),
     drf.AuthenticationFailed: ("token_invalid", "Ask for a new token."),
-    drf.PermissionDenied: ("forbidden", "Your role in this team does not allow that."),
+    drf.PermissionDenied: (
+        "forbidden",
+        "Ask an admin of the team for the role; a browser's session must send its CSRF token too.",
+    ),
     drf.NotFound: ("not_found", "Check the id and the team in the address."),
     drf.MethodNotAllowed: ("method_not_allowed", "See the API documentation."),
     drf.ParseError: ("malformed_json", "The body must be a JSON object."),
@@ -74,36 +80,33 @@ class Problem:
         }
 
 
-def of_error(error: ConnectorError) -> Problem:
-    """The problem of one of our errors."""
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return Problem(
-        status, error.code, error.detail, error.advice, error.fields, retryable=error.retryable
-    )
-
-
-def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: every exception ends as a problem."""
-    set_rollback()
+def of(exc: Exception, **where: str) -> Problem:
+    """The problem of any exception. One that nobody foresaw is logged with ``where``."""
     match exc:
         case ConnectorError():
-            problem = of_error(exc)
+            return _of_error(exc)
         case drf.ValidationError():
             fields = dict(_flatten(exc.detail))
             hint = "Correct the fields named and send it again."
-            problem = Problem(400, "invalid_input", "The input cannot be used.", hint, fields)
+            return Problem(400, "invalid_input", "The input cannot be used.", hint, fields)
         case Http404():
-            problem = _of_drf(drf.NotFound())
+            return _of_drf(drf.NotFound())
         case DjangoDenied():
-            problem = _of_drf(drf.PermissionDenied())
-        case RecursionError():
-            # Only a body of brackets in brackets gets there, in the JSON parser.
-            problem = _of_drf(drf.ParseError("The body is nested too deeply."))
+            return _of_drf(drf.PermissionDenied())
         case drf.APIException():
-            problem = _of_drf(exc)
+            return _of_drf(exc)
+        case RequestDataTooBig():
+            hint = f"Send less: a query has {MAX_SQL_CHARS:,} characters at most."
+            return Problem(413, "request_too_large", "The request is too large.", hint)
         case _:
-            log.exception("api.crashed", path=context["request"].path, error=type(exc).__name__)
-            problem = _unexpected()
+            log.error("api.crashed", error=type(exc).__name__, exc_info=exc, **where)
+            return _unexpected()
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: every exception ends as a problem."""
+    set_rollback()
+    problem = of(exc, path=context["request"].path)
     headers = _headers(exc)
     return Response(problem.as_json(), problem.status, headers=headers, content_type=CONTENT_TYPE)
 
@@ -123,6 +126,18 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return respond(_of_drf(drf.NotFound()))
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: a host name that is not ours, a header no client sends."""
+    return respond(Problem(400, "bad_request", "The request is malformed.", "Check its address."))
+
+
+def _of_error(error: ConnectorError) -> Problem:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return Problem(
+        status, error.code, error.detail, error.advice, error.fields, retryable=error.retryable
+    )
+
+
 def _unexpected() -> Problem:
     return Problem(500, "internal_error", "The service failed.", "Ask the operator: it is logged.")
 
@@ -131,12 +146,13 @@ def _of_drf(exc: drf.APIException) -> Problem:
     known = next((DRF_CODES[kind] for kind in type(exc).__mro__ if kind in DRF_CODES), None)
     code, hint = known or ("error", "See the API documentation.")
     detail = "Not found." if code == "not_found" else str(exc.detail)
-    return Problem(exc.status_code, code, detail, hint)
+    return Problem(exc.status_code, code, detail, hint, retryable=code == "throttled")
 
 
 def _headers(exc: Exception) -> dict[str, str]:
-    header = getattr(exc, "auth_header", None)
-    return {"WWW-Authenticate": header} if header else {}
+    header, wait_s = getattr(exc, "auth_header", None), getattr(exc, "wait", None)
+    headers = {"WWW-Authenticate": header} if header else {}
+    return headers | ({"Retry-After": str(wait_s)} if wait_s else {})
 
 
 def _flatten(detail: Any, path: str = "") -> list[tuple[str, str]]:

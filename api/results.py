@@ -10,7 +10,7 @@ times are ISO 8601; NaN and infinities are the strings "NaN", "Infinity" and "-I
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,28 +20,32 @@ import pyarrow.compute as pc
 from django.http import StreamingHttpResponse
 
 from api import problems
-from connectors.errors import ConnectorError
+from api.hangup import HangupWatch
 from warehouse.query_executor import QueryRun
 
 SAFE_INTEGER = 2**53 - 1
 """The largest integer that JavaScript holds exactly. Source: ECMA-262, Number.MAX_SAFE_INTEGER."""
 
 
-def stream(run: QueryRun) -> StreamingHttpResponse:
-    """The response; an error before the first row is raised instead, and the run closed."""
-    return StreamingHttpResponse(JsonRows(run), content_type="application/json")
+def stream(run: QueryRun, environ: Mapping[str, Any]) -> StreamingHttpResponse:
+    """The response; an error before the first row is raised instead, and the run closed.
+
+    ``environ`` is the request's: a client that goes away ends the query.
+    """
+    return StreamingHttpResponse(JsonRows(run, environ), content_type="application/json")
 
 
 class JsonRows:
     """Iterator over the body; closing it ends the query, also when nobody has read it."""
 
-    def __init__(self, run: QueryRun) -> None:
+    def __init__(self, run: QueryRun, environ: Mapping[str, Any]) -> None:
         self._run = run
+        self._watch = HangupWatch(environ, run.cancel)
         try:
             self._batches = iter(run)
             self._first = next(self._batches, None)
         except BaseException:
-            run.close()
+            self.close()
             raise
         self._parts = self._body()
 
@@ -53,6 +57,7 @@ class JsonRows:
 
     def close(self) -> None:
         """Called by the server when the answer has been sent or its client has gone."""
+        self._watch.close()
         self._run.close()
 
     def _body(self) -> Iterator[bytes]:
@@ -62,8 +67,8 @@ class JsonRows:
         error = None
         try:
             yield from self._rows()
-        except ConnectorError as exc:
-            error = problems.of_error(exc).as_json()
+        except Exception as exc:  # noqa: BLE001 problems.of tells them apart, and logs
+            error = problems.of(exc, run_id=self._run.run_id).as_json()
         yield b"]," + orjson.dumps(self._tail(error))[1:]
 
     def _rows(self) -> Iterator[bytes]:
@@ -123,7 +128,7 @@ def _careful(value: Any) -> Any:
             return value
         case int() if abs(value) > SAFE_INTEGER:
             return str(value)
-        case list():
+        case list() | tuple():
             return [_careful(item) for item in value]
         case dict():
             return {name: _careful(item) for name, item in value.items()}

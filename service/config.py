@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 REQUIRED = object()
 """Marks a setting that has no default: without it the service does not start."""
@@ -25,8 +26,30 @@ def _split(value: object) -> object:
     )
 
 
+def _url(*schemes: str, example: str) -> AfterValidator:
+    """A validator: a URL like the example, with a host; what it was given is never repeated."""
+
+    def check(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or (urlsplit(example).path and not parts.path.strip("/")):
+            raise ValueError(f"it must be of the form {example}")
+        return text
+
+    return AfterValidator(check)
+
+
 Words = Annotated[list[str], BeforeValidator(_split)]
 Text = Annotated[str, Field(min_length=1)]
+Dotted = Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+Postgres = Annotated[
+    str, _url("postgresql", "postgres", example="postgresql://user:password@host:5432/name")
+]
+Redis = Annotated[str, _url("redis", "rediss", example="redis://:password@host:6379")]
+Endpoint = Literal[""] | Annotated[str, _url("https", "http", example="https://host:port")]
 
 
 @dataclass(frozen=True)
@@ -41,10 +64,10 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("DATABASE_URL", Text, REQUIRED,
+    Setting("DATABASE_URL", Postgres, REQUIRED,
             "Postgres of the service, as postgresql://user:password@host:5432/name. "
             "Unset: the sandbox's.", secret=True),
-    Setting("REDIS_URL", Text, REQUIRED, "Redis for Celery, as redis://:password@host:6379/0.",
+    Setting("REDIS_URL", Redis, REQUIRED, "Redis for Celery, as redis://:password@host:6379/0.",
             secret=True),
     Setting("SECRET_KEY", Annotated[str, Field(min_length=32)], REQUIRED,
             "Django's signing key, 32 characters or more.", secret=True),
@@ -53,16 +76,17 @@ SETTINGS = (
             "encrypts, all of them decrypt. Needed unless WAREHOUSE_KMS_KEY_ID is set.",
             secret=True),
     Setting("WAREHOUSE_KMS_KEY_ID", str, "",
-            "AWS KMS key (id, ARN or alias) that wraps data keys instead of WAREHOUSE_KEYS."),
-    Setting("WAREHOUSE_KMS_ENDPOINT", str, "", "Another KMS endpoint than AWS's own."),
+            "AWS KMS key (id, ARN or alias) that wraps data keys; WAREHOUSE_KEYS then only opens "
+            "what it wrapped before."),
+    Setting("WAREHOUSE_KMS_ENDPOINT", Endpoint, "", "Another KMS endpoint than AWS's own."),
     Setting("WAREHOUSE_ALLOWED_PRIVATE_HOSTS", Words, [],
             "Private hosts that connections may reach: host, host:port, IP or CIDR, "
             "comma-separated."),
-    Setting("WAREHOUSE_TEAM_MODEL", Text, "warehouse.Team", "The model that owns connections."),
-    Setting("WAREHOUSE_ACCESS_POLICY", Text, "warehouse.access.MembershipPolicy",
+    Setting("WAREHOUSE_TEAM_MODEL", Dotted, "warehouse.Team", "The model that owns connections."),
+    Setting("WAREHOUSE_ACCESS_POLICY", Dotted, "warehouse.access.MembershipPolicy",
             "The class that says which role a user has in a team."),
     Setting("STAGE_S3_BUCKET", str, "", "Bucket in which pipelines stage Parquet files."),
-    Setting("STAGE_S3_ENDPOINT", str, "", "Another S3 endpoint than AWS's own."),
+    Setting("STAGE_S3_ENDPOINT", Endpoint, "", "Another S3 endpoint than AWS's own."),
     Setting("STAGE_S3_REGION", Text, "us-east-1", "Region of the bucket."),
     Setting("STAGE_S3_ACCESS_KEY", str, "",
             "Access key for the bucket; empty: boto3's own chain (instance role, …).", secret=True),
@@ -109,9 +133,15 @@ def _value(setting: Setting, environment: Mapping[str, str], fallback: Mapping[s
     try:
         return TypeAdapter(setting.kind).validate_python(raw)
     except ValidationError as exc:
-        reason = exc.errors()[0]["msg"].lower()
         shown = "its value" if setting.secret else repr(raw)
-        raise ValueError(f"{shown} does not fit: {reason}. {setting.help}") from None
+        raise ValueError(f"{shown} does not fit: {_reason(exc)}. {setting.help}") from None
+
+
+def _reason(exc: ValidationError) -> str:
+    """The last complaint, without the value: of a union's members the last is the wide one."""
+    error = exc.errors()[-1]
+    said = str(error["ctx"]["error"] if error["type"] == "value_error" else error["msg"])
+    return said[:1].lower() + said[1:]
 
 
 def _raw(setting: Setting, environment: Mapping[str, str]) -> str | None:
@@ -124,3 +154,5 @@ def _raw(setting: Setting, environment: Mapping[str, str]) -> str | None:
         return Path(path).read_text().strip()
     except OSError as exc:
         raise ValueError(f"the file {path} cannot be read: {exc.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the file {path} is not text.") from None

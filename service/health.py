@@ -12,7 +12,9 @@ def alive(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """The process has its database: it can take requests."""
     try:
-        connection.ensure_connection()
+        # A statement, because a connection kept from an earlier request may be dead by now.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
     except DatabaseError:
         return JsonResponse({"ready": False, "missing": ["database"]}, status=503)
     return JsonResponse({"ready": True})

@@ -48,12 +48,13 @@ def logging_config(level: str, style: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # Drivers log statements and hosts below these levels.
+            # Drivers log statements, values and hosts below these levels.
             "snowflake": {"level": "ERROR"},
             "google": {"level": "ERROR"},
             "botocore": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
             "celery.app.trace": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},
+            "django.db.backends": {"level": "WARNING"},
         },
     }

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,13 +50,15 @@ def _kept(path: Path, fresh: str) -> str:
 
 def _hosts(endpoints: dict[str, dict[str, Any]]) -> set[str]:
     """host:port of every stand-in that a connection may point to."""
-    postgres = endpoints["postgres"]
-    found = {f"{postgres['host']}:{postgres['port']}"}
-    for name in ("snowflake", "bigquery"):
-        service = endpoints.get(name, {})
-        if "port" in service:
-            found.add(f"{service['host']}:{service['port']}")
-        for key in ("api_endpoint", "storage_endpoint"):
-            if key in service:
-                found.add(urlsplit(service[key]).netloc or service[key])
-    return found
+    warehouses = (found for name, found in endpoints.items() if name not in ("redis", "s3"))
+    return {address for endpoint in warehouses for address in _addresses(endpoint)}
+
+
+def _addresses(endpoint: dict[str, Any]) -> Iterator[str]:
+    if "host" in endpoint and "port" in endpoint:
+        yield f"{endpoint['host']}:{endpoint['port']}"
+    for name, value in endpoint.items():
+        if isinstance(value, dict):
+            yield from _addresses(value)
+        elif name.endswith("endpoint"):
+            yield urlsplit(value).netloc or value

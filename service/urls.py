@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from service.health import alive, ready
 
+handler400 = "api.problems.bad_request"
 handler404 = "api.problems.not_found"
 handler500 = "api.problems.server_error"
 

@@ -4,6 +4,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, Protocol
 
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.utils.module_loading import import_string
 
 from warehouse import conf
@@ -36,8 +37,6 @@ class MembershipPolicy:
     """Roles out of this app's own Membership rows."""
 
     def team(self, team_id: str) -> Any | None:
-        from django.core.exceptions import ValidationError
-
         from warehouse.models import team_model
 
         model = team_model()
@@ -58,6 +57,9 @@ class MembershipPolicy:
 
 @cache
 def policy() -> AccessPolicy:
-    """The policy that the settings name."""
-    made: AccessPolicy = import_string(conf.access_policy())()
+    """The policy that the settings name; raises ImproperlyConfigured when there is none."""
+    try:
+        made: AccessPolicy = import_string(conf.access_policy())()
+    except ImportError as exc:
+        raise ImproperlyConfigured(f"WAREHOUSE_ACCESS_POLICY: {exc}.") from exc
     return made

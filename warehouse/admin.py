@@ -11,7 +11,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from connectors.errors import ConnectorError
 from warehouse import conf, connections
-from warehouse.connections import ConnectionConfig, Draft
+from warehouse.connections import Draft
+from warehouse.errors import NameTaken
 from warehouse.models import Membership, Team, WarehouseConnection
 
 
@@ -31,13 +32,32 @@ if conf.TEAM_MODEL == "warehouse.Team":
     admin.site.register(Team, TeamAdmin)
 
 
+class ObjectField(forms.JSONField):
+    """A JSON object; left empty, an empty one."""
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        found = super().clean(value) or {}
+        if not isinstance(found, dict):
+            raise forms.ValidationError("Enter a JSON object.")
+        return found
+
+
+class WriteOnlyTextarea(UnfoldAdminTextareaWidget):
+    """Takes what is typed and shows nothing, not even again after a mistake elsewhere."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
 class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
     """Credentials are typed in and never shown again; left empty, they stay as they are."""
 
-    credentials = forms.JSONField(
+    config = ObjectField(required=False, widget=UnfoldAdminTextareaWidget())
+    credentials = ObjectField(
         required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"autocomplete": "off"}),
-        help_text="The provider's fields as a JSON object. Fields left out keep their value.",
+        widget=WriteOnlyTextarea(attrs={"autocomplete": "off"}),
+        help_text="The provider's fields as a JSON object. Fields left out keep their value; "
+        "null takes one away.",
     )
 
     class Meta:
@@ -49,15 +69,27 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
         data = super().clean() or {}
         if self.errors:
             return data
-        new = data.get("credentials") or {}
         try:
-            stored = self.instance.read_credentials() if self.instance.credential_version else {}
-            ConnectionConfig.parse(data["config"] or {})
-            Draft.of(name=data["name"], provider=data["provider"], credentials={**stored, **new})
+            connections.checked_config(data["config"])
+            self._check_credentials(data)
         except ConnectorError as exc:
             faults = "; ".join(f"{name}: {text}" for name, text in exc.fields.items())
             raise forms.ValidationError(f"{exc.detail} {faults or exc.advice}") from None
+        if self._name_is_taken(data):
+            self.add_error("name", NameTaken.message)
         return data
+
+    def _check_credentials(self, data: dict[str, Any]) -> None:
+        new = data["credentials"]
+        if self.instance._state.adding:
+            connections.checked_credentials(data["provider"], new)
+        elif new:
+            merged = connections.merged_credentials(self.instance, new)
+            connections.checked_credentials(self.instance.provider, merged)
+
+    def _name_is_taken(self, data: dict[str, Any]) -> bool:
+        rows = WarehouseConnection.objects.for_team(data.get("team") or self.instance.team_id)
+        return rows.filter(name=data["name"]).exclude(pk=self.instance.pk).exists()
 
 
 @admin.register(WarehouseConnection)
@@ -93,19 +125,11 @@ class WarehouseConnectionAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         data = form.cleaned_data
-        values = {
-            "name": data["name"],
-            "mode": data["mode"],
-            "config": data["config"] or {},
-            "credentials": data.get("credentials") or {},
-        }
-        if change:
-            connections.update(obj, {**values, "is_active": data["is_active"]})
-            return
-        saved = connections.create(
-            data["team"], request.user, Draft.of(provider=data["provider"], **values)
-        )
-        obj.pk = saved.pk
+        values = {name: data[name] for name in ("name", "mode", "config", "credentials")}
+        if not change:
+            draft = Draft.of(provider=data["provider"], **values)
+            obj.pk, values = connections.create(data["team"], request.user, draft).pk, {}
+        connections.update(obj, {**values, "is_active": data["is_active"]})
         obj.refresh_from_db()
 
     @admin.action(description="Test")

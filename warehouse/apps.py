@@ -8,7 +8,12 @@ class WarehouseConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Refuse to start without a usable key ring: nothing is ever stored in plain text."""
-        from warehouse import checks, secrets  # noqa: F401 importing registers the checks
+        """Refuse to start with settings that would fail, or weaken, the first request.
+
+        Without a usable key ring above all: nothing is ever stored in plain text.
+        """
+        from warehouse import access, checks, connections, secrets  # noqa: F401 registers checks
 
         secrets.key_ring()
+        access.policy()
+        connections.network_policy()

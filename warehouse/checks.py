@@ -6,7 +6,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
 from warehouse import secrets
-from warehouse.errors import CredentialsUnreadable
+from warehouse.errors import CredentialsUnreadable, KeysUnavailable
 
 
 @register(Tags.database)
@@ -23,7 +23,7 @@ def stored_credentials_can_be_read(databases: Any = None, **_: Any) -> list[Chec
             if key_id not in seen:
                 seen.add(key_id)
                 connection.read_credentials()
-    except CredentialsUnreadable as exc:
+    except (CredentialsUnreadable, KeysUnavailable) as exc:
         return [Error(exc.detail, hint=exc.advice, id="warehouse.E001")]
     except DatabaseError:
         return []  # not migrated yet; nothing is stored

@@ -1,11 +1,13 @@
 """What can be done to a team's connections: the rules, whoever asks (API, admin, command)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,14 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from connectors import registry
 from connectors.base import Connector
 from connectors.credentials import Credentials
-from connectors.errors import InvalidInput
+from connectors.errors import InvalidCredentials, InvalidInput
 from connectors.network import NetworkPolicy
 from connectors.types import CheckReport, JobContext
 from warehouse import conf
-from warehouse.errors import ConnectionInUse, ConnectionPaused, NameTaken
+from warehouse.errors import ConnectionInUse, ConnectionPaused, CredentialsUnreadable, NameTaken
 from warehouse.models import ConnectionMode, TestStatus, WarehouseConnection
 
 log = structlog.get_logger(__name__)
+
+NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+"""NUL, which Postgres cannot keep, and halves of surrogate pairs, which UTF-8 cannot spell."""
 
 
 class ConnectionConfig(BaseModel):
@@ -38,10 +43,8 @@ class ConnectionConfig(BaseModel):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as exc:
-            fields = {
-                ".".join(["config", *map(str, error["loc"])]): error["msg"] + "."
-                for error in exc.errors()
-            }
+            faults = {str(error["loc"][0]): error["msg"] + "." for error in exc.errors()}
+            fields = _inside("config", faults)
             raise InvalidInput("The config cannot be used.", fields=fields) from None
 
 
@@ -65,17 +68,42 @@ class Draft:
         mode: str = ConnectionMode.DIRECT,
         config: Mapping[str, Any] | None = None,
     ) -> "Draft":
-        """Raises UnknownProvider, InvalidCredentials, InvalidInput, HostRefused or HostUnknown."""
-        form = registry.provider(provider).credentials_model.parse(credentials)
-        settings = ConnectionConfig.parse(config or {})
-        return cls(
-            name, provider, ConnectionMode(mode), form, settings.model_dump(exclude_none=True)
-        )
+        """Raises UnknownProvider, InvalidCredentials or InvalidInput."""
+        form = checked_credentials(provider, credentials)
+        return cls(name, provider, ConnectionMode(mode), form, checked_config(config or {}))
+
+
+def checked_credentials(provider: str, values: Mapping[str, Any]) -> Credentials:
+    """The provider's form filled; opens nothing.
+
+    Raises UnknownProvider, or InvalidCredentials naming fields as ``credentials.<field>``.
+    """
+    model = registry.provider(provider).credentials_model
+    odd = [name for name, v in values.items() if isinstance(v, str) and NOT_TEXT.search(v)]
+    if odd:
+        faults = dict.fromkeys(odd, "This holds a character that is not text.")
+        raise InvalidCredentials(fields=_inside("credentials", faults))
+    try:
+        return model.parse(values)
+    except InvalidCredentials as exc:
+        raise InvalidCredentials(fields=_inside("credentials", exc.fields)) from None
+
+
+def checked_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as it is stored; raises InvalidInput."""
+    return ConnectionConfig.parse(values).model_dump(exclude_none=True)
+
+
+def _inside(part: str, faults: Mapping[str, str]) -> dict[str, str]:
+    return {name if name == part else f"{part}.{name}": text for name, text in faults.items()}
 
 
 def network_policy() -> NetworkPolicy:
-    """Public addresses and the operator's allow-list."""
-    return NetworkPolicy.allowing(conf.allowed_private_hosts())
+    """Public addresses and the operator's allow-list; raises ImproperlyConfigured."""
+    try:
+        return NetworkPolicy.allowing(conf.allowed_private_hosts())
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"WAREHOUSE_ALLOWED_PRIVATE_HOSTS: {exc}.") from exc
 
 
 def connector_for(provider: str, credentials: Mapping[str, Any], context: JobContext) -> Connector:
@@ -85,48 +113,56 @@ def connector_for(provider: str, credentials: Mapping[str, Any], context: JobCon
 
 def create(team: Any, user: Any, draft: Draft) -> WarehouseConnection:
     """Save a new connection with encrypted credentials; raises NameTaken."""
-    connection = WarehouseConnection(team=team, created_by=user, name=draft.name)
-    return _save(connection, draft)
+    connection = WarehouseConnection(
+        team=team,
+        created_by=user,
+        name=draft.name,
+        provider=draft.provider,
+        mode=draft.mode,
+        config=draft.config,
+    )
+    _put_credentials(connection, draft.credentials)
+    return _saved(connection)
 
 
 def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> WarehouseConnection:
-    """Apply ``changes``; credential fields left out keep their stored value.
+    """Apply ``changes``: any of name, mode, is_active, config and credentials.
 
-    New credentials make the last test's answer void. Raises NameTaken, InvalidInput,
-    CredentialsUnreadable.
+    Credential fields left out keep their stored value, ``None`` takes one away; new credentials
+    make the last test's answer void. Raises NameTaken, InvalidCredentials, InvalidInput.
     """
     with transaction.atomic():
         locked = WarehouseConnection.objects.for_team(connection.team_id).select_for_update()
         connection = locked.get(pk=connection.pk)
-        if "is_active" in changes:
-            connection.is_active = changes["is_active"]
-        draft = Draft.of(
-            name=changes.get("name", connection.name),
-            provider=connection.provider,
-            mode=changes.get("mode", connection.mode),
-            credentials=_merged(connection, changes.get("credentials") or {}),
-            config=changes.get("config", connection.config),
-        )
-        return _save(connection, draft, new_credentials=bool(changes.get("credentials")))
+        for name in changes.keys() & {"name", "mode", "is_active"}:
+            setattr(connection, name, changes[name])
+        if "config" in changes:
+            connection.config = checked_config(changes["config"])
+        if new := changes.get("credentials"):
+            merged = merged_credentials(connection, new)
+            _put_credentials(connection, checked_credentials(connection.provider, merged))
+        return _saved(connection)
 
 
-def _merged(connection: WarehouseConnection, new: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored values under the new ones; ``null`` takes a field away."""
-    merged = {**connection.read_credentials(), **new}
-    return {name: value for name, value in merged.items() if value is not None}
+def merged_credentials(connection: WarehouseConnection, new: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored values under the new ones; ``None`` takes a field away."""
+    try:
+        stored = connection.read_credentials()
+    except CredentialsUnreadable:
+        # What nobody can read any more is replaced by entering all of it again.
+        stored = {}
+    return {name: value for name, value in {**stored, **new}.items() if value is not None}
 
 
-def _save(
-    connection: WarehouseConnection, draft: Draft, *, new_credentials: bool = True
-) -> WarehouseConnection:
-    connection.name, connection.mode = draft.name, draft.mode
-    connection.provider, connection.config = draft.provider, draft.config
-    if new_credentials:
-        connection.target = draft.credentials.target()[:500]
-        connection.set_credentials(draft.credentials.reveal())
-        connection.last_tested_at = None
-        connection.last_test_status = TestStatus.NEVER_TESTED
-        connection.last_test_error = ""
+def _put_credentials(connection: WarehouseConnection, form: Credentials) -> None:
+    connection.target = form.target()[:500]
+    connection.set_credentials(form.reveal())
+    connection.last_tested_at = None
+    connection.last_test_status = TestStatus.NEVER_TESTED
+    connection.last_test_error = ""
+
+
+def _saved(connection: WarehouseConnection) -> WarehouseConnection:
     try:
         with transaction.atomic():
             connection.save()
@@ -141,7 +177,7 @@ def delete(connection: WarehouseConnection) -> None:
     """Remove it and its credentials; raises ConnectionInUse while a pipeline needs it."""
     try:
         connection.delete()
-    except models.ProtectedError:
+    except (models.ProtectedError, models.RestrictedError):
         raise ConnectionInUse() from None
 
 
@@ -159,7 +195,8 @@ def opened(connection: WarehouseConnection, *, run: str = "") -> Iterator[Connec
 
 
 def test_unsaved(team: Any, provider: str, credentials: Mapping[str, Any]) -> CheckReport:
-    """Check credentials that are not kept."""
+    """Check credentials that are not kept; raises UnknownProvider, InvalidCredentials."""
+    checked_credentials(provider, credentials)
     with connector_for(provider, credentials, JobContext(team=str(team.pk))) as connector:
         return connector.check()
 

@@ -35,5 +35,14 @@ class CredentialsUnreadable(ConnectorError):
     hint = "Ask the operator to check WAREHOUSE_KEYS, or enter the credentials again."
 
 
+class KeysUnavailable(ConnectorError):
+    """The service that wraps data keys does not answer, or refuses; nothing was read or stored."""
+
+    code = "keys_unavailable"
+    retryable = True
+    message = "The key service could not be used."
+    hint = "Try again; if it repeats, ask the operator to check WAREHOUSE_KMS_KEY_ID."
+
+
 class KeyRingInvalid(Exception):
     """The key ring cannot be used; the message says why and never holds key material."""

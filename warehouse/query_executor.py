@@ -82,6 +82,11 @@ class QueryRun:
         yield from self._result
         log.info("query.finished", run_id=self.run_id, rows=self.rows, truncated=self.truncated)
 
+    def cancel(self) -> None:
+        """End the query in the warehouse, from another thread; its reader gets QueryCancelled."""
+        log.info("query.cancelled", run_id=self.run_id)
+        self._result.cancel()
+
     def close(self) -> None:
         """End the query if it still runs, and the session with it."""
         self._resources.close()

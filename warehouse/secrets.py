@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -19,9 +20,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.exceptions import ImproperlyConfigured
 
 from warehouse import conf
-from warehouse.errors import CredentialsUnreadable, KeyRingInvalid
+from warehouse.errors import CredentialsUnreadable, KeyRingInvalid, KeysUnavailable
 
 KEY_BYTES = 32
+KEY_ID = re.compile(r"[\w.-]+")
+KMS = "kms:"
+"""What ids of KMS keys begin with in an envelope; a local key's id has no colon."""
 NONCE_BYTES = 12
 VERSION = 1
 
@@ -57,9 +61,10 @@ class LocalKeyRing:
     def parse(cls, text: str) -> "LocalKeyRing":
         """``id:base64,id:base64``; raises KeyRingInvalid."""
         keys: dict[str, bytes] = {}
-        for number, entry in enumerate(filter(None, text.replace("\n", ",").split(",")), start=1):
-            key_id, separator, encoded = entry.strip().partition(":")
-            if not (separator and key_id.isidentifier()):
+        entries = (entry.strip() for entry in text.replace("\n", ",").split(","))
+        for number, entry in enumerate(filter(None, entries), start=1):
+            key_id, separator, encoded = entry.partition(":")
+            if not (separator and KEY_ID.fullmatch(key_id)):
                 raise KeyRingInvalid(
                     f"Key {number} of WAREHOUSE_KEYS is not of the form id:base64."
                 )
@@ -84,42 +89,64 @@ class LocalKeyRing:
 
 
 class KmsKeyRing:
-    """AWS KMS wraps the data keys; its own rotation is invisible here."""
+    """AWS KMS wraps the data keys; its own yearly rotation is invisible here.
 
-    def __init__(self, key_id: str, endpoint: str | None = None) -> None:
+    Keys of ``older``, a local ring, still unwrap: that is how a service moves to KMS.
+    """
+
+    def __init__(
+        self, key_id: str, endpoint: str | None = None, older: LocalKeyRing | None = None
+    ) -> None:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
-        self.primary = "kms"
+        self.primary = f"{KMS}{key_id}"
         self._key_id = key_id
+        self._older = older
         bounded = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 3})
-        self._client = boto3.client("kms", endpoint_url=endpoint, config=bounded)
+        try:
+            self._client = boto3.client("kms", endpoint_url=endpoint, config=bounded)
+        except (BotoCoreError, ValueError) as exc:
+            raise KeyRingInvalid(f"WAREHOUSE_KMS_KEY_ID cannot be used: {exc}") from exc
 
     def wrap(self, data_key: bytes, context: str) -> WrappedKey:
-        answer = self._client.encrypt(
-            KeyId=self._key_id, Plaintext=data_key, EncryptionContext={"record": context}
-        )
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self._client.encrypt(
+                KeyId=self._key_id, Plaintext=data_key, EncryptionContext={"record": context}
+            )
+        except (BotoCoreError, ClientError) as exc:
+            raise KeysUnavailable() from exc
         return WrappedKey(self.primary, answer["CiphertextBlob"])
 
     def unwrap(self, wrapped: WrappedKey, context: str) -> bytes:
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if not wrapped.key_id.startswith(KMS):
+            if self._older is None:
+                raise CredentialsUnreadable()
+            return self._older.unwrap(wrapped, context)
         try:
             answer = self._client.decrypt(
                 CiphertextBlob=wrapped.blob, EncryptionContext={"record": context}
             )
-        except (BotoCoreError, ClientError) as exc:
+        except ClientError as exc:
             raise CredentialsUnreadable() from exc
+        except BotoCoreError as exc:
+            raise KeysUnavailable() from exc
         return answer["Plaintext"]
 
 
 @cache
 def key_ring() -> KeyRing:
     """The ring of this process; raises ImproperlyConfigured when there is none to be had."""
-    if conf.kms_key_id():
-        return KmsKeyRing(conf.kms_key_id(), conf.kms_endpoint())
     try:
-        return LocalKeyRing.parse(conf.keys())
+        if not conf.kms_key_id():
+            return LocalKeyRing.parse(conf.keys())
+        older = LocalKeyRing.parse(conf.keys()) if conf.keys() else None
+        return KmsKeyRing(conf.kms_key_id(), conf.kms_endpoint(), older)
     except KeyRingInvalid as exc:
         raise ImproperlyConfigured(
             f"{exc} Credentials are never stored unencrypted; make a key with: "
@@ -153,9 +180,12 @@ class Envelope:
                 name: base64.b64decode(parts[name], validate=True)
                 for name in ("wrapped_key", "nonce", "ciphertext")
             }
-            return cls(version=int(parts["version"]), key_id=str(parts["key_id"]), **binary)
+            envelope = cls(version=parts["version"], key_id=str(parts["key_id"]), **binary)
         except (ValueError, KeyError, TypeError) as exc:
             raise CredentialsUnreadable() from exc
+        if envelope.version != VERSION:
+            raise CredentialsUnreadable()
+        return envelope
 
 
 def encrypt(values: dict[str, Any], context: str) -> str:

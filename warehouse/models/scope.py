@@ -20,6 +20,10 @@ class TeamManager(models.Manager[Row]):
         """The rows of one team."""
         return super().get_queryset().filter(team=team)
 
+    def none(self) -> models.QuerySet[Row]:
+        """No rows, which need no team."""
+        return super().get_queryset().none()
+
     def get_queryset(self) -> models.QuerySet[Row]:
         raise LookupError(
             f"{self.model.__name__}.objects needs a team: use for_team(team), "

@@ -8,7 +8,7 @@ from django.db import transaction
 from rich.progress import track
 
 from warehouse import secrets
-from warehouse.errors import CredentialsUnreadable
+from warehouse.errors import CredentialsUnreadable, KeysUnavailable
 from warehouse.models import WarehouseConnection
 
 
@@ -22,11 +22,14 @@ class Command(BaseCommand):
         primary = secrets.key_ring().primary
         ids = list(WarehouseConnection.all_teams.order_by("pk").values_list("pk", flat=True))
         unreadable, rotated = [], 0
-        for pk in track(ids, description="Credentials", transient=True):
+        silent = not self.stdout.isatty()
+        for pk in track(ids, description="Credentials", transient=True, disable=silent):
             try:
                 rotated += _rotate(pk, primary, dry_run=dry_run)
             except CredentialsUnreadable:
                 unreadable.append(str(pk))
+            except KeysUnavailable as exc:
+                raise CommandError(f"{exc.detail} {exc.advice}") from exc
         verb = "would be wrapped anew" if dry_run else "wrapped anew"
         kept = len(ids) - rotated - len(unreadable)
         self.stdout.write(f"{rotated} {verb} with key {primary}, {kept} had it already.")

@@ -1,0 +1,40 @@
+"""Every route of the API, and the least role that may call it."""
+
+from typing import Any, NamedTuple
+
+VIEWER, ANALYST, ADMIN = 1, 2, 3
+SQL = {"sql": "SELECT 1"}
+
+
+class Route(NamedTuple):
+    """One way to call the API, and the least role that may."""
+
+    method: str
+    path: str
+    least: int
+    body: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
+ROUTES = [
+    Route("GET", CONNECTIONS, VIEWER),
+    Route("POST", CONNECTIONS, ADMIN, {}),
+    Route("POST", CONNECTIONS + "test/", ADMIN, {}),
+    Route("GET", CONNECTIONS + "<pk>/", VIEWER),
+    Route("PATCH", CONNECTIONS + "<pk>/", ADMIN, {"name": "renamed"}),
+    Route("DELETE", CONNECTIONS + "<pk>/", ADMIN),
+    Route("POST", CONNECTIONS + "<pk>/test/", ANALYST),
+    Route("GET", CONNECTIONS + "<pk>/schema/", VIEWER),
+    Route("POST", CONNECTIONS + "<pk>/estimate_cost/", ANALYST, SQL),
+    Route("POST", CONNECTIONS + "<pk>/query/", ANALYST, SQL),
+    Route("GET", PIPELINES, VIEWER),
+    Route("POST", PIPELINES, ADMIN, {}),
+    Route("GET", PIPELINES + "<pk>/", VIEWER),
+    Route("PATCH", PIPELINES + "<pk>/", ADMIN, {"name": "renamed"}),
+    Route("DELETE", PIPELINES + "<pk>/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/run/", ADMIN),
+    Route("GET", PIPELINES + "<pk>/runs/", VIEWER),
+]
