@@ -8,12 +8,12 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Self
 
 from connectors import network, sql_guard
 from connectors.credentials import Credentials
-from connectors.errors import ConnectorError, WarehouseError
+from connectors.errors import ConnectionLost, ConnectorError, WarehouseError
 from connectors.network import Endpoint, NetworkPolicy
 from connectors.result import Execution, Result
 from connectors.types import (
@@ -89,11 +89,13 @@ class Connector(ABC):
         self, sql: str, params: Params = (), limits: Limits | None = None, run_id: str = ""
     ) -> Result:
         """Run one read-only query; batches stream from the returned Result, to be closed."""
+        sql, params = self._bound(sql, params)
         self._guard(sql)
         limits = limits or Limits()
+        deadline = time.monotonic() + limits.timeout_s
         with self._session():
             execution = self._execute(sql, params, limits, run_id)
-        result = Result(execution, limits, self._mapped, lambda: self._forget(run_id))
+        result = Result(execution, limits, deadline, self._mapped, lambda: self._forget(run_id))
         if run_id:
             self._running[run_id] = result
         return result
@@ -140,6 +142,10 @@ class Connector(ABC):
     def _close(self) -> None:
         """End the session."""
 
+    def _bound(self, sql: str, params: Params) -> tuple[str, Params]:
+        """The text and values as they will be sent, which is what the guard judges."""
+        return sql, params
+
     @abstractmethod
     def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         """Start the query with the server's own limits set."""
@@ -155,6 +161,10 @@ class Connector(ABC):
     @abstractmethod
     def _error(self, exc: Exception) -> ConnectorError | None:
         """Our error for the driver's; ``None`` when it is not in the provider's table."""
+
+    def _said(self, exc: Exception) -> str:
+        """The driver's text for the operator's log, without the statement it was about."""
+        return str(exc)
 
     # Shared machinery.
 
@@ -182,16 +192,27 @@ class Connector(ABC):
         except Exception as exc:
             error = self._error(exc)
             self._log(exc, error)
+            if isinstance(error, ConnectionLost):
+                self._drop()
             raise (error or WarehouseError()) from exc
 
+    def _drop(self) -> None:
+        """Forget a session that is broken; the next verb opens another."""
+        if self._open:
+            self._open = False
+            # It may be beyond closing, too; what matters is the error that brought us here.
+            with suppress(Exception):
+                self._close()
+
     def _log(self, exc: Exception, error: ConnectorError | None) -> None:
-        """What the driver said, masked; with its trace when nothing in our tables fits it."""
-        said = f"{type(exc).__name__}: {exc}" if error else traceback.format_exc()
+        """What the driver said, masked; with where, when nothing in our tables fits it."""
         fields = {
             "provider": self.provider,
             "code": error.code if error else WarehouseError.code,
-            "driver_text": self.credentials.mask(said),
+            "driver_text": self.credentials.mask(f"{type(exc).__name__}: {self._said(exc)}"),
         }
+        if error is None:
+            fields["frames"] = "".join(traceback.format_tb(exc.__traceback__))
         log.log(logging.INFO if error else logging.ERROR, "warehouse.error", extra=fields)
 
     def _forget(self, run_id: str) -> None:

@@ -1,7 +1,7 @@
 """Credentials of a provider: a frozen form that knows which of its fields are secret."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -15,6 +15,9 @@ class Credentials(BaseModel):
     """Base of every provider's form. Unknown fields are refused; values never show in errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    receiver_fields: ClassVar[frozenset[str]] = frozenset({"host", "port"})
+    """Fields that decide who gets the secrets; changing one means entering the secrets again."""
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:

@@ -5,6 +5,7 @@ addresses judged (never to the name again), so a second DNS answer cannot lead e
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,10 +16,21 @@ from connectors.errors import HostRefused, HostUnknown, HostUnreachable
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+HOST = re.compile(r"[\w.:-]+")
+"""A name or address and nothing that a URL made of it would read as user, port or path."""
+
+UNICAST = ipaddress.IPv6Network("2000::/3")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
-# Globally routable by the registries, but a cloud's own metadata service: Azure's wire server.
-METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+NOT_PUBLIC = (
+    # Globally routable by the registries, but a cloud's own: Azure's wire server.
+    ipaddress.ip_network("168.63.129.16/32"),
+    # Older Pythons take these for global: IETF assignments (Oracle's metadata service among
+    # them), the relays of 6to4, and documentation.
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("192.88.99.0/24"),
+    ipaddress.ip_network("3fff::/20"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,9 @@ class Endpoint:
             port = parts.port or {"https": 443, "http": 80}[parts.scheme]
         except (KeyError, ValueError):
             raise HostRefused("Only http and https addresses are allowed.") from None
-        if not parts.hostname or parts.username or parts.password:
+        if not HOST.fullmatch(parts.hostname or "") or "@" in parts.netloc or not url.isprintable():
             raise HostRefused("That is not a plain http(s) address.")
-        return cls(parts.hostname, port)
+        return cls(str(parts.hostname), port)
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class NetworkPolicy:
     def allowing(cls, entries: Iterable[str]) -> "NetworkPolicy":
         """The policy with the operator's allow-list; raises ValueError for a bad CIDR."""
         hosts, networks = set(), []
-        for entry in (raw.strip().lower() for raw in entries):
+        for entry in (raw.strip().lower().rstrip(".") for raw in entries):
             if not entry:
                 continue
             network = _network(entry)
@@ -84,27 +96,33 @@ class NetworkPolicy:
             raise HostRefused()
 
     def allows(self, endpoint: Endpoint) -> bool:
-        """The operator's allow-list covers this endpoint (by name, or by every address)."""
-        if self.names(endpoint):
-            return True
-        return all(any(a in n for n in self.networks) for a in _lookup(endpoint))
+        """The operator's allow-list covers this endpoint: by name, or by an address it is given as.
+
+        What a name resolves to does not count: it is for clients that look it up again.
+        """
+        try:
+            address = ipaddress.ip_address(endpoint.host)
+        except ValueError:
+            return self.names(endpoint)
+        return self.names(endpoint) or any(address in network for network in self.networks)
 
 
 def is_public(address: Address) -> bool:
     """Globally routable, looking through IPv4 addresses wrapped in IPv6 ones."""
-    if address in METADATA or address.is_multicast:
-        return False
     if isinstance(address, ipaddress.IPv6Address):
         inner = _embedded(address)
         if inner is not None:
             return is_public(inner)
-        if address.is_site_local:
+        if address not in UNICAST:
             return False
+    if address.is_multicast or any(address in network for network in NOT_PUBLIC):
+        return False
     return address.is_global
 
 
 def open_socket(addresses: Iterable[str], port: int, timeout_s: float) -> socket.socket:
     """A TCP connection to the first of the judged addresses that answers."""
+    failure: OSError | None = None
     for address in addresses:
         try:
             return socket.create_connection((address, port), timeout=timeout_s)
@@ -131,6 +149,8 @@ def _network(entry: str) -> Network | None:
 
 
 def _lookup(endpoint: Endpoint) -> tuple[Address, ...]:
+    if not HOST.fullmatch(endpoint.host):
+        raise HostUnknown()
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

@@ -1,6 +1,7 @@
 """What every warehouse that speaks Postgres' wire protocol shares: session, types, errors."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow as pa
 from connectors import errors
 from connectors.errors import ConnectorError
 from connectors.result import Execution
-from connectors.types import RunStats
+from connectors.types import Params, RunStats
 
 if TYPE_CHECKING:
     import psycopg
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 NUMERIC_OID = 1700
+JSON_TYPES = {114: "json", 3802: "jsonb"}
 
 ARROW_TYPES: dict[int, pa.DataType] = {
     16: pa.bool_(),
@@ -35,22 +37,37 @@ ARROW_TYPES: dict[int, pa.DataType] = {
 ERRORS: dict[str, type[ConnectorError]] = {
     "08": errors.ConnectionLost,
     "0A": errors.SqlInvalid,
+    "0P": errors.ResourceUnusable,
+    "20": errors.DataError,
+    "21": errors.DataError,
     "22": errors.DataError,
     "25006": errors.PermissionDenied,
+    "25P03": errors.ConnectionLost,
+    "25P04": errors.ConnectionLost,
     "28": errors.CredentialsRejected,
+    "2F": errors.QueryError,
+    "38": errors.QueryError,
+    "39": errors.QueryError,
     "3D": errors.ResourceUnusable,
     "3F": errors.ObjectNotFound,
+    "40": errors.WarehouseBusy,
     "42": errors.SqlInvalid,
     "42501": errors.PermissionDenied,
     "42703": errors.ObjectNotFound,
+    "42704": errors.ObjectNotFound,
     "42883": errors.ObjectNotFound,
     "42P01": errors.ObjectNotFound,
     "42P02": errors.InvalidParameters,
     "53": errors.WarehouseBusy,
-    "55": errors.WarehouseBusy,
+    "54": errors.LimitExceeded,
+    "55": errors.QueryError,
+    "55006": errors.WarehouseBusy,
+    "55P03": errors.WarehouseBusy,
+    "57": errors.ConnectionLost,
     "57014": errors.QueryTimeout,
-    "57P": errors.ConnectionLost,
-    "57P05": errors.ConnectionLost,
+    "72": errors.WarehouseBusy,
+    "HV": errors.QueryError,
+    "P0": errors.QueryError,
 }
 """SQLSTATE, or the beginning of one, to our error; the longest match wins.
 
@@ -74,9 +91,19 @@ def error_for(exc: Exception) -> ConnectorError | None:
         return errors.InvalidParameters()
     if isinstance(exc, psycopg.DataError):
         return errors.DataError("A value (an infinite or BC date, say) cannot be carried exactly.")
+    if isinstance(exc, psycopg.errors.ConnectionTimeout):
+        return errors.HostUnreachable()
     if isinstance(exc, psycopg.OperationalError):
         return _connect_error(exc)
     return None
+
+
+def said(exc: Exception) -> str:
+    """The server's primary message: the rest of the driver's text repeats the statement."""
+    import psycopg
+
+    primary = exc.diag.message_primary if isinstance(exc, psycopg.Error) else None
+    return primary or str(exc)
 
 
 def _connect_error(exc: "psycopg.OperationalError") -> ConnectorError:
@@ -111,16 +138,27 @@ def arrow_type(column: "Column") -> pa.DataType:
 
 
 def arrow_schema(description: Sequence["Column"]) -> pa.Schema:
-    """The Arrow schema of a cursor's description."""
-    return pa.schema([pa.field(column.name, arrow_type(column)) for column in description])
+    """The Arrow schema of a cursor's description; JSON carries its type's name as ``native``."""
+    return pa.schema([_arrow_field(column) for column in description])
+
+
+def _arrow_field(column: "Column") -> pa.Field:
+    native = JSON_TYPES.get(column.type_code)
+    metadata = {"native": native} if native else None
+    return pa.field(column.name, arrow_type(column), metadata=metadata)
 
 
 def batches(cursor: "psycopg.ServerCursor[Any]", schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rest of a server-side cursor; holds one batch at a time."""
     while rows := cursor.fetchmany(BATCH_ROWS):
-        columns = zip(*rows, strict=True)
-        arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        yield record_batch(rows, schema)
+
+
+def record_batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """The rows, of which there is one at least, as Arrow's."""
+    columns = zip(*rows, strict=True)
+    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
@@ -129,18 +167,57 @@ def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-class CursorExecution(Execution):
-    """A server-side cursor in a read-only transaction of its own."""
+PLACEHOLDER = re.compile(r"%%|(?<![\w$])%(?:s|\((?P<name>\w+)\)s)(?![\w$])|%")
 
-    def __init__(self, connection: "psycopg.Connection[Any]", sql: str, params: Any) -> None:
+
+def bound(sql: str, params: Params) -> tuple[str, list[object]]:
+    """The text with ``%s`` or ``%(name)s`` as the server's own ``$1``, ``$2``, …, and its values.
+
+    Done here and not by the driver, so that what is judged is what the server gets. ``%%`` is a
+    percent sign; without ``params`` the text is left alone. Raises InvalidParameters.
+    """
+    if not params:
+        return sql, []
+    places: dict[str, int] = {}
+
+    def place(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        name = match["name"] if isinstance(params, Mapping) else str(len(places))
+        if len(match[0]) == 1 or (match["name"] is None) == isinstance(params, Mapping):
+            raise errors.InvalidParameters(hint="A percent sign that is no placeholder is %%.")
+        return f"${places.setdefault(name, len(places) + 1)}"
+
+    text = PLACEHOLDER.sub(place, sql)
+    if isinstance(params, Mapping):
+        if missing := sorted(set(places) - set(params)):
+            raise errors.InvalidParameters(fields=dict.fromkeys(missing, "No value is given."))
+        return text, [params[name] for name in places]
+    if len(places) != len(params):
+        raise errors.InvalidParameters()
+    return text, list(params)
+
+
+def end(cursor: "psycopg.ServerCursor[Any]") -> None:
+    """Close a server-side cursor with its transaction, if the connection still stands."""
+    if not cursor.connection.closed:
+        cursor.connection.rollback()
+    cursor.close()
+
+
+class CursorExecution(Execution):
+    """A server-side cursor in a read-only transaction of its own; ``sql`` has ``$1``, ``$2``, …"""
+
+    def __init__(self, connection: "psycopg.Connection[Any]", sql: str, params: Params) -> None:
+        from psycopg import RawServerCursor
+
         self._connection = connection
-        self._cursor = connection.cursor(name="result")
-        self._done = False
+        self._cursor = RawServerCursor(connection, "result")
         try:
             self._cursor.execute(sql, params or None)
             self.schema = arrow_schema(self._cursor.description or ())
         except BaseException:
-            connection.rollback()
+            self.close()
             raise
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -153,5 +230,4 @@ class CursorExecution(Execution):
         self._connection.cancel_safe(timeout=5)
 
     def close(self) -> None:
-        if not self._connection.closed:
-            self._connection.rollback()
+        end(self._cursor)

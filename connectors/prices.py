@@ -2,7 +2,10 @@
 
 Sources, read 2026-11: cloud.google.com/bigquery/pricing (on-demand analysis, US multi-region);
 snowflake.com/legal-files/CreditConsumptionTable.pdf (credits by size) and
-snowflake.com/pricing-options (dollars a credit, AWS US East).
+snowflake.com/pricing-options (dollars a credit, AWS US East); aws.amazon.com/redshift/pricing
+(Serverless, US East) and Billing for Amazon Redshift Serverless in its Management Guide;
+databricks.com/product/pricing/databricks-sql (dollars a DBU, AWS US East) and the pricing
+calculator there (DBU an hour by size).
 """
 
 from dataclasses import dataclass
@@ -24,6 +27,21 @@ SNOWFLAKE_MINIMUM_S = 60
 """A resumed warehouse is billed for a minute at least, then by the second."""
 SNOWFLAKE_BYTES_PER_S = 200 * MIB
 """What an X-Small warehouse scans a second, roughly; an assumption until it is calibrated."""
+
+REDSHIFT_PER_RPU_HOUR = Decimal("0.375")
+REDSHIFT_MINIMUM_S = 60
+"""Serverless bills a minute at least when it wakes, then by the second."""
+REDSHIFT_DEFAULT_RPU = 128
+"""Base capacity of a workgroup whose owner has not chosen one."""
+REDSHIFT_BYTES_PER_RPU_S = 25 * MIB
+"""What one RPU scans a second, roughly; an assumption until it is calibrated."""
+
+DATABRICKS_PER_DBU = (Decimal("0.22"), Decimal("0.55"), Decimal("0.70"))
+"""SQL Classic, SQL Pro, SQL Serverless. Only the last has the machines in it."""
+DATABRICKS_DBU_PER_HOUR = 4
+"""Of a 2X-Small warehouse, billed by the second while it runs."""
+DATABRICKS_BYTES_PER_S = 200 * MIB
+"""What a 2X-Small warehouse scans a second, roughly; an assumption until it is calibrated."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,28 @@ def snowflake(bytes_scanned: int) -> PriceRange:
     cheap, dear = SNOWFLAKE_PER_CREDIT
     longest = max(seconds, Decimal(SNOWFLAKE_MINIMUM_S))
     return PriceRange(_rounded(seconds / 3600 * cheap), _rounded(longest / 3600 * dear))
+
+
+def redshift_serverless(bytes_scanned: int) -> PriceRange:
+    """RPU-seconds at the assumed speed, which is the same for any number of RPU.
+
+    Low: the workgroup is awake already. High: this query alone wakes one of the default size.
+    """
+    rpu_s = Decimal(bytes_scanned) / REDSHIFT_BYTES_PER_RPU_S
+    most = max(rpu_s, Decimal(REDSHIFT_MINIMUM_S * REDSHIFT_DEFAULT_RPU))
+    price = REDSHIFT_PER_RPU_HOUR / 3600
+    return PriceRange(_rounded(rpu_s * price), _rounded(most * price))
+
+
+def databricks(bytes_scanned: int) -> PriceRange:
+    """Seconds of a 2X-Small warehouse (4 DBU an hour), which other sizes trade for speed.
+
+    Low: SQL Classic, whose machines the cloud bills besides. High: SQL Serverless. Neither has
+    the time in which a warehouse that was started for the query waits for the next one.
+    """
+    dbu = Decimal(bytes_scanned) / DATABRICKS_BYTES_PER_S / 3600 * DATABRICKS_DBU_PER_HOUR
+    cheap, dear = min(DATABRICKS_PER_DBU), max(DATABRICKS_PER_DBU)
+    return PriceRange(_rounded(dbu * cheap), _rounded(dbu * dear))
 
 
 def _rounded(amount: Decimal) -> Decimal:

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import Self
 
@@ -38,13 +38,15 @@ class Result:
     """Iterate it for RecordBatches; ``rows``, ``truncated`` and ``stats`` are final at the end.
 
     ``truncated`` is true when a limit on rows or bytes cut the result. Iterating raises
-    ConnectorError: QueryTimeout once ``timeout_s`` has passed, whatever the server does.
+    ConnectorError: QueryTimeout from the first batch that arrives after ``deadline`` (by the
+    monotonic clock), QueryCancelled after ``cancel``.
     """
 
     def __init__(
         self,
         execution: Execution,
         limits: Limits,
+        deadline: float,
         mapped: Callable[[], AbstractContextManager[None]],
         on_close: Callable[[], None],
     ) -> None:
@@ -57,14 +59,15 @@ class Result:
         self._limits = limits
         self._mapped = mapped
         self._on_close = on_close
-        self._deadline = time.monotonic() + limits.timeout_s
+        self._deadline = deadline
+        self._batches: Iterator[pa.RecordBatch] = iter(())
         self._closed = False
         self._cancelled = False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         try:
-            batches = self._execution.batches()
-            while (batch := self._next(batches)) is not None:
+            self._batches = self._execution.batches()
+            while (batch := self._next()) is not None:
                 fitted = self._fit(batch)
                 if fitted.num_rows:
                     yield fitted
@@ -92,6 +95,9 @@ class Result:
         self._closed = True
         try:
             with self._mapped():
+                # What downloads ahead of its reader does so until it is told.
+                if isinstance(self._batches, Generator):
+                    self._batches.close()
                 self._execution.close()
         finally:
             self._on_close()
@@ -102,14 +108,16 @@ class Result:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    def _next(self) -> pa.RecordBatch | None:
         try:
             with self._mapped():
-                batch = next(batches, None)
+                batch = next(self._batches, None)
         except ConnectorError as exc:
             if self._cancelled:
                 raise QueryCancelled() from exc
             raise
+        if self._cancelled:
+            raise QueryCancelled()
         if time.monotonic() > self._deadline:
             raise QueryTimeout()
         return batch

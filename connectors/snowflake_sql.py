@@ -73,7 +73,7 @@ def create_ledger(schema: str) -> str:
 
 
 def create_target(target: LoadTarget, manifest: Manifest) -> str:
-    key = ", ".join(quoted(folded(name)) for name in manifest.primary_key)
+    key = ", ".join(_keys(manifest))
     columns = _definitions(manifest.schema, staged=False, not_null=manifest.primary_key)
     name = quoted(target.schema, target.table)
     return f"CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({key}))"
@@ -105,14 +105,16 @@ def copies(target: LoadTarget, staging: str, manifest: Manifest) -> list[str]:
 def merge(target: LoadTarget, staging: str, manifest: Manifest) -> str:
     """MERGE by primary key; the staging table holds each key once, from one snapshot."""
     names = [quoted(folded(field.name)) for field in manifest.schema]
-    keys = {quoted(folded(name)) for name in manifest.primary_key}
+    keys = _keys(manifest)
     source = ", ".join(_staged_value(field) for field in manifest.schema)
-    on = " AND ".join(f"t.{name} = s.{name}" for name in names if name in keys)
-    updates = ", ".join(f"{name} = s.{name}" for name in names if name not in keys)
-    matched = f"WHEN MATCHED THEN UPDATE SET {updates} " if updates else ""
+    on = " AND ".join(f"t.{name} = s.{name}" for name in keys)
+    # Of a table that is all key, too: a row that is there already has to count as written.
+    updated = [name for name in names if name not in keys] or keys
+    updates = ", ".join(f"{name} = s.{name}" for name in updated)
     return (
         f"MERGE INTO {quoted(target.schema, target.table)} AS t "
-        f"USING (SELECT {source} FROM {quoted(target.schema, staging)}) AS s ON {on} {matched}"
+        f"USING (SELECT {source} FROM {quoted(target.schema, staging)}) AS s ON {on} "
+        f"WHEN MATCHED THEN UPDATE SET {updates} "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) "
         f"VALUES ({', '.join('s.' + name for name in names)})"
     )
@@ -142,6 +144,12 @@ def known_load(target: LoadTarget, load_id: str) -> tuple[str, Sequence[object]]
 
 def count(schema: str, table: str) -> str:
     return f"SELECT COUNT(*) FROM {quoted(schema, table)}"
+
+
+def _keys(manifest: Manifest) -> list[str]:
+    if not manifest.primary_key:
+        raise Unsupported("A table without a primary key cannot be merged.")
+    return [quoted(folded(name)) for name in manifest.primary_key]
 
 
 def _definitions(schema: pa.Schema, *, staged: bool, not_null: Iterable[str] = ()) -> str:

@@ -1,20 +1,32 @@
 """The first layer of read-only: one statement, a query, nothing in it that writes or reaches out.
 
 The parser's tree is judged, not the text, so a string that says DROP TABLE is a string. What
-cannot be parsed is refused. The second layer is the warehouse itself: a read-only session, one
-statement a call, and a role that cannot write.
+cannot be parsed is refused, and so is what the warehouse would read differently (see sql_text).
+The second layer is the warehouse itself: a read-only session, one statement a call, and a role
+that cannot write.
 """
 
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import translate
+from functools import cache
+from typing import Any
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
+from sqlglot.parser import Parser
+from sqlglot.tokenizer_core import Token, TokenType
 
 from connectors.errors import SqlRefused
+from connectors.sql_text import read_alike
 
 MAX_SQL_CHARS = 100_000
+# A query as people and programs write it takes the parser one or two steps a token. Where it
+# tries, goes back and tries again, a hundred characters can keep it busy for hours.
+MAX_STEPS = 20_000
+MAX_STEPS_PER_TOKEN = 4
 
 # The parser logs statements it cannot place, with their text; queries do not belong in logs.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -31,44 +43,97 @@ WRITES = (
 def check(sql: str, dialect: str, *, refused_functions: frozenset[str] = frozenset()) -> None:
     """Return quietly when ``sql`` is one read-only query of ``dialect``; else raise SqlRefused.
 
-    ``refused_functions`` are lower-case names a provider cannot let through. Reasons:
-    ``empty``, ``too_long``, ``too_deep``, ``unparseable``, ``multiple_statements``,
+    ``refused_functions`` are lower-case names a provider cannot let through; ``*`` in one stands
+    for any characters, and one with a dot is held against the qualified name. Reasons: ``empty``,
+    ``too_long``, ``too_deep``, ``unparseable``, ``ambiguous``, ``multiple_statements``,
     ``not_a_query``, ``writes``, ``select_into``, ``locks_rows``, ``reads_stage``, ``function``.
     """
-    tree = _parse_one(sql, dialect)
+    _judge_text(sql)
+    reader = Dialect.get_or_raise(dialect)
+    # Only of use to print the tree; what it costs grows with the square of a[1][1][1]….
+    reader.INDEX_OFFSET = 0
+    tokens = _tokenize(sql, reader)
+    tree = _parse_one(sql, reader, tokens)
     if not isinstance(tree, exp.Query):
         raise SqlRefused("not_a_query", "Only a query may be run here.")
     for node in tree.walk():
-        _judge(node, refused_functions)
+        _judge(node)
+    _judge_tokens(sql, dialect, tokens, refused_functions)
+    if not read_alike(sql, dialect, tokens):
+        raise SqlRefused(
+            "ambiguous",
+            "A literal or comment of the query can be read in two ways.",
+            hint="Use plain quotes, plain blanks, and no comment within a comment.",
+        )
 
 
-def _parse_one(sql: str, dialect: str) -> exp.Expr:
+def _judge_text(sql: str) -> None:
     if len(sql) > MAX_SQL_CHARS:
         raise SqlRefused(
             "too_long",
             f"The query has more than {MAX_SQL_CHARS:,} characters.",
             hint="Put long lists of values in a table and join it.",
         )
-    if "\x00" in sql:
-        raise SqlRefused("unparseable", "The query holds a NUL character.")
+    if "\x00" in sql or not _is_utf8(sql):
+        raise SqlRefused("unparseable", "The query holds a character that is no text.")
+
+
+def _is_utf8(sql: str) -> bool:
     try:
-        statements = _without_empty(sqlglot.parse(sql, read=dialect))
-    except RecursionError:
-        raise SqlRefused("too_deep", "The query is nested too deeply.") from None
+        sql.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _tokenize(sql: str, reader: Dialect) -> list[Token]:
+    try:
+        return reader.tokenize(sql)
     except SqlglotError:
         raise SqlRefused("unparseable", "The query cannot be parsed.") from None
+
+
+def _parse_one(sql: str, reader: Dialect, tokens: list[Token]) -> exp.Expr:
+    parser = _bounded(reader.parser_class)(dialect=reader)
+    parser.steps_left = MAX_STEPS + MAX_STEPS_PER_TOKEN * len(tokens)
+    try:
+        parsed = parser.parse(tokens, sql)
+    except (RecursionError, _TooManySteps):
+        raise SqlRefused("too_deep", "The query is nested too deeply.") from None
+    except (SqlglotError, AttributeError, LookupError, TypeError, ValueError):
+        # Nonsense that its grammar has a place for can trip the parser up.
+        raise SqlRefused("unparseable", "The query cannot be parsed.") from None
+    statements = [s for s in parsed if s is not None and not isinstance(s, exp.Semicolon)]
     if not statements:
         raise SqlRefused("empty", "There is no query.")
     if len(statements) > 1:
         raise SqlRefused("multiple_statements", "Only one statement may be sent at a time.")
-    return statements[0]
+    found: exp.Expr = statements[0]
+    return found
 
 
-def _without_empty(statements: Iterable[exp.Expr | None]) -> list[exp.Expr]:
-    return [s for s in statements if s is not None and not isinstance(s, exp.Semicolon)]
+class _TooManySteps(Exception):
+    """The parser goes back and forth instead of coming to an end."""
 
 
-def _judge(node: exp.Expr, refused_functions: frozenset[str]) -> None:
+class _CountsSteps:
+    """Mixed into a dialect's parser."""
+
+    steps_left: int
+
+    def _advance(self, times: int = 1) -> None:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise _TooManySteps
+        super()._advance(times)  # type: ignore[misc]
+
+
+@cache
+def _bounded(parser: type[Parser]) -> Any:
+    return type(f"Bounded{parser.__name__}", (_CountsSteps, parser), {})
+
+
+def _judge(node: exp.Expr) -> None:
     match node:
         case exp.Into():
             raise SqlRefused("select_into", "SELECT … INTO creates a table.")
@@ -76,20 +141,42 @@ def _judge(node: exp.Expr, refused_functions: frozenset[str]) -> None:
             raise SqlRefused("locks_rows", "FOR UPDATE and FOR SHARE lock rows.")
         case _ if isinstance(node, WRITES):
             raise SqlRefused("writes", f"{node.key.upper()} is not part of a read-only query.")
-        case exp.Table() if _is_stage(node):
+        case exp.Table() | exp.TableFromRows() if node.name.startswith("@"):
             raise SqlRefused("reads_stage", "Files of a stage cannot be read here.")
-        case exp.Column() if node.table and node.name.lower() in refused_functions:
-            # Snowflake calls a sequence as a column: some_sequence.NEXTVAL.
-            raise SqlRefused("function", f"{node.name} is not allowed here.")
-        case exp.Func() if _function_name(node) in refused_functions:
-            name = _function_name(node)
+
+
+def _judge_tokens(sql: str, dialect: str, tokens: Sequence[Token], refused: frozenset[str]) -> None:
+    if dialect == "snowflake":
+        if any(token.token_type == TokenType.PARAMETER and token.text == "@" for token in tokens):
+            raise SqlRefused("reads_stage", "Files of a stage cannot be read here.")
+        # The parser takes it for an operator on JSON: SELECT a ->> DELETE FROM t is one to it.
+        if any(sql.startswith("->>", token.start) for token in tokens):
+            raise SqlRefused("multiple_statements", "->> starts another statement.")
+    patterns = _patterns(refused)
+    for name in _called(tokens):
+        if patterns.fullmatch(name):
             raise SqlRefused("function", f"The function {name} is not allowed here.")
 
 
-def _is_stage(table: exp.Table) -> bool:
-    return isinstance(table.this, exp.Var) or str(table.this).lstrip("'\"").startswith("@")
+def _called(tokens: Sequence[Token]) -> Iterator[str]:
+    """Names that may be a call, in lower case: bare and qualified ones before a parenthesis.
+
+    The last part of any qualified name as well, because Snowflake calls a sequence without one
+    (``some_sequence.NEXTVAL``). From the tokens, because the tree renames functions it knows.
+    """
+    qualified = ""
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        # Warehouses fold by upper case, which makes an S of the long s.
+        name = token.text.upper().lower()
+        after_dot = qualified.endswith(".")
+        qualified = qualified + name if after_dot or name == "." else name
+        if following is not None and following.token_type == TokenType.L_PAREN:
+            yield name
+            yield qualified
+        elif after_dot:
+            yield name
 
 
-def _function_name(node: exp.Func) -> str:
-    name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-    return name.lower()
+@cache
+def _patterns(refused: frozenset[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, sorted(refused))) or r"(?!)")

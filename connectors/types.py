@@ -35,7 +35,8 @@ class Capabilities:
     read_only_session: bool
     """The server itself refuses writes in our session."""
     refused_functions: frozenset[str] = frozenset()
-    """Functions that read outside the warehouse or change its state, lower case."""
+    """Functions that read outside the warehouse or change its state, lower case, with ``*`` for
+    any characters; one with a dot is a qualified name."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class LoadOutcome:
 
 @dataclass(frozen=True)
 class Watermark:
-    """How far a source table has been read: the snapshot, and the cluster it belongs to."""
+    """How far a source table has been read: the snapshot, and the cluster and timeline it is of."""
 
     snapshot: str
     system_id: str

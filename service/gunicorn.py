@@ -2,8 +2,8 @@
 
 import os
 
-workers = int(os.environ.get("WEB_WORKERS", "2"))
-threads = int(os.environ.get("WEB_THREADS", "8"))
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = 8
 worker_class = "gthread"
 timeout = 120
 graceful_timeout = 30

@@ -145,13 +145,24 @@ def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> Wareh
 
 
 def merged_credentials(connection: WarehouseConnection, new: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored values under the new ones; ``None`` takes a field away."""
+    """Stored values under the new ones; ``None`` takes a field away.
+
+    Raises InvalidCredentials when a stored secret would go to another host than the one it was
+    entered for.
+    """
     try:
         stored = connection.read_credentials()
     except CredentialsUnreadable:
         # What nobody can read any more is replaced by entering all of it again.
         stored = {}
-    return {name: value for name, value in {**stored, **new}.items() if value is not None}
+    form = registry.provider(connection.provider).credentials_model
+    moved = any(new[name] != stored.get(name) for name in form.receiver_fields & new.keys())
+    kept = sorted((form.secret_fields() & stored.keys()) - new.keys())
+    if moved and kept:
+        faults = dict.fromkeys(kept, "Enter it again: it would go to another destination.")
+        raise InvalidCredentials(fields=_inside("credentials", faults))
+    merged = {**stored, **new}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _put_credentials(connection: WarehouseConnection, form: Credentials) -> None:

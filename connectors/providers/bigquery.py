@@ -1,6 +1,7 @@
 """BigQuery, through google-cloud-bigquery, with results over the Storage Read API."""
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -31,10 +32,13 @@ Job = Any
 Storage = Any
 
 API = "https://bigquery.googleapis.com"
+STORAGE_API = "https://bigquerystorage.googleapis.com"
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 an address, not a secret
 GOOGLE = ".googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/bigquery"
 NEEDED_IN_KEY = ("client_email", "private_key", "token_uri")
+DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
+METADATA_TIMEOUT_S = 60
 PAGE_ROWS = 50_000
 POLL_S = (0.05, 0.1, 0.2, 0.5)
 
@@ -60,18 +64,29 @@ REASONS: dict[str, type[ConnectorError]] = {
 """Reason of an API error to ours. Source: cloud.google.com/bigquery/docs/error-messages."""
 
 
+BASES = {"PRECISE": Basis.EXACT, "UPPER_BOUND": Basis.UPPER_BOUND}
+"""How far a dry run's bytes can be trusted, by what it says itself; else they are rough."""
+
+
 class BigQueryCredentials(Credentials):
     """A service account of one Google Cloud project."""
+
+    receiver_fields: ClassVar = frozenset({"api_endpoint", "storage_endpoint"})
 
     project: str = Field(title="Project", pattern=r"^[a-z0-9][a-z0-9.:-]{2,100}$")
     service_account_json: SecretStr = Field(
         title="Service account key", description="The whole JSON file, as text or as an object."
     )
-    dataset: str | None = Field(None, title="Default dataset", pattern=r"^\w{1,1024}$")
+    dataset: str | None = Field(
+        None, title="Default dataset", pattern=r"^[A-Za-z0-9_]+$", max_length=1024
+    )
     location: str | None = Field(None, title="Location", pattern=r"^[A-Za-z0-9-]{2,40}$")
     api_endpoint: str = Field(API, title="API endpoint")
     storage_endpoint: str | None = Field(
-        None, title="Storage Read API endpoint", description="host:port of a plain-text endpoint."
+        None,
+        title="Storage Read API endpoint",
+        description="host:port of a plain-text endpoint.",
+        pattern=r"^[A-Za-z0-9._-]+:[0-9]{1,5}$",
     )
 
     @field_validator("service_account_json", mode="before")
@@ -91,7 +106,7 @@ class BigQueryCredentials(Credentials):
         key = self.key_info()
         yield key["private_key"]
         yield from key["private_key"].splitlines()
-        yield key.get("private_key_id", "")
+        yield str(key.get("private_key_id", ""))
 
     def target(self) -> str:
         return self.project if self.dataset is None else f"{self.project}.{self.dataset}"
@@ -100,7 +115,7 @@ class BigQueryCredentials(Credentials):
 def _key_info(text: str) -> dict[str, str]:
     try:
         key = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("This is not JSON: paste the whole key file.") from None
     if not isinstance(key, dict) or key.get("type") != "service_account":
         raise ValueError('This is not a service-account key: "type" must be "service_account".')
@@ -123,7 +138,10 @@ class BigQuery(Connector):
         limits_time=True,
         limits_bytes_scanned=True,
         read_only_session=False,
-        refused_functions=frozenset({"external_query", "ai_query", "ml.generate_text"}),
+        refused_functions=frozenset(
+            """external_query external_object_transform obj.* ai.* ml.annotate_image ml.generate_*
+            ml.process_document ml.transcribe ml.translate ml.understand_text""".split()
+        ),
     )
     credentials: BigQueryCredentials
     _client: Client
@@ -134,6 +152,8 @@ class BigQuery(Connector):
         urls = [form.api_endpoint, form.key_info()["token_uri"]]
         if form.storage_endpoint:
             urls.append(f"http://{form.storage_endpoint}")
+        elif form.api_endpoint == API:
+            urls.append(STORAGE_API)
         return tuple(dict.fromkeys(self._judged(url) for url in urls))
 
     def _judged(self, url: str) -> Endpoint:
@@ -145,20 +165,20 @@ class BigQuery(Connector):
         return endpoint
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
+        import requests
         from google.api_core.client_options import ClientOptions
         from google.auth.transport.requests import AuthorizedSession, Request
         from google.cloud import bigquery
-        from google.oauth2.service_account import Credentials as ServiceAccount
 
         form = self.credentials
-        try:
-            account = ServiceAccount.from_service_account_info(form.key_info(), scopes=[SCOPE])
-        except ValueError as exc:
-            raise errors.CredentialsRejected("The private key in the key file is broken.") from exc
-        session = AuthorizedSession(account, refresh_timeout=CONNECT_TIMEOUT_S)
+        account = _service_account(form)
+        tokens = requests.Session()
+        session = AuthorizedSession(
+            account, refresh_timeout=CONNECT_TIMEOUT_S, auth_request=Request(tokens)
+        )
         # A redirect could lead past the network guard; the real API never sends one.
-        session.max_redirects = 0
-        _refresh_once(account, Request(), CONNECT_TIMEOUT_S)
+        session.max_redirects = tokens.max_redirects = 0
+        _refresh_once(account, Request(tokens), CONNECT_TIMEOUT_S)
         self._client = bigquery.Client(
             project=form.project,
             credentials=account,
@@ -194,22 +214,36 @@ class BigQuery(Connector):
 
     def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         config = self._config(limits, run_id, query_parameters=_query_parameters(params))
-        job = self._client.query(sql, job_config=config, retry=None, timeout=limits.timeout_s)
+        job = self._start(sql, config, limits.timeout_s)
         _wait(job, limits.timeout_s)
         return BigQueryExecution(job, self._storage)
 
+    def _start(self, sql: str, config: Any, timeout_s: float) -> Job:
+        """Send a job off, once: the client would send some again for ten minutes."""
+        return self._client.query(
+            sql, job_config=config, retry=None, job_retry=None, timeout=timeout_s
+        )
+
     def _tables(self, schema: str | None) -> list[Table]:
-        datasets = [schema] if schema else [d.dataset_id for d in self._client.list_datasets()]
-        return [table for dataset in datasets for table in self._tables_of(dataset)]
+        datasets = [schema]
+        if schema is None:
+            found = self._client.list_datasets(retry=None, timeout=METADATA_TIMEOUT_S)
+            datasets = [dataset.dataset_id for dataset in found]
+        return [table for dataset in datasets for table in self._tables_of(str(dataset))]
 
     def _tables_of(self, dataset: str) -> Iterator[Table]:
-        kinds = {t.table_id: t.table_type.lower() for t in self._client.list_tables(dataset)}
+        if not DATASET.fullmatch(dataset):
+            return
+        listed = self._client.list_tables(dataset, retry=None, timeout=METADATA_TIMEOUT_S)
+        kinds = {t.table_id: t.table_type.lower() for t in _unless_missing(listed)}
+        if not kinds:
+            return
         columns: dict[str, list[Column]] = {name: [] for name in kinds}
         name = f"`{self.credentials.project}.{dataset}`.INFORMATION_SCHEMA.COLUMNS"
-        config = self._config(Limits(timeout_s=60), "")
-        job = self._client.query(_COLUMNS.format(columns=name), job_config=config, retry=None)
-        _wait(job, 60)
-        for row in job.result(retry=None):
+        config = self._config(Limits(timeout_s=METADATA_TIMEOUT_S), "")
+        job = self._start(_COLUMNS.format(columns=name), config, METADATA_TIMEOUT_S)
+        _wait(job, METADATA_TIMEOUT_S)
+        for row in job.result(retry=None, job_retry=None):
             nullable = row.is_nullable == "YES"
             column = Column(row.column_name, row.data_type, nullable, row.ordinal_position)
             columns.setdefault(row.table_name, []).append(column)
@@ -218,12 +252,13 @@ class BigQuery(Connector):
 
     def _estimate(self, sql: str) -> Estimate:
         config = self._config(Limits(timeout_s=30), "", dry_run=True, use_query_cache=False)
-        job = self._client.query(sql, job_config=config, retry=None, timeout=30)
+        job = self._start(sql, config, 30)
         scanned = job.total_bytes_processed
-        basis = Basis.EXACT if _accuracy(job) == "PRECISE" else Basis.UPPER_BOUND
-        if scanned is None:
+        accuracy = _accuracy(job)
+        if scanned is None or accuracy == "UNKNOWN":
             return Estimate(None, None, None, None, prices.CURRENCY, Basis.UNKNOWN, _PRICE)
         price = prices.bigquery(scanned, len(job.referenced_tables))
+        basis = BASES.get(accuracy or "", Basis.ROUGH)
         return Estimate(scanned, None, price.low, price.high, prices.CURRENCY, basis, _PRICE)
 
     def _error(self, exc: Exception) -> ConnectorError | None:
@@ -236,7 +271,7 @@ class BigQueryExecution(Execution):
     def __init__(self, job: Job, storage: Storage | None) -> None:
         self._job = job
         self._storage = storage
-        self._rows = job.result(page_size=PAGE_ROWS, retry=None)
+        self._rows = job.result(page_size=PAGE_ROWS, retry=None, job_retry=None)
         self.schema = arrow_schema(self._rows.schema)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -327,6 +362,30 @@ def _by_status(status: int | None) -> ConnectorError | None:
     }
     mapped = by_status.get(status or 0)
     return mapped() if mapped else None
+
+
+def _service_account(form: BigQueryCredentials) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from google.oauth2.service_account import Credentials as ServiceAccount
+
+    class Account(ServiceAccount):
+        def _maybe_start_regional_access_boundary_refresh(self, request: Any, url: str) -> None:
+            """Off: it would send the token to another host, in a thread of its own."""
+
+    try:
+        return Account.from_service_account_info(form.key_info(), scopes=[SCOPE])
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise errors.CredentialsRejected("The private key in the key file is broken.") from exc
+
+
+def _unless_missing(tables: Any) -> Iterator[Any]:
+    """The tables of a listing; none when the dataset does not exist."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        yield from tables
+    except NotFound:
+        return
 
 
 def _refresh_once(account: Any, request: Any, timeout_s: float) -> None:

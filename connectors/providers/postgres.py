@@ -62,17 +62,16 @@ class Postgres(Connector, Extract):
         limits_bytes_scanned=False,
         read_only_session=True,
         refused_functions=frozenset(
-            """currval dblink dblink_connect dblink_exec dblink_send_query lastval lo_create
-            lo_creat lo_export lo_from_bytea lo_get lo_import lo_open lo_put lo_unlink loread
-            lowrite nextval pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock_all
-            pg_advisory_xact_lock pg_cancel_backend pg_create_logical_replication_slot
-            pg_create_physical_replication_slot pg_current_logfile pg_drop_replication_slot
-            pg_file_read pg_file_write pg_logical_emit_message pg_ls_dir pg_ls_logdir
-            pg_ls_waldir pg_notify pg_promote pg_read_binary_file pg_read_file pg_reload_conf
-            pg_rotate_logfile pg_stat_file pg_stat_reset pg_switch_wal pg_terminate_backend
-            pg_try_advisory_lock query_to_xml query_to_xml_and_xmlschema query_to_xmlschema
-            set_config setseed setval cursor_to_xml database_to_xml schema_to_xml
-            table_to_xml""".split()
+            """aws_commons.* aws_lambda.* aws_s3.* binary_upgrade_* brin_*summarize* connectby*
+            cron.* crosstab* currval *_to_xml* dblink* gin_clean_pending_list http http_* lastval
+            lo_* loread lowrite net.* nextval pg_*advisory* pg_backup_* pg_cancel_backend
+            pg_clear_* pg_copy_* pg_create_* pg_current_logfile pg_drop_* pg_export_snapshot
+            pg_extension_config_dump pg_file_* pg_hba_file_rules pg_ident_file_mappings pg_import_*
+            pg_log_* pg_logical_* pg_ls_* pg_nextoid pg_notify pg_promote pg_read_* pg_reload_conf
+            pg_replication_* pg_restore_* pg_rotate_logfile pg_show_all_file_settings pg_start_*
+            pg_stat_file pg_stat_reset* pg_stop_* pg_switch_* pg_sync_* pg_terminate_backend
+            pg_wal_replay_* postgres_fdw_* set_config setseed setval ts_rewrite ts_stat
+            xpath_table""".split()
         ),
     )
     credentials: PostgresCredentials
@@ -97,13 +96,17 @@ class Postgres(Connector, Extract):
             client_encoding="utf8",
             prepare_threshold=None,
             options="-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO"
-            " -c intervalstyle=postgres -c bytea_output=hex",
+            " -c intervalstyle=postgres -c bytea_output=hex -c standard_conforming_strings=on",
         )
+        self._connection.read_only = True
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         wire.read_everything_else_as_text(self._connection)
 
     def _close(self) -> None:
         self._connection.close()
+
+    def _bound(self, sql: str, params: Params) -> tuple[str, Params]:
+        return wire.bound(sql, params)
 
     def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         self._bound_time(limits.timeout_s)
@@ -140,17 +143,27 @@ class Postgres(Connector, Extract):
     def _error(self, exc: Exception) -> ConnectorError | None:
         return wire.error_for(exc)
 
+    def _said(self, exc: Exception) -> str:
+        return wire.said(exc)
+
     # Extract
 
     def extract(self, schema: str, table: str, since: Watermark | None) -> Extraction:
         with self._session():
+            cursor = self._connection.cursor(name="extract")
             try:
-                return self._start_extraction(schema, table, since)
+                return self._start_extraction(cursor, schema, table, since)
             except BaseException:
-                self._connection.rollback()
+                wire.end(cursor)
                 raise
 
-    def _start_extraction(self, schema: str, table: str, since: Watermark | None) -> Extraction:
+    def _start_extraction(
+        self,
+        cursor: "psycopg.ServerCursor[Any]",
+        schema: str,
+        table: str,
+        since: Watermark | None,
+    ) -> Extraction:
         # The session's isolation gives bound and rows one snapshot; no row falls between them.
         key = self._primary_key(schema, table)
         now, age = self._watermark(since)
@@ -159,7 +172,6 @@ class Postgres(Connector, Extract):
         query = pgsql.SQL("SELECT * FROM {}").format(name)
         if not full:
             query += pgsql.SQL(" WHERE age(xmin) BETWEEN 0 AND {}").format(pgsql.Literal(age))
-        cursor = self._connection.cursor(name="extract")
         cursor.execute(query)
         arrow = wire.arrow_schema(cursor.description or ())
         estimated = self._estimated_rows(schema, table) if full else None
@@ -172,8 +184,7 @@ class Postgres(Connector, Extract):
             try:
                 yield from wire.batches(cursor, schema)
             finally:
-                if not self._connection.closed:
-                    self._connection.rollback()
+                wire.end(cursor)
 
     def _primary_key(self, schema: str, table: str) -> tuple[str, ...]:
         row = self._connection.execute(_PRIMARY_KEY, [schema, table]).fetchone()
@@ -186,11 +197,12 @@ class Postgres(Connector, Extract):
 
         A row was readable under the old snapshot only if its xmin is older than that
         snapshot's xmin: everything younger is read again, in flight then or not. The age is
-        ``None`` when transaction ids have gone half round since, so that it would not be safe.
+        ``None`` when it would not be safe: transaction ids have gone half round since, or the
+        server has been put back to a time before.
         """
         row = self._connection.execute(_SNAPSHOT, [since.snapshot if since else None]).fetchone()
         snapshot, system_id, age, distance = row or ("", "", None, None)
-        safe = distance is not None and int(distance) < XID_HALF
+        safe = distance is not None and 0 <= int(distance) < XID_HALF
         return Watermark(str(snapshot), str(system_id)), age if safe else None
 
     def _estimated_rows(self, schema: str, table: str) -> int | None:
@@ -259,7 +271,9 @@ WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'm')
 """
 
 _SNAPSHOT = """
-SELECT pg_current_snapshot()::text, (SELECT system_identifier FROM pg_control_system())::text,
+SELECT pg_current_snapshot()::text,
+       (SELECT system_identifier FROM pg_control_system()) || '/'
+           || (SELECT timeline_id FROM pg_control_checkpoint()),
        age(pg_snapshot_xmin(previous.snapshot)::xid),
        pg_snapshot_xmin(pg_current_snapshot())::text::numeric
            - pg_snapshot_xmin(previous.snapshot)::text::numeric

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 DOMAINS = (".snowflakecomputing.com", ".snowflakecomputing.cn")
 SIGN_IN_TIMEOUT_S = 10
+GRACE_S = 3
 LOAD_TIMEOUT_S = 4 * 3600
 
 ERRORS: dict[int, type[ConnectorError]] = {
@@ -61,7 +62,7 @@ ERRORS: dict[int, type[ConnectorError]] = {
     100038: errors.DataError,
     100051: errors.DataError,
     100132: errors.DataError,
-    250001: errors.CredentialsRejected,
+    250001: errors.HostUnreachable,
     250003: errors.HostUnreachable,
     250005: errors.HostUnreachable,
     252001: errors.InvalidParameters,
@@ -84,8 +85,37 @@ SQLSTATES: dict[str, type[ConnectorError]] = {
 }
 
 
+CLASSES: dict[str, type[ConnectorError]] = {
+    "BadGatewayError": errors.WarehouseBusy,
+    "ForbiddenError": errors.HostUnknown,
+    "GatewayTimeoutError": errors.WarehouseBusy,
+    "HttpError": errors.ConnectionLost,
+    "InternalServerError": errors.WarehouseBusy,
+    "NonRetryableTlsError": errors.TlsFailed,
+    "OtherHTTPRetryableError": errors.WarehouseBusy,
+    "PresignedUrlExpiredError": errors.ConnectionLost,
+    "RefreshTokenError": errors.CredentialsRejected,
+    "RequestExceedMaxRetryError": errors.ConnectionLost,
+    "RequestTimeoutError": errors.WarehouseBusy,
+    "RevocationCheckError": errors.TlsFailed,
+    "ServiceUnavailableError": errors.WarehouseBusy,
+    "TokenExpiredError": errors.CredentialsRejected,
+    "TooManyRequests": errors.WarehouseBusy,
+}
+"""The client's own classes that say more than a number; 403 is how it hears of a wrong account."""
+
+GENERAL: dict[str, type[ConnectorError]] = {
+    "DataError": errors.DataError,
+    "InterfaceError": errors.ConnectionLost,
+    "OperationalError": errors.ConnectionLost,
+}
+"""Its classes that say little, for an error with neither a known number nor a known state."""
+
+
 class SnowflakeCredentials(Credentials):
     """A user of one Snowflake account, with a password or a key pair."""
+
+    receiver_fields: ClassVar = frozenset({"account", "host", "port", "protocol"})
 
     account: str = Field(
         title="Account", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,2}$",
@@ -142,10 +172,9 @@ class Snowflake(Connector, BulkLoad):
         limits_bytes_scanned=False,
         read_only_session=False,
         refused_functions=frozenset(
-            """nextval system$abort_session system$abort_transaction system$cancel_all_queries
-            system$cancel_query system$send_email system$send_snowflake_notification
-            system$user_task_cancel_ongoing_executions system$pipe_force_resume system$wait
-            get_presigned_url build_scoped_file_url build_stage_file_url""".split()
+            """nextval getnextval system$* identifier to_query infer_schema directory to_file
+            try_to_file fl_* get_presigned_url get_stage_location get_absolute_path
+            get_relative_path build_scoped_file_url build_stage_file_url ai_* *cortex.*""".split()
         ),
     )
     credentials: SnowflakeCredentials
@@ -178,6 +207,8 @@ class Snowflake(Connector, BulkLoad):
             network_timeout=SIGN_IN_TIMEOUT_S,
             # Otherwise the client asks cloud metadata addresses which cloud it runs in.
             platform_detection_timeout_seconds=0,
+            # Otherwise NUMBER(p, s) comes as a double, and digits are lost.
+            arrow_number_to_decimal=True,
             client_session_keep_alive=False,
             session_parameters={
                 "CLIENT_TELEMETRY_ENABLED": False,
@@ -188,7 +219,8 @@ class Snowflake(Connector, BulkLoad):
         )
 
     def _close(self) -> None:
-        self._connection.close()
+        # Without: it would knock on for a minute where nobody answers any more.
+        self._connection.close(retry=False)
 
     def _run(self, sql: str, params: Params = (), timeout_s: float = 60) -> "SnowflakeCursor":
         if isinstance(params, Mapping):
@@ -198,7 +230,9 @@ class Snowflake(Connector, BulkLoad):
         cursor.execute(
             sql,
             list(params) or None,
-            timeout=seconds,
+            # The client's own limit is for a server that does not keep to its: a call it ends
+            # looks like one that somebody cancelled.
+            timeout=seconds + GRACE_S,
             _statement_params={"STATEMENT_TIMEOUT_IN_SECONDS": str(seconds)},
         )
         return cursor
@@ -292,6 +326,9 @@ class SnowflakeExecution(Execution):
         self.schema = arrow_schema(cursor.description or [])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        if not self._cursor.rowcount:
+            # The client cannot make a table of no batch.
+            return
         for table in self._cursor.fetch_arrow_batches(force_microsecond_precision=True):
             columns = [table.column(i).cast(f.type) for i, f in enumerate(self.schema)]
             yield from pa.Table.from_arrays(columns, schema=self.schema).to_batches()
@@ -364,7 +401,13 @@ def error_for(exc: Exception) -> ConnectorError | None:
         return errors.DataError("A value is outside the range of its column's type.")
     if not isinstance(exc, client.Error):
         return None
-    mapped = ERRORS.get(exc.errno or 0) or SQLSTATES.get((exc.sqlstate or "")[:2])
+    name = type(exc).__name__
+    mapped = (
+        CLASSES.get(name)
+        or ERRORS.get(exc.errno or 0)
+        or SQLSTATES.get((exc.sqlstate or "")[:2])
+        or GENERAL.get(name)
+    )
     return mapped() if mapped else None
 
 

@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 (
                     "destination",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
+                        on_delete=django.db.models.deletion.RESTRICT,
                         related_name="+",
                         to="warehouse.warehouseconnection",
                     ),
@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 (
                     "source",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
+                        on_delete=django.db.models.deletion.RESTRICT,
                         related_name="+",
                         to="warehouse.warehouseconnection",
                     ),

@@ -15,8 +15,8 @@ class Pipeline(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=200)
-    source = models.ForeignKey(WarehouseConnection, on_delete=models.PROTECT, related_name="+")
-    destination = models.ForeignKey(WarehouseConnection, on_delete=models.PROTECT, related_name="+")
+    source = models.ForeignKey(WarehouseConnection, on_delete=models.RESTRICT, related_name="+")
+    destination = models.ForeignKey(WarehouseConnection, on_delete=models.RESTRICT, related_name="+")
     destination_schema = models.CharField(max_length=255)
     stage = models.CharField(
         max_length=255,

@@ -14,12 +14,6 @@ Save = Callable[..., WarehouseConnection]
 Ask = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Any) -> None:
-    """Nobody attacks these passwords, and every test makes four users."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def save(team: Team, credentials: dict[str, Any]) -> Save:
     """Saves a connection with working credentials; ``changed`` replaces some of them."""

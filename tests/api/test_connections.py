@@ -245,3 +245,20 @@ def test_connection_that_does_not_exist_is_not_found(
     alice: APIClient, connections_url: str, pk: str
 ) -> None:
     problem(alice.get(f"{connections_url}{pk}/"), 404, "not_found")
+
+
+@pytest.mark.parametrize("field", ["host", "port"])
+def test_stored_secret_does_not_follow_to_another_destination(
+    alice: APIClient, connections_url: str, save: Save, field: str
+) -> None:
+    connection = save()
+    before = connection.read_credentials()
+    elsewhere = {"host": "db.example.com", "port": 6432}[field]
+    answer = alice.patch(f"{connections_url}{connection.pk}/", {"credentials": {field: elsewhere}})
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == ["credentials.password"]
+    connection.refresh_from_db()
+    assert connection.read_credentials() == before
+
+    with_secret = {"credentials": {field: elsewhere, "password": "entered again"}}
+    assert alice.patch(f"{connections_url}{connection.pk}/", with_secret).status_code == 200

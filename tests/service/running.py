@@ -77,7 +77,7 @@ def web(home: Path, env: Environment) -> Iterator[tuple[str, Running]]:
     """The web under gunicorn with one worker process; yields its address and the process."""
     port = free_port()
     options = ["service.wsgi", "-c", "python:service.gunicorn", "-b", f"{LOOPBACK}:{port}"]
-    running = Running(home, "gunicorn", *options, env=env | {"WEB_WORKERS": "1"})
+    running = Running(home, "gunicorn", *options, env=env | {"WEB_CONCURRENCY": "1"})
     try:
         address = f"http://{LOOPBACK}:{port}"
         await_answer(f"{address}/health/ready", running)

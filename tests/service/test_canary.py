@@ -284,8 +284,5 @@ def test_every_line_of_the_log_is_an_event(seen: Seen) -> None:
     assert all({"event", "level", "timestamp"} <= set(json.loads(line)) for line in lines)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="psycopg quotes the statement in its message, which connectors/base.py logs"
-)
 def test_no_query_is_in_the_log(seen: Seen) -> None:
     assert [line for line in seen.log.splitlines() if LITERAL in line] == []

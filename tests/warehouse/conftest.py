@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import _cheap_passwords, save, shop  # noqa: F401 fixtures
+from tests.api.conftest import save, shop  # noqa: F401 fixtures
 from warehouse import secrets
 
 UseRing = Callable[..., None]
