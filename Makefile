@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 VENV := .venv
 BIGQUERY_VENV := .venv-bigquery
 RUN := $(VENV)/bin/python
-PIP_FLAGS := --quiet --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
+PIP_FLAGS := -qq --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check env sandbox-env lock
