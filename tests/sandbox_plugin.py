@@ -35,4 +35,3 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _running is not None:
         _running.stop()
-

@@ -7,4 +7,4 @@ os.environ.setdefault("REDIS_URL", "redis://localhost/0")
 os.environ.setdefault("SECRET_KEY", "x" * 32)
 os.environ.setdefault("WAREHOUSE_KEYS", "k1:" + "A" * 43 + "=")
 
-from service.settings import *  # noqa: E402, F403
+from service.settings import *  # noqa: F403

@@ -11,7 +11,7 @@ from sandbox.snowflake.columns import ResultColumn
 from sandbox.snowflake.context import Context
 from sandbox.snowflake.errors import unsupported
 from sandbox.snowflake.names import TableName
-from sandbox.snowflake.parse import QUERY, parse_one
+from sandbox.snowflake.parse import QUERY
 from sandbox.snowflake.results import Result
 from sandbox.snowflake.statistics import measure
 from sandbox.snowflake.translate import to_duckdb
@@ -37,9 +37,8 @@ _OPERATIONS = {
 }
 
 
-def explain(context: Context, text: str) -> Result:
+def explain(context: Context, statement: exp.Expr) -> Result:
     """Return the plan of a statement without running it; the bytes are an upper bound."""
-    statement = parse_one(text)
     if not isinstance(statement, _EXPLAINED):
         raise unsupported(f"EXPLAIN of {statement.key.upper()}")
     sql = to_duckdb(context, statement)

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import threading
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -139,7 +140,7 @@ class Routes:
         if other := cancels(wanted.text):
             # It may be this session's own statement, for which this one has to wait its turn.
             self._jobs.cancel(other)
-        request_id = request.query_params.get("requestId") or ""
+        request_id = request.query_params.get("requestId") or uuid.uuid4().hex
         job = self._jobs.submit(session, wanted, request_id)
         if body.get("asyncExec"):
             return _in_progress(job, _IN_PROGRESS_ASYNC)

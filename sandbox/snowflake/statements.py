@@ -88,8 +88,7 @@ _CREATE_OR_DROP: dict[tuple[type[exp.Expr], str], _Kind] = {
 _CATALOG = TableName("", "", "")
 
 _WORDS: list[tuple[str, Callable[[Context, re.Match[str]], Result]]] = [
-    (r"explain\s+using\s+json\s+(.+)", lambda c, m: explain.explain(c, m[1])),
-    (r"(?:begin|start)(?:\s+(?:work|transaction))?(?:\s+name\s+\w+)?\s*;?\s*",
+    (r"(?:begin(?:\s+(?:work|transaction))?|start\s+transaction)(?:\s+name\s+\w+)?\s*;?\s*",
      lambda c, _: session_statements.begin(c)),
     (r"alter\s+session\s+(set|unset)\s+(.+)",
      lambda c, m: session_statements.alter_session(c, m[1], m[2])),
@@ -102,6 +101,7 @@ _WORDS: list[tuple[str, Callable[[Context, re.Match[str]], Result]]] = [
     (r"(?:rm|remove)\s+(@\S+?)\s*;?\s*", lambda c, m: stages.remove_files(c, m[1])),
 ]  # fmt: skip
 _BY_WORDS = [(re.compile(pattern, re.I | re.S), run) for pattern, run in _WORDS]
+_EXPLAIN = re.compile(r"explain\s+using\s+json\s+(.+)", re.I | re.S)
 _CANCEL = re.compile(r"select\s+system\$cancel_query\s*\(\s*'([^']*)'\s*\)\s*;?\s*", re.I)
 
 
@@ -127,9 +127,12 @@ def _execute(context: Context) -> Result:
     for pattern, run in _BY_WORDS:
         if found := pattern.fullmatch(text):
             return _guarded(context, _Kind(partial(_run_words, run, found)), None)
-    statement = parse_one(context.job.request.text)
+    explained = _EXPLAIN.fullmatch(text)
+    statement = parse_one(explained[1] if explained else context.job.request.text)
     if context.job.request.bindings and not isinstance(statement, exp.Insert):
         statement = bind(statement, context.job.request.bindings)
+    if explained:
+        return _guarded(context, _Kind(explain.explain), statement)
     kind = _kind(statement, text)
     if context.job.request.describe_only:
         return _guarded(context, _describing(statement, kind), statement)
@@ -213,7 +216,7 @@ def _allow(context: Context, kind: _Kind, statement: exp.Expr) -> None:
 
 def _targets(context: Context, kind: _Kind, statement: exp.Expr | None) -> Iterable[TableName]:
     """Yield the tables a statement changes, where duckdb keeps them."""
-    if statement is None or not (kind.writes):
+    if statement is None or not kind.writes:
         return
     if kind.ends_transaction and not kind.locks:
         # Schemas, views and stages: one at a time, as two at once would conflict in duckdb.

@@ -10,7 +10,8 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.constants import QueryStatus
 from snowflake.connector.cursor import SnowflakeCursor
 
-from .conftest import ENDLESS, StandIn, failure, rows, value, wait_for
+from .conftest import ENDLESS, failure, rows, value
+from .standin import StandIn, wait_for
 
 Connect = Callable[..., SnowflakeConnection]
 

@@ -10,7 +10,8 @@ import pytest
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 
-from .conftest import Lake, failure, names, rows, value
+from .conftest import failure, names, rows, value
+from .standin import Lake
 
 PARQUET = "FILE_FORMAT = (TYPE = PARQUET USE_VECTORIZED_SCANNER = TRUE)"
 BY_NAME = f"{PARQUET} MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"

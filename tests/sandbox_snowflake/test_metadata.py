@@ -118,4 +118,8 @@ def test_a_plan_needs_its_tables_and_no_warehouse(shop: SnowflakeCursor) -> None
     assert (number, state) == (2003, "42S02")
     assert "Object 'NOPE' does not exist or not authorized." in sentence
     assert failure(shop, "EXPLAIN USING JSON SELECT NOPE FROM ITEMS")[0] == 904
+    assert (
+        "'DATAVAULT.PUBLIC.NOPE'"
+        in failure(shop, "EXPLAIN USING JSON SELECT * FROM DATAVAULT.PUBLIC.NOPE")[2]
+    )
     assert failure(shop, "EXPLAIN USING JSON SELECT 1; DROP TABLE ITEMS")[0] == 8

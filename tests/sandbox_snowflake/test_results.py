@@ -9,7 +9,8 @@ import pytest
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 
-from .conftest import StandIn, failure, memory_mb, names, rows, value
+from .conftest import failure, names, rows, value
+from .standin import StandIn, memory_mb
 
 moment = datetime.datetime.fromisoformat
 

@@ -18,18 +18,8 @@ from snowflake.connector.cursor import SnowflakeCursor
 from sandbox.services.base import accepts_connections
 from sandbox.services.snowflake import Snowflake
 
-from .conftest import (
-    BUCKET,
-    CHECKOUT,
-    ENDLESS,
-    PASSWORD,
-    Lake,
-    StandIn,
-    own_environment,
-    rows,
-    value,
-    wait_for,
-)
+from .conftest import ENDLESS, rows, value
+from .standin import BUCKET, CHECKOUT, PASSWORD, Lake, StandIn, own_environment, wait_for
 
 Launch = Callable[[], Any]
 COPY = (

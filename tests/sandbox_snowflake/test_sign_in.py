@@ -7,16 +7,8 @@ import pytest
 import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 
-from .conftest import (
-    ACCESS_TOKEN,
-    OAUTH_TOKEN,
-    PASSWORD,
-    StandIn,
-    failure,
-    new_key,
-    private_der,
-    value,
-)
+from .conftest import failure, value
+from .standin import ACCESS_TOKEN, OAUTH_TOKEN, PASSWORD, StandIn, new_key, private_der
 
 Connect = Callable[..., SnowflakeConnection]
 

@@ -10,7 +10,8 @@ import pytest
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 
-from .conftest import PASSWORD, StandIn, failure, own_environment, rows, value
+from .conftest import failure, rows, value
+from .standin import PASSWORD, StandIn, own_environment
 
 Connect = Callable[..., SnowflakeConnection]
 
