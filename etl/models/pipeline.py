@@ -16,7 +16,9 @@ class Pipeline(models.Model):
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=200)
     source = models.ForeignKey(WarehouseConnection, on_delete=models.RESTRICT, related_name="+")
-    destination = models.ForeignKey(WarehouseConnection, on_delete=models.RESTRICT, related_name="+")
+    destination = models.ForeignKey(
+        WarehouseConnection, on_delete=models.RESTRICT, related_name="+"
+    )
     destination_schema = models.CharField(max_length=255)
     stage = models.CharField(
         max_length=255,
