@@ -9,10 +9,9 @@ NEEDS_NO_SERVICE = {"run", "sandbox"}
 
 
 def main() -> None:
-    bare = sys.argv[1:2] and sys.argv[1] in NEEDS_NO_SERVICE
-    os.environ.setdefault(
-        "DJANGO_SETTINGS_MODULE", "service.bare_settings" if bare else "service.settings"
-    )
+    if sys.argv[1:2] and sys.argv[1] in NEEDS_NO_SERVICE:
+        os.environ["DJANGO_SETTINGS_MODULE"] = "service.bare_settings"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "service.settings")
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

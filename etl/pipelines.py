@@ -97,20 +97,24 @@ def open_run(pipeline: Pipeline) -> PipelineRun | None:
     return next((run for run in pipeline.runs.order_by("-created_at")[:1] if run.is_open), None)
 
 
-def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
-    faults: dict[str, str] = {}
+def faults(pipeline: Pipeline) -> dict[str, str]:
+    """What keeps the pipeline from being saved, by field."""
+    found: dict[str, str] = {}
     if not _can(pipeline.source, Extract):
-        faults["source"] = f"{pipeline.source.provider} cannot be the source of a pipeline."
+        found["source"] = f"{pipeline.source.provider} cannot be the source of a pipeline."
     if not _can(pipeline.destination, BulkLoad):
-        faults["destination"] = f"{pipeline.destination.provider} cannot be loaded into."
-    if tables is not None:
-        faults |= _table_faults(tables)
+        found["destination"] = f"{pipeline.destination.provider} cannot be loaded into."
     try:
         schedule.parse(pipeline.schedule)
     except ValueError as exc:
-        faults["schedule"] = str(exc)
-    if faults:
-        raise InvalidInput("The pipeline cannot be saved.", fields=faults)
+        found["schedule"] = str(exc)
+    return found
+
+
+def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
+    found = faults(pipeline) | ({} if tables is None else _table_faults(tables))
+    if found:
+        raise InvalidInput("The pipeline cannot be saved.", fields=found)
 
 
 def _table_faults(tables: Sequence[TableSpec]) -> dict[str, str]:

@@ -1,8 +1,11 @@
-"""Source and target in a form in which they can be compared."""
+"""Source, target and broker in forms in which they can be compared."""
 
+import base64
+import json
 from typing import Any
 
 import psycopg
+import redis
 
 Vault = psycopg.Connection[Any]
 
@@ -22,3 +25,14 @@ def target_rows(lake: Any, table: str) -> list[tuple[Any, ...]]:
         f'AMOUNT::VARCHAR FROM "{table}" ORDER BY TENANT, KEY'
     )
     return [(tenant, key, payload.hex(), *rest) for tenant, key, payload, *rest in rows]
+
+
+def broker_messages(url: str) -> list[dict[str, Any]]:
+    """Tasks that wait in Redis, which are taken away."""
+    broker = redis.from_url(url)
+    waiting, _ = broker.pipeline().lrange("celery", 0, -1).delete("celery").execute()
+    messages = [json.loads(message) for message in waiting]
+    return [
+        {"task": m["headers"]["task"], "kwargs": json.loads(base64.b64decode(m["body"]))[1]}
+        for m in messages
+    ]

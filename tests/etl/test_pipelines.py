@@ -1,11 +1,9 @@
 """The rules of pipelines: what can be saved, when a run starts."""
 
-import base64
 import json
 from typing import Any
 
 import pytest
-import redis
 from django_celery_beat.models import PeriodicTask
 
 from connectors.errors import InvalidInput
@@ -13,6 +11,7 @@ from etl import pipelines, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.pipelines import TableSpec
+from tests.etl.compare import broker_messages
 from warehouse.errors import ConnectionInUse, NameTaken
 from warehouse.models import WarehouseConnection
 
@@ -120,17 +119,6 @@ def test_connection_of_a_pipeline_cannot_be_deleted(pipeline: Pipeline) -> None:
     with pytest.raises(ConnectionInUse):
         connections.delete(pipeline.source)
     assert WarehouseConnection.all_teams.filter(pk=pipeline.source_id).exists()
-
-
-def broker_messages(url: str) -> list[dict[str, Any]]:
-    """Tasks that wait in Redis, which are taken away."""
-    broker = redis.from_url(url)
-    waiting, _ = broker.pipeline().lrange("celery", 0, -1).delete("celery").execute()
-    messages = [json.loads(message) for message in waiting]
-    return [
-        {"task": m["headers"]["task"], "kwargs": json.loads(base64.b64decode(m["body"]))[1]}
-        for m in messages
-    ]
 
 
 @pytest.mark.django_db(transaction=True)
