@@ -17,7 +17,7 @@ run: env ## The main job on a fresh sandbox, then stay up until Ctrl-C (ONCE=1: 
 	@$(RUN) manage.py run $(if $(ONCE),--once)
 
 test: env ## Every test, with coverage
-	@$(RUN) -m pytest $(TESTS) --cov --cov-report=term $(PYTEST)
+	@$(RUN) -m pytest $(if $(TESTS)$(PYTEST),--no-cov $(TESTS) $(PYTEST),--cov --cov-report=term)
 
 check: env ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff format --check --quiet .

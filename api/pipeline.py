@@ -57,11 +57,19 @@ class PipelineChangesSerializer(StrictSerializer):
     # Named as the API names it; DRF's fields have an attribute of that name, unused in a form.
     source = serializers.UUIDField()  # type: ignore[assignment]
     destination = serializers.UUIDField()
-    destination_schema = serializers.CharField(max_length=255, default="PUBLIC")
+    destination_schema = serializers.CharField(max_length=255)
     stage = serializers.CharField(max_length=255)
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     is_active = serializers.BooleanField(default=True)
     tables = TableSpecSerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """A change may leave out any field; what it names, tables above all, must be whole."""
+        fields = super().get_fields()
+        if self.context.get("change"):
+            for field in fields.values():
+                field.required, field.default = False, serializers.empty
+        return fields
 
     def validate_source(self, value: Any) -> WarehouseConnection:
         return self._connection(value)
@@ -130,7 +138,7 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     @extend_schema(request=PipelineChangesSerializer, responses=PipelineSerializer)
     def partial_update(self, request: Request, **_: Any) -> Response:
-        data = self._valid(request, partial=True)
+        data = self._valid(request, change=True)
         tables = data.pop("tables", None)
         pipeline = self.get_object()
         for name, value in data.items():
@@ -159,9 +167,9 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         page = self.paginate_queryset(found)
         return self.get_paginated_response(PipelineRunSerializer(page, many=True).data)
 
-    def _valid(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+    def _valid(self, request: Request, *, change: bool = False) -> dict[str, Any]:
         checked = PipelineChangesSerializer(
-            data=request.data, partial=partial, context={"team": self.team}
+            data=request.data, context={"team": self.team, "change": change}
         )
         checked.is_valid(raise_exception=True)
         return dict(checked.validated_data)

@@ -46,10 +46,13 @@ class BulkLoad(ABC):
 
         The rows, and the ledger row that remembers ``manifest.load_id``, are committed
         together. Raises LoadMismatch when the warehouse read another number of rows than the
-        manifest has, LoadSuperseded when the ledger has a greater fence for this table; then
-        nothing is committed.
+        manifest has, LoadSuperseded when the ledger has a greater fence for this table,
+        SchemaChanged when the target's columns are not the manifest's; then nothing is committed.
         """
 
     @abstractmethod
-    def count_rows(self, schema: str, table: str) -> int:
-        """Rows in a table now."""
+    def has_loaded(self, target: LoadTarget) -> bool:
+        """The target exists and the ledger knows of a load into it.
+
+        False means that a watermark says nothing about what is there: read everything.
+        """

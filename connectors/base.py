@@ -163,7 +163,7 @@ class Connector(ABC):
         """Our error for the driver's; ``None`` when it is not in the provider's table."""
 
     def _said(self, exc: Exception) -> str:
-        """The driver's text for the operator's log, without the statement it was about."""
+        """What of the driver's text may stand in the operator's log: no statement, no values."""
         return str(exc)
 
     # Shared machinery.

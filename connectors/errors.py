@@ -25,6 +25,7 @@
     │   └── WarehouseBusy       (retryable)
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
+    ├── SchemaChanged           the target's columns are not the manifest's
     ├── Unsupported             this provider has no such ability
     └── WarehouseError          unmapped: terminal, never retried
 
@@ -249,6 +250,14 @@ class LoadSuperseded(ConnectorError):
     code = "load_superseded"
     message = "A newer run has loaded this table; this load was not committed."
     hint = "Nothing to do: the newer run's rows stand."
+
+
+class SchemaChanged(ConnectorError):
+    """The target's columns are not the manifest's; nothing was loaded."""
+
+    code = "schema_changed"
+    message = "The columns of source and target differ; nothing was loaded."
+    hint = "Change the target to match, or drop it: the next run then fills it anew."
 
 
 class Unsupported(ConnectorError):

@@ -14,7 +14,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import errors as psycopg_errors
 from psycopg import waiting
-from psycopg.generators import fetch
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.generators import execute, fetch, send
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from connectors import postgres_wire as wire
@@ -24,10 +25,11 @@ from connectors.types import Params, RunStats
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGresult
+    from psycopg.pq.abc import PGconn, PGresult
 
 T = TypeVar("T")
 
+UNNAMED = b""
 # Few enough for the values of a chunk to stay in the processor's cache until they are Arrow's.
 CHUNK_ROWS = 1_000
 BATCH_BYTES = 8 * 1024 * 1024
@@ -39,47 +41,70 @@ WAKE_S = 0.1
 
 
 class ChunkCursor(psycopg.RawCursor[tuple[Any, ...]]):
-    """A cursor whose result is read chunk by chunk. Stands on what ``Cursor.stream`` stands on,
-    which yields single rows, waits without end, and does not describe an empty result."""
+    """A cursor that describes its result before it runs, and reads it chunk by chunk.
 
-    def send(self, sql: str, params: Params, deadline: float) -> None:
-        """Start the statement and read its first chunk, after which it can be described."""
-        query: Any = sql.encode()
-        self._wait(self._stream_send_gen(query, params or None, size=CHUNK_ROWS), deadline)
-        self._first: list[tuple[Any, ...]] | None = self._read(deadline, first=True)
+    Speaks as Amazon's own driver does: prepare, describe, execute, all with text values.
+    """
+
+    def start(self, sql: str, params: Params, deadline: float) -> None:
+        """Describe the statement and set it off, without waiting for rows."""
+        self._tx = Transformer(self)
+        given = list(params)
+        values = self._tx.dump_sequence(given, [PyFormat.TEXT] * len(given))
+        self._pgconn.send_prepare(UNNAMED, sql.encode(), self._tx.types)
+        self._ask(deadline)
+        self._pgconn.send_describe_prepared(UNNAMED)
+        self.pgresult = self._ask(deadline)
+        self._tx.set_pgresult(self.pgresult)
+        self._pgconn.send_query_prepared(UNNAMED, values)
+        self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
+        self._wait(send(self._pgconn), deadline)
 
     def chunks(self, deadline: float) -> Iterator[list[tuple[Any, ...]]]:
         """The rows, CHUNK_ROWS at most at a time. Called once."""
-        rows, self._first = self._first, None
-        while rows is not None:
-            yield rows
-            rows = self._read(deadline, first=False)
+        while (result := self._wait(fetch(self._pgconn), deadline)) is not None:
+            if result.status not in (ExecStatus.TUPLES_CHUNK, ExecStatus.TUPLES_OK):
+                self.drain(deadline)
+                raise _error(result)
+            self._tx.set_pgresult(result, set_loaders=False)
+            if result.ntuples:
+                yield self._tx.load_rows(0, result.ntuples, tuple)
 
     def drain(self, deadline: float) -> None:
         """Throw away what is still to come, be it an error."""
         while self._wait(fetch(self._pgconn), deadline) is not None:
             pass
 
-    def _read(self, deadline: float, *, first: bool) -> list[tuple[Any, ...]] | None:
-        result = self._wait(fetch(self._pgconn), deadline)
-        if result is None:
-            return None
-        if result.status not in (ExecStatus.TUPLES_CHUNK, ExecStatus.TUPLES_OK):
-            self.drain(deadline)
-            raise _error(result)
-        self.pgresult = result
-        self._tx.set_pgresult(result, set_loaders=first)
-        return self._tx.load_rows(0, result.ntuples, tuple)
+    def _ask(self, deadline: float) -> "PGresult":
+        return _answer(self._wait(execute(self._pgconn), deadline)[-1])
 
     def _wait(self, steps: "PQGen[T]", deadline: float) -> T:
-        """Run one of psycopg's generators to its end; raises QueryTimeout at ``deadline``."""
-        left = max(0.0, deadline - time.monotonic())
-        try:
-            return waiting.wait(steps, self._pgconn.socket, WAKE_S, left)
-        except psycopg.OperationalError as exc:
-            if time.monotonic() >= deadline:
-                raise QueryTimeout from exc
-            raise
+        return _wait(self._pgconn, steps, deadline)
+
+
+def command(connection: "psycopg.Connection[Any]", sql: str, timeout_s: float) -> None:
+    """Run statements that return nothing; raises QueryTimeout where the server falls silent."""
+    connection.pgconn.send_query(sql.encode())
+    results = _wait(connection.pgconn, execute(connection.pgconn), time.monotonic() + timeout_s)
+    for result in results:
+        _answer(result)
+
+
+def _wait(pgconn: "PGconn", steps: "PQGen[T]", deadline: float) -> T:
+    """Run one of psycopg's generators to its end; raises QueryTimeout at ``deadline``."""
+    left = max(0.0, deadline - time.monotonic())
+    try:
+        return waiting.wait(steps, pgconn.socket, WAKE_S, left)
+    except psycopg.OperationalError as exc:
+        if time.monotonic() >= deadline:
+            raise QueryTimeout from exc
+        raise
+
+
+def _answer(result: "PGresult") -> "PGresult":
+    if result.status != ExecStatus.COMMAND_OK:
+        raise _error(result)
+    return result
 
 
 def _error(result: "PGresult") -> psycopg.Error:
@@ -103,7 +128,7 @@ class StreamExecution(Execution):
         self._deadline = time.monotonic() + timeout_s + GRACE_S
         self._cursor = ChunkCursor(connection)
         try:
-            self._cursor.send(sql, params, self._deadline)
+            self._cursor.start(sql, params, self._deadline)
             self.schema = wire.arrow_schema(self._cursor.description or ())
         except BaseException:
             self.close()
@@ -113,8 +138,7 @@ class StreamExecution(Execution):
         """Batches of about BATCH_ROWS rows or BATCH_BYTES bytes, whichever is less."""
         parts: list[pa.RecordBatch] = []
         for rows in self._cursor.chunks(self._deadline):
-            if rows:
-                parts.append(wire.record_batch(rows, self.schema))
+            parts.append(wire.record_batch(rows, self.schema))
             if _is_full(parts):
                 yield pa.concat_batches(parts)
                 parts = []
@@ -135,7 +159,7 @@ class StreamExecution(Execution):
                 connection.cancel_safe(timeout=CANCEL_S)
                 self._cursor.drain(time.monotonic() + CANCEL_S)
             if not connection.closed:
-                connection.rollback()
+                command(connection, "ROLLBACK", CANCEL_S)
         except (psycopg.Error, QueryTimeout):
             # A session in an unknown state must not be used again.
             connection.close()

@@ -90,12 +90,14 @@ def redshift_serverless(bytes_scanned: int) -> PriceRange:
 def databricks(bytes_scanned: int) -> PriceRange:
     """Seconds of a 2X-Small warehouse (4 DBU an hour), which other sizes trade for speed.
 
-    Low: SQL Classic, whose machines the cloud bills besides. High: SQL Serverless. Neither has
-    the time in which a warehouse that was started for the query waits for the next one.
+    Low: SQL Classic, whose machines the cloud bills besides. High: SQL Serverless, for a second
+    at least. Neither has the time that a warehouse started for the query waits for the next one.
     """
-    dbu = Decimal(bytes_scanned) / DATABRICKS_BYTES_PER_S / 3600 * DATABRICKS_DBU_PER_HOUR
+    seconds = Decimal(bytes_scanned) / DATABRICKS_BYTES_PER_S
+    dbu_per_s = Decimal(DATABRICKS_DBU_PER_HOUR) / 3600
     cheap, dear = min(DATABRICKS_PER_DBU), max(DATABRICKS_PER_DBU)
-    return PriceRange(_rounded(dbu * cheap), _rounded(dbu * dear))
+    longest = max(seconds, Decimal(1))
+    return PriceRange(_rounded(seconds * dbu_per_s * cheap), _rounded(longest * dbu_per_s * dear))
 
 
 def _rounded(amount: Decimal) -> Decimal:

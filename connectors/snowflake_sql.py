@@ -16,6 +16,9 @@ BARE = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 LOCATION = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
 JSON_TYPES = frozenset({"json", "jsonb"})
 
+ALIASES = {"TEXT": "VARCHAR", "REAL": "FLOAT", "DOUBLE": "FLOAT"}
+"""Names in INFORMATION_SCHEMA for what a definition calls otherwise."""
+
 TYPES: dict[pa.DataType, str] = {
     pa.bool_(): "BOOLEAN",
     pa.int16(): "NUMBER(38,0)",
@@ -79,6 +82,27 @@ def create_target(target: LoadTarget, manifest: Manifest) -> str:
     return f"CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({key}))"
 
 
+def existing_columns(target: LoadTarget) -> tuple[str, Sequence[object]]:
+    """Name, type, precision and scale of the target's columns, and the parameters."""
+    return (
+        "SELECT column_name, data_type, numeric_precision, numeric_scale "
+        "FROM information_schema.columns WHERE table_schema = ? AND table_name = ?",
+        (target.schema, target.table),
+    )
+
+
+def differences(manifest: Manifest, existing: Iterable[Sequence[object]]) -> dict[str, str]:
+    """What of the target does not fit the manifest, by column; empty when all of it does."""
+    there = {str(name): _shape(*facts) for name, *facts in existing}
+    wanted = {folded(f.name): column_type(f) for f in manifest.schema}
+    found = dict.fromkeys(wanted.keys() - there.keys(), "The target has no such column.")
+    found |= dict.fromkeys(there.keys() - wanted.keys(), "The source has no such column.")
+    for name in wanted.keys() & there.keys():
+        if there[name] != (kind := _bare(wanted[name])):
+            found[name] = f"The target has {there[name]}, the source needs {kind}."
+    return found
+
+
 def create_staging(target: LoadTarget, staging: str, manifest: Manifest) -> str:
     columns = _definitions(manifest.schema, staged=True)
     return f"CREATE OR REPLACE TEMPORARY TABLE {quoted(target.schema, staging)} ({columns})"
@@ -137,6 +161,12 @@ def remember(target: LoadTarget, manifest: Manifest) -> tuple[str, Sequence[obje
     )
 
 
+def loads_into(target: LoadTarget) -> tuple[str, Sequence[object]]:
+    """One row when the ledger has any load into the target, and the parameters."""
+    name = quoted(target.schema, LEDGER)
+    return f"SELECT 1 FROM {name} WHERE TARGET = ? LIMIT 1", (target.table,)
+
+
 def known_load(target: LoadTarget, load_id: str) -> tuple[str, Sequence[object]]:
     """One row when the ledger has this load, and the parameters."""
     return f"SELECT 1 FROM {quoted(target.schema, LEDGER)} WHERE LOAD_ID = ?", (load_id,)
@@ -144,6 +174,15 @@ def known_load(target: LoadTarget, load_id: str) -> tuple[str, Sequence[object]]
 
 def count(schema: str, table: str) -> str:
     return f"SELECT COUNT(*) FROM {quoted(schema, table)}"
+
+
+def _shape(kind: object, precision: object, scale: object) -> str:
+    return f"NUMBER({precision},{scale})" if kind == "NUMBER" else ALIASES.get(str(kind), str(kind))
+
+
+def _bare(kind: str) -> str:
+    """A column's type as the metadata name it: only numbers carry their size there."""
+    return kind if kind.startswith("NUMBER") else kind.partition("(")[0]
 
 
 def _keys(manifest: Manifest) -> list[str]:

@@ -1,11 +1,14 @@
 """Values that cross the border of a connector: plain, frozen, free of any driver."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 import pyarrow as pa
+
+BARE_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 
 Params = Sequence[object] | Mapping[str, object]
 
@@ -37,6 +40,12 @@ class Capabilities:
     refused_functions: frozenset[str] = frozenset()
     """Functions that read outside the warehouse or change its state, lower case, with ``*`` for
     any characters; one with a dot is a qualified name."""
+
+    def fold(self, name: str) -> str:
+        """A name as people type it bare in this warehouse; other names stay as they are."""
+        if not BARE_NAME.fullmatch(name) or self.folds_to == "keep":
+            return name
+        return name.upper() if self.folds_to == "upper" else name.lower()
 
 
 @dataclass(frozen=True)
@@ -182,17 +191,20 @@ class LoadTarget:
 class LoadOutcome:
     """What a load did. ``already_loaded``: the ledger had it, nothing was changed."""
 
-    rows_staged: int
     rows_in_target: int
     already_loaded: bool = False
 
 
 @dataclass(frozen=True)
 class Watermark:
-    """How far a source table has been read: the snapshot, and the cluster and timeline it is of."""
+    """How far a source table has been read: the snapshot, and what it is a snapshot of.
+
+    ``origin`` names cluster, timeline, database, table and partitions; where it differs, the
+    snapshot says nothing about the rows and everything is read.
+    """
 
     snapshot: str
-    system_id: str
+    origin: str
 
     def as_json(self) -> dict[str, str]:
-        return {"snapshot": self.snapshot, "system_id": self.system_id}
+        return {"snapshot": self.snapshot, "origin": self.origin}

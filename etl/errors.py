@@ -36,6 +36,15 @@ class StageFailed(ConnectorError):
     hint = "Ask the operator to check the STAGE_S3 settings and the bucket's permissions."
 
 
+class ServiceDatabaseFailed(ConnectorError):
+    """The service's own database was away."""
+
+    code = "service_database_failed"
+    retryable = True
+    message = "The service's own database did not answer."
+    hint = "Nothing to do if it is back: the run is tried again."
+
+
 class LeaseLost(ConnectorError):
     """Another worker has taken this run over; what this one did is not kept."""
 

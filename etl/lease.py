@@ -1,19 +1,24 @@
-"""One runner per pipeline: a lease on the run's row, kept by a heartbeat, fenced by a number."""
+"""One runner per pipeline: a lease on the run's row, kept by a heartbeat, fenced by a number.
+
+All times are the database's, so that clocks of workers may differ.
+"""
 
 import threading
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 import structlog
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Coalesce, Now
 
 from etl import conf
 from etl.errors import LeaseLost, RunAbandoned
-from etl.models import Pipeline, PipelineRun, RunStatus, TableRun
+from etl.models import PipelineRun, RunStatus, Step, TableRun
 
 log = structlog.get_logger(__name__)
 
@@ -21,9 +26,10 @@ MAX_ATTEMPTS = 3
 BEATS_PER_LEASE = 20
 
 
-def stale_since() -> datetime:
-    """A running run whose last heartbeat is older has lost its worker."""
-    return timezone.now() - timedelta(seconds=conf.lease_s())
+def stale() -> Q:
+    """Running, and not heard of for as long as a lease lasts: its worker is gone."""
+    since: CombinedExpression = Now() - timedelta(seconds=conf.lease_s())
+    return Q(status=RunStatus.RUNNING, heartbeat_at__lt=since)
 
 
 def held(run: PipelineRun) -> models.QuerySet[PipelineRun]:
@@ -33,34 +39,43 @@ def held(run: PipelineRun) -> models.QuerySet[PipelineRun]:
 
 def claim(run_id: UUID | str) -> PipelineRun | None:
     """Take the run, if it waits or its worker is gone; ``None`` when somebody has it."""
-    claimable = Q(status=RunStatus.QUEUED) | Q(
-        status=RunStatus.RUNNING, heartbeat_at__lt=stale_since()
-    )
+    claimable = Q(status=RunStatus.QUEUED) | stale()
     with transaction.atomic():
         free = PipelineRun.objects.filter(claimable, pk=run_id, attempt__lt=MAX_ATTEMPTS)
         # Of two workers with the same message, the second finds the row locked and goes.
         run = free.select_for_update(skip_locked=True, of=("self",)).first()
         if run is None:
             return None
-        Pipeline.all_teams.filter(pk=run.pipeline_id).update(fence=F("fence") + 1)
-        run.fence = Pipeline.all_teams.values_list("fence", flat=True).get(pk=run.pipeline_id)
-        run.status, run.attempt = RunStatus.RUNNING, run.attempt + 1
-        run.heartbeat_at = timezone.now()
-        run.started_at = run.started_at or run.heartbeat_at
-        run.save()
+        PipelineRun.objects.filter(pk=run.pk).update(
+            status=RunStatus.RUNNING,
+            attempt=F("attempt") + 1,
+            fence=_next_fence(),
+            heartbeat_at=Now(),
+            started_at=Coalesce(F("started_at"), Now()),
+        )
+        run.refresh_from_db()
     return run
+
+
+def _next_fence() -> int:
+    """A number greater than every one before it, also than those of a pipeline since deleted.
+
+    Microseconds of the database's clock: destinations remember the numbers for longer than this
+    database may live, so a counter in it would start again below them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        return int(cursor.fetchone()[0])
 
 
 def give_up_lost(pipeline_id: UUID | None = None) -> int:
     """Fail runs whose workers went away as often as may be; how many there were."""
-    lost = PipelineRun.objects.filter(
-        status=RunStatus.RUNNING, heartbeat_at__lt=stale_since(), attempt__gte=MAX_ATTEMPTS
-    )
+    lost = PipelineRun.objects.filter(stale(), attempt__gte=MAX_ATTEMPTS)
     if pipeline_id is not None:
         lost = lost.filter(pipeline_id=pipeline_id)
     return lost.update(
         status=RunStatus.FAILED,
-        finished_at=timezone.now(),
+        finished_at=Now(),
         error_code=RunAbandoned.code,
         error=RunAbandoned.message,
     )
@@ -74,7 +89,7 @@ class Heartbeat:
         self._fence = run.fence
         self._lost = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
         self.progress: TableRun | None = None
 
     def __enter__(self) -> Self:
@@ -91,27 +106,35 @@ class Heartbeat:
         self._thread.join()
 
     def verify(self) -> None:
-        """Raise LeaseLost when another worker has the run."""
+        """Raise LeaseLost when another worker has the run, or may have."""
         if self._lost.is_set():
             raise LeaseLost()
 
-    def _beat(self) -> None:
+    def _keep(self) -> None:
+        beaten = time.monotonic()
         try:
             while not self._stop.wait(conf.lease_s() / BEATS_PER_LEASE):
-                if not self._mine.update(heartbeat_at=timezone.now()):
-                    self._lost.set()
-                    return
-                self._write_progress()
-        except Exception:
-            # Whatever keeps it from beating, the lease runs out; the worker has to stop too.
-            log.exception("lease.heartbeat_failed")
-            self._lost.set()
+                try:
+                    if not self._mine.update(heartbeat_at=Now()):
+                        break
+                    beaten = time.monotonic()
+                    self._write_progress()
+                except DatabaseError:
+                    # It may be back before the lease runs out.
+                    log.warning("lease.heartbeat_failed")
+                    connection.close()
+                if time.monotonic() - beaten > conf.lease_s():
+                    break
         finally:
+            if not self._stop.is_set():
+                self._lost.set()
             connection.close()
 
     def _write_progress(self) -> None:
         shown = self.progress
         if shown is not None:
-            TableRun.objects.filter(pk=shown.pk, run__fence=self._fence).update(
-                rows=shown.rows, bytes_staged=shown.bytes_staged
+            # Only while it grows: a late beat must not write over the final numbers.
+            growing = TableRun.objects.filter(
+                pk=shown.pk, run__fence=self._fence, step=Step.EXTRACTING
             )
+            growing.update(rows=shown.rows, bytes_staged=shown.bytes_staged)

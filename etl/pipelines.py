@@ -9,7 +9,6 @@ from django.db import IntegrityError, transaction
 from connectors import registry
 from connectors.abilities import BulkLoad, Extract
 from connectors.errors import InvalidInput
-from connectors.snowflake_sql import folded
 from etl import schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.lease import give_up_lost
@@ -25,10 +24,6 @@ class TableSpec:
     source_schema: str
     source_table: str
     destination_table: str = ""
-
-    @property
-    def target(self) -> str:
-        return self.destination_table or folded(self.source_table)
 
 
 def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
@@ -50,8 +45,10 @@ def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
 def update(pipeline: Pipeline, tables: Sequence[TableSpec] | None = None) -> Pipeline:
     """Save a changed pipeline. A table that stays keeps its watermark.
 
-    Raises NameTaken, InvalidInput.
+    Raises NameTaken, InvalidInput; RunInProgress when tables change under a run.
     """
+    if tables is not None and open_run(pipeline):
+        raise RunInProgress()
     _check(pipeline, tables)
     try:
         with transaction.atomic():
@@ -65,10 +62,12 @@ def update(pipeline: Pipeline, tables: Sequence[TableSpec] | None = None) -> Pip
 
 
 def delete(pipeline: Pipeline) -> None:
-    """Remove the pipeline, its runs and its schedule; the destination's tables stay."""
+    """Remove the pipeline, its runs, schedule and staged files; the destination's tables stay."""
+    team_id, pipeline_id = str(pipeline.team_id), str(pipeline.pk)
     with transaction.atomic():
         schedule.remove(pipeline)
         pipeline.delete()
+        transaction.on_commit(lambda: tasks.remove_staged.delay(team_id, pipeline_id))
 
 
 def request_run(pipeline: Pipeline, trigger: Trigger) -> PipelineRun:
@@ -100,10 +99,12 @@ def open_run(pipeline: Pipeline) -> PipelineRun | None:
 def faults(pipeline: Pipeline) -> dict[str, str]:
     """What keeps the pipeline from being saved, by field."""
     found: dict[str, str] = {}
-    if not _can(pipeline.source, Extract):
-        found["source"] = f"{pipeline.source.provider} cannot be the source of a pipeline."
-    if not _can(pipeline.destination, BulkLoad):
-        found["destination"] = f"{pipeline.destination.provider} cannot be loaded into."
+    for name, ability in (("source", Extract), ("destination", BulkLoad)):
+        connection = getattr(pipeline, name)
+        if connection.team_id != pipeline.team_id:
+            found[name] = "The team has no such connection."
+        elif not _can(connection, ability):
+            found[name] = f"{connection.provider} cannot be the {name} of a pipeline."
     try:
         schedule.parse(pipeline.schedule)
     except ValueError as exc:
@@ -112,17 +113,31 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
 
 
 def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
-    found = faults(pipeline) | ({} if tables is None else _table_faults(tables))
+    found = faults(pipeline) | ({} if tables is None else _table_faults(pipeline, tables))
     if found:
         raise InvalidInput("The pipeline cannot be saved.", fields=found)
 
 
-def _table_faults(tables: Sequence[TableSpec]) -> dict[str, str]:
+def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, str]:
     if not tables:
         return {"tables": "Name at least one table."}
-    targets = [table.target for table in tables]
+    targets = [_target(pipeline, table) for table in tables]
     twice = sorted({target for target in targets if targets.count(target) > 1})
-    return {"tables": f"Two tables would go into {', '.join(twice)}."} if twice else {}
+    if twice:
+        return {"tables": f"Two tables would go into {', '.join(twice)}."}
+    others = PipelineTable.objects.exclude(pipeline_id=pipeline.pk).filter(
+        pipeline__destination=pipeline.destination_id,
+        pipeline__destination_schema=pipeline.destination_schema,
+        destination_table__in=targets,
+    )
+    taken = sorted(others.values_list("destination_table", flat=True))
+    return {"tables": f"Another pipeline loads {', '.join(taken)}."} if taken else {}
+
+
+def _target(pipeline: Pipeline, table: TableSpec) -> str:
+    """The destination table's name; without one, the source's as the destination folds names."""
+    facts = registry.provider(pipeline.destination.provider).capabilities
+    return table.destination_table or facts.fold(table.source_table)
 
 
 def _can(connection: WarehouseConnection, ability: type[Any]) -> bool:
@@ -135,14 +150,14 @@ def _rows(pipeline: Pipeline, tables: Sequence[TableSpec]) -> list[PipelineTable
             pipeline=pipeline,
             source_schema=table.source_schema,
             source_table=table.source_table,
-            destination_table=table.target,
+            destination_table=_target(pipeline, table),
         )
         for table in tables
     ]
 
 
 def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
-    wanted = {(t.source_schema, t.source_table, t.target): t for t in tables}
+    wanted = {(t.source_schema, t.source_table, _target(pipeline, t)): t for t in tables}
     for row in pipeline.tables.all():
         key = (row.source_schema, row.source_table, row.destination_table)
         if wanted.pop(key, None) is None:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from connectors.abilities import BulkLoad, Extract
 from connectors.base import Connector
-from connectors.errors import ConnectorError, LoadSuperseded, Unsupported
+from connectors.errors import ConnectorError, Unsupported
 from connectors.types import LoadTarget, Manifest, Watermark
-from etl.errors import LeaseLost, NoPrimaryKey, StageFailed
+from etl.errors import LeaseLost, NoPrimaryKey, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import PipelineRun, RunStatus, Step, TableRun
 from etl.stage import Stage
@@ -37,30 +37,46 @@ def execute(run_id: UUID | str, observer: Observer = lambda _: None) -> Pipeline
     try:
         with Heartbeat(run) as heartbeat:
             _move_tables(run, heartbeat, observer)
-            _remove_older(run)
-            _finish(run, RunStatus.SUCCEEDED)
-    except (LeaseLost, LoadSuperseded):
+        _finish(run, RunStatus.SUCCEEDED)
+    except LeaseLost:
         log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
         return None
     except ConnectorError as exc:
-        again = exc.retryable and run.attempt < MAX_ATTEMPTS
-        _finish(run, RunStatus.QUEUED if again else RunStatus.FAILED, exc)
+        return _fail(run, exc)
+    except DatabaseError:
+        connection.close()
+        log.warning("run.database_failed", run_id=str(run.pk))
+        return _fail(run, ServiceDatabaseFailed())
     except Exception as exc:
-        _finish(run, RunStatus.FAILED, ConnectorError("The run failed for an unknown reason."))
         log.exception("run.crashed", run_id=str(run.pk), error=type(exc).__name__)
+        return _fail(run, ConnectorError("The run failed for an unknown reason."))
+    _remove_older(run)
+    return run
+
+
+def _fail(run: PipelineRun, error: ConnectorError) -> PipelineRun | None:
+    """Keep the error; queue the run again when that may pass and tries are left."""
+    again = error.retryable and run.attempt < MAX_ATTEMPTS
+    try:
+        _finish(run, RunStatus.QUEUED if again else RunStatus.FAILED, error)
+    except LeaseLost:
+        log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
+        return None
     return run
 
 
 def _move_tables(run: PipelineRun, heartbeat: Heartbeat, observer: Observer) -> None:
-    stage = Stage()
+    stage = _stage_of(run)
     with (
         connections.opened(run.pipeline.source, run=str(run.pk)) as source,
         connections.opened(run.pipeline.destination, run=str(run.pk)) as destination,
     ):
+        if not isinstance(destination, BulkLoad):
+            raise Unsupported(f"{destination.label} cannot be the destination of a pipeline.")
         for table in run.tables.select_related("table").exclude(step=Step.DONE):
             mover = _Mover(run, table, stage, heartbeat, observer)
             heartbeat.progress = table
-            manifest = mover.staged() or mover.extract(source)
+            manifest = mover.staged() or mover.extract(source, destination)
             mover.load(destination, manifest)
 
 
@@ -87,11 +103,11 @@ class _Mover:
             return self._stage.read_manifest(self._table.location)
         return None
 
-    def extract(self, source: Connector) -> Manifest:
+    def extract(self, source: Connector, destination: BulkLoad) -> Manifest:
         if not isinstance(source, Extract):
             raise Unsupported(f"{source.label} cannot be the source of a pipeline.")
         table, definition = self._table, self._table.table
-        since = Watermark(**definition.watermark) if definition.watermark else None
+        since = self._since(destination)
         extraction = source.extract(definition.source_schema, definition.source_table, since)
         if not extraction.primary_key:
             raise NoPrimaryKey(fields={"table": str(definition)})
@@ -114,18 +130,23 @@ class _Mover:
         self._save(Step.STAGED)
         return manifest
 
-    def load(self, destination: Connector, manifest: Manifest) -> None:
-        if not isinstance(destination, BulkLoad):
-            raise Unsupported(f"{destination.label} cannot be the destination of a pipeline.")
-        self._save(Step.LOADING)
-        pipeline, definition = self._run.pipeline, self._table.table
-        target = LoadTarget(
-            schema=pipeline.destination_schema,
-            table=definition.destination_table,
-            stage=pipeline.stage,
+    def _since(self, destination: BulkLoad) -> Watermark | None:
+        """The watermark, if the destination still has what was loaded up to it."""
+        kept = self._table.table.watermark
+        return Watermark(**kept) if kept and destination.has_loaded(self._target) else None
+
+    @property
+    def _target(self) -> LoadTarget:
+        return LoadTarget(
+            schema=self._run.pipeline.destination_schema,
+            table=self._table.table.destination_table,
+            stage=self._run.pipeline.stage,
             fence=self._run.fence,
         )
-        outcome = destination.load(manifest, target)
+
+    def load(self, destination: BulkLoad, manifest: Manifest) -> None:
+        self._save(Step.LOADING)
+        outcome = destination.load(manifest, self._target)
         self._table.rows_in_target = outcome.rows_in_target
         self._advance()
         log.info("table.loaded", run_id=str(self._run.pk), rows=manifest.rows)
@@ -154,31 +175,40 @@ class _Mover:
 
 
 def _remove_older(run: PipelineRun) -> None:
-    """Staged files stay until the next run has succeeded; then only that run's are kept."""
+    """Staged files stay until a later run of the pipeline has succeeded."""
+    ended = run.pipeline.runs.filter(created_at__lt=run.created_at)
+    older = {_run_folder(run, pk) for pk in ended.values_list("pk", flat=True)}
+    stage = _stage_of(run)
     try:
-        Stage().remove_all_but(_pipeline_folder(run), keep=_run_folder(run))
+        for folder in older & stage.folders(str(run.pipeline_id)):
+            stage.remove(folder)
     except StageFailed:
         log.warning("stage.not_cleaned", run_id=str(run.pk))
 
 
 def _finish(run: PipelineRun, status: RunStatus, error: ConnectorError | None = None) -> None:
-    """End the run, or put it back, if this attempt still holds it."""
+    """End the run, or put it back; raises LeaseLost when it is another worker's by now."""
     run.status = status
     run.finished_at = None if status == RunStatus.QUEUED else timezone.now()
     run.error_code = error.code if error else ""
-    run.error = error.detail[:500] if error else ""
-    held(run).update(
-        status=status,
-        finished_at=run.finished_at,
-        error_code=run.error_code,
-        error=run.error,
+    run.error = _sentence(error)[:500] if error else ""
+    kept = held(run).update(
+        status=status, finished_at=run.finished_at, error_code=run.error_code, error=run.error
     )
+    if not kept:
+        raise LeaseLost()
     log.info("run.finished", run_id=str(run.pk), status=status, code=run.error_code)
 
 
-def _pipeline_folder(run: PipelineRun) -> str:
-    return f"{run.pipeline.team_id}/{run.pipeline_id}"
+def _sentence(error: ConnectorError) -> str:
+    """The error with the fields at fault."""
+    faults = "; ".join(f"{name}: {text}" for name, text in error.fields.items())
+    return f"{error.detail} {faults}".strip()
 
 
-def _run_folder(run: PipelineRun) -> str:
-    return f"{_pipeline_folder(run)}/run-{run.pk}"
+def _stage_of(run: PipelineRun) -> Stage:
+    return Stage(str(run.pipeline.team_id))
+
+
+def _run_folder(run: PipelineRun, run_id: UUID | None = None) -> str:
+    return f"{run.pipeline_id}/run-{run_id or run.pk}"

@@ -2,20 +2,30 @@
 
 from datetime import timedelta
 
+import structlog
 from celery import shared_task
-from django.db import models
-from django.utils import timezone
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from etl import lease, runner
-from etl.errors import PipelinePaused, RunInProgress
+from etl.errors import PipelinePaused, RunInProgress, StageFailed
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
+from etl.stage import Stage
+
+log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 10
-RECOVER_EVERY_S = 10
+FORGOTTEN_AFTER_S = 300
 
 
-def enqueue(run: PipelineRun, countdown_s: float = 0) -> None:
+def retry_delay_s(run: PipelineRun) -> int:
+    """How long to wait before the next attempt: 20 s, then 40 s."""
+    return int(RETRY_AFTER_S * 2**run.attempt)
+
+
+def enqueue(run: PipelineRun, countdown_s: int = 0) -> None:
     """Tell the workers of a queued run; telling them twice does no harm."""
+    PipelineRun.objects.filter(pk=run.pk).update(next_try_at=Now() + timedelta(seconds=countdown_s))
     execute_run.apply_async(kwargs={"run_id": str(run.pk)}, countdown=countdown_s)
 
 
@@ -24,7 +34,7 @@ def execute_run(run_id: str) -> None:
     """Bring a run to its end, unless another worker has it."""
     run = runner.execute(run_id)
     if run is not None and run.status == RunStatus.QUEUED:
-        enqueue(run, countdown_s=RETRY_AFTER_S * 2**run.attempt)
+        enqueue(run, countdown_s=retry_delay_s(run))
 
 
 @shared_task(name="etl.start_scheduled")
@@ -45,10 +55,17 @@ def start_scheduled(pipeline_id: str) -> None:
 def recover_runs() -> None:
     """Hand runs without a worker, or whose message was lost, to the workers again."""
     lease.give_up_lost()
-    lost = models.Q(status=RunStatus.RUNNING, heartbeat_at__lt=lease.stale_since())
-    forgotten = models.Q(
-        status=RunStatus.QUEUED,
-        created_at__lt=timezone.now() - timedelta(minutes=5),
-    )
-    for run in PipelineRun.objects.filter(lost | forgotten, attempt__lt=lease.MAX_ATTEMPTS):
+    due = Now() - timedelta(seconds=FORGOTTEN_AFTER_S)
+    forgotten = Q(status=RunStatus.QUEUED, next_try_at__lt=due)
+    lost = PipelineRun.objects.filter(lease.stale() | forgotten, attempt__lt=lease.MAX_ATTEMPTS)
+    for run in lost:
         enqueue(run)
+
+
+@shared_task(name="etl.remove_staged")
+def remove_staged(team_id: str, pipeline_id: str) -> None:
+    """Remove what a deleted pipeline has left in the bucket."""
+    try:
+        Stage(team_id).remove(pipeline_id)
+    except StageFailed:
+        log.warning("stage.not_cleaned", pipeline=pipeline_id)

@@ -1,6 +1,7 @@
 """Up, down and status, as a person at a terminal wants them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,12 +28,19 @@ _STOP_TIMEOUT_S = 60.0
 Report = Callable[[str], None]
 
 
+_LOCK = "supervisor.pid"
+
+
 class StartFailed(SandboxError):
     """The background supervisor gave up; it has said why."""
 
 
 class OtherServices(SandboxError):
     """A sandbox runs in this root already, without some of the services asked for."""
+
+
+class NotASandbox(SandboxError):
+    """The folder was never a sandbox's."""
 
 
 class StopFailed(SandboxError):
@@ -97,6 +105,27 @@ def down(root: Path, report: Report) -> None:
     if not lock.wait_free(_STOP_TIMEOUT_S):
         raise StopFailed(f"The sandbox in {root} still runs after {_STOP_TIMEOUT_S:g} s.")
     report(f"The sandbox in {root} is stopped.")
+
+
+def empty(root: Path) -> None:
+    """Remove what earlier sandboxes have left in a root, and nothing that is not a sandbox's.
+
+    Raises SandboxRunning while one runs there, NotASandbox for a folder that never was one.
+    """
+    if not root.exists():
+        return
+    if any(root.iterdir()) and not (root / _LOCK).exists():
+        raise NotASandbox(f"{root} holds something else than a sandbox; it is left alone.")
+    lock = RootLock(root.resolve())
+    lock.take(timeout_s=_START_TIMEOUT_S)
+    try:
+        for entry in root.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != _LOCK:
+                entry.unlink()
+    finally:
+        lock.release()
 
 
 def status(root: Path) -> list[ServiceState]:

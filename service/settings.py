@@ -122,7 +122,6 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULE = {"recover runs": {"task": "etl.recover_runs", "schedule": 10.0}}
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 REST_FRAMEWORK = {

@@ -5,11 +5,11 @@ first process started.
 """
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
+from sandbox import control
 from sandbox.supervisor import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,9 +25,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     os.environ["SANDBOX_HOME"] = str(HOME)
-    if not (HOME / "endpoints.json").exists():
-        # What an earlier run left in the stand-ins must not decide how this one ends.
-        shutil.rmtree(HOME, ignore_errors=True)
+    for name in ("DATABASE_URL", "DATABASE_URL_FILE"):
+        os.environ.pop(name, None)
+    # What an earlier run left in the stand-ins must not decide how this one ends.
+    control.empty(HOME)
     _running = Sandbox(HOME, services=SERVICES, report=lambda line: print(line, flush=True))
     _running.start()
 

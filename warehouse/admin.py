@@ -70,7 +70,8 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.errors:
             return data
         try:
-            connections.checked_config(data["config"])
+            provider = data.get("provider") or self.instance.provider
+            connections.checked_config(provider, data["config"])
             self._check_credentials(data)
         except ConnectorError as exc:
             faults = "; ".join(f"{name}: {text}" for name, text in exc.fields.items())

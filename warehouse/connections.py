@@ -70,7 +70,9 @@ class Draft:
     ) -> "Draft":
         """Raises UnknownProvider, InvalidCredentials or InvalidInput."""
         form = checked_credentials(provider, credentials)
-        return cls(name, provider, ConnectionMode(mode), form, checked_config(config or {}))
+        return cls(
+            name, provider, ConnectionMode(mode), form, checked_config(provider, config or {})
+        )
 
 
 def checked_credentials(provider: str, values: Mapping[str, Any]) -> Credentials:
@@ -89,9 +91,14 @@ def checked_credentials(provider: str, values: Mapping[str, Any]) -> Credentials
         raise InvalidCredentials(fields=_inside("credentials", exc.fields)) from None
 
 
-def checked_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config as it is stored; raises InvalidInput."""
-    return ConnectionConfig.parse(values).model_dump(exclude_none=True)
+def checked_config(provider: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as it is stored; raises InvalidInput, also for a limit nobody would keep."""
+    config = ConnectionConfig.parse(values)
+    facts = registry.provider(provider).capabilities
+    if config.max_bytes_scanned is not None and not facts.limits_bytes_scanned:
+        fault = f"{provider} cannot stop a query at a number of bytes."
+        raise InvalidInput("The config cannot be used.", fields={"config.max_bytes_scanned": fault})
+    return config.model_dump(exclude_none=True)
 
 
 def _inside(part: str, faults: Mapping[str, str]) -> dict[str, str]:
@@ -137,7 +144,7 @@ def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> Wareh
         for name in changes.keys() & {"name", "mode", "is_active"}:
             setattr(connection, name, changes[name])
         if "config" in changes:
-            connection.config = checked_config(changes["config"])
+            connection.config = checked_config(connection.provider, changes["config"])
         if new := changes.get("credentials"):
             merged = merged_credentials(connection, new)
             _put_credentials(connection, checked_credentials(connection.provider, merged))

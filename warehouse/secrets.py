@@ -50,6 +50,15 @@ class KeyRing(Protocol):
         ...
 
 
+KMS_UNREADABLE = frozenset(
+    {"InvalidCiphertextException", "IncorrectKeyException", "NotFoundException"}
+)
+"""What KMS says when the blob or its key is wrong; anything else may pass.
+
+Source: AWS KMS API Reference, Decrypt, Errors.
+"""
+
+
 class LocalKeyRing:
     """Keys from the environment or a mounted file. The first wraps; all of them unwrap."""
 
@@ -129,11 +138,16 @@ class KmsKeyRing:
                 raise CredentialsUnreadable()
             return self._older.unwrap(wrapped, context)
         try:
+            # The key is named: KMS would open the blob with any key this service may use.
             answer = self._client.decrypt(
-                CiphertextBlob=wrapped.blob, EncryptionContext={"record": context}
+                KeyId=wrapped.key_id.removeprefix(KMS),
+                CiphertextBlob=wrapped.blob,
+                EncryptionContext={"record": context},
             )
         except ClientError as exc:
-            raise CredentialsUnreadable() from exc
+            if exc.response["Error"]["Code"] in KMS_UNREADABLE:
+                raise CredentialsUnreadable() from exc
+            raise KeysUnavailable() from exc
         except BotoCoreError as exc:
             raise KeysUnavailable() from exc
         return answer["Plaintext"]

@@ -2,17 +2,17 @@
 
 import json
 import re
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, SecretStr, field_validator
 
-from connectors import errors, prices
+from connectors import bigquery_errors, errors, prices
+from connectors import bigquery_jobs as jobs
 from connectors.base import CONNECT_TIMEOUT_S, Connector
 from connectors.credentials import Credentials
-from connectors.errors import ConnectorError, HostRefused, InvalidParameters
+from connectors.errors import ConnectorError, HostRefused
 from connectors.network import Endpoint
 from connectors.result import Execution
 from connectors.types import (
@@ -40,30 +40,6 @@ NEEDED_IN_KEY = ("client_email", "private_key", "token_uri")
 DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 METADATA_TIMEOUT_S = 60
 PAGE_ROWS = 50_000
-POLL_S = (0.05, 0.1, 0.2, 0.5)
-
-REASONS: dict[str, type[ConnectorError]] = {
-    "accessDenied": errors.PermissionDenied,
-    "authError": errors.CredentialsRejected,
-    "backendError": errors.ConnectionLost,
-    "billingNotEnabled": errors.ResourceUnusable,
-    "bytesBilledLimitExceeded": errors.LimitExceeded,
-    "forbidden": errors.PermissionDenied,
-    "internalError": errors.ConnectionLost,
-    "invalid": errors.SqlInvalid,
-    "invalidQuery": errors.SqlInvalid,
-    "jobRateLimitExceeded": errors.WarehouseBusy,
-    "notFound": errors.ObjectNotFound,
-    "quotaExceeded": errors.LimitExceeded,
-    "rateLimitExceeded": errors.WarehouseBusy,
-    "resourcesExceeded": errors.LimitExceeded,
-    "responseTooLarge": errors.LimitExceeded,
-    "stopped": errors.QueryCancelled,
-    "timeout": errors.QueryTimeout,
-}
-"""Reason of an API error to ours. Source: cloud.google.com/bigquery/docs/error-messages."""
-
-
 BASES = {"PRECISE": Basis.EXACT, "UPPER_BOUND": Basis.UPPER_BOUND}
 """How far a dry run's bytes can be trusted, by what it says itself; else they are rough."""
 
@@ -197,9 +173,9 @@ class BigQuery(Connector):
         from google.cloud import bigquery
 
         form = self.credentials
-        labels = {name: _label(value) for name, value in self.context.tags().items()}
+        labels = {name: jobs.label(value) for name, value in self.context.tags().items()}
         if run_id:
-            labels["run"] = _label(run_id)
+            labels["run"] = jobs.label(run_id)
         config = bigquery.QueryJobConfig(
             labels=labels,
             use_legacy_sql=False,
@@ -213,9 +189,9 @@ class BigQuery(Connector):
         return config
 
     def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
-        config = self._config(limits, run_id, query_parameters=_query_parameters(params))
+        config = self._config(limits, run_id, query_parameters=jobs.query_parameters(params))
         job = self._start(sql, config, limits.timeout_s)
-        _wait(job, limits.timeout_s)
+        jobs.wait(job, limits.timeout_s)
         return BigQueryExecution(job, self._storage)
 
     def _start(self, sql: str, config: Any, timeout_s: float) -> Job:
@@ -242,7 +218,7 @@ class BigQuery(Connector):
         name = f"`{self.credentials.project}.{dataset}`.INFORMATION_SCHEMA.COLUMNS"
         config = self._config(Limits(timeout_s=METADATA_TIMEOUT_S), "")
         job = self._start(_COLUMNS.format(columns=name), config, METADATA_TIMEOUT_S)
-        _wait(job, METADATA_TIMEOUT_S)
+        jobs.wait(job, METADATA_TIMEOUT_S)
         for row in job.result(retry=None, job_retry=None):
             nullable = row.is_nullable == "YES"
             column = Column(row.column_name, row.data_type, nullable, row.ordinal_position)
@@ -254,7 +230,7 @@ class BigQuery(Connector):
         config = self._config(Limits(timeout_s=30), "", dry_run=True, use_query_cache=False)
         job = self._start(sql, config, 30)
         scanned = job.total_bytes_processed
-        accuracy = _accuracy(job)
+        accuracy = jobs.accuracy(job)
         if scanned is None or accuracy == "UNKNOWN":
             return Estimate(None, None, None, None, prices.CURRENCY, Basis.UNKNOWN, _PRICE)
         price = prices.bigquery(scanned, len(job.referenced_tables))
@@ -262,7 +238,10 @@ class BigQuery(Connector):
         return Estimate(scanned, None, price.low, price.high, prices.CURRENCY, basis, _PRICE)
 
     def _error(self, exc: Exception) -> ConnectorError | None:
-        return error_for(exc)
+        return bigquery_errors.error_for(exc)
+
+    def _said(self, exc: Exception) -> str:
+        return bigquery_errors.said(exc)
 
 
 class BigQueryExecution(Execution):
@@ -331,39 +310,6 @@ def _arrow_type(field: Any) -> pa.DataType:
     return pa.list_(kind) if field.mode == "REPEATED" else kind
 
 
-def error_for(exc: Exception) -> ConnectorError | None:
-    """Our error for one of Google's; ``None`` when it is not in the table."""
-    import requests
-    from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
-
-    if isinstance(exc, auth.RefreshError):
-        return errors.CredentialsRejected("Google refused the service-account key.")
-    if isinstance(exc, auth.TransportError | requests.ConnectionError | requests.Timeout):
-        return errors.HostUnreachable()
-    if isinstance(exc, api.DeadlineExceeded | api.GatewayTimeout):
-        return errors.QueryTimeout()
-    if isinstance(exc, api.Unauthorized):
-        return errors.CredentialsRejected()
-    if isinstance(exc, api.GoogleAPICallError):
-        details = exc.errors[0] if exc.errors else {}
-        mapped = REASONS.get(details.get("reason", "") if isinstance(details, Mapping) else "")
-        return mapped() if mapped else _by_status(exc.code)
-    return None
-
-
-def _by_status(status: int | None) -> ConnectorError | None:
-    by_status: dict[int, type[ConnectorError]] = {
-        400: errors.SqlInvalid,
-        403: errors.PermissionDenied,
-        404: errors.ObjectNotFound,
-        429: errors.WarehouseBusy,
-        503: errors.WarehouseBusy,
-    }
-    mapped = by_status.get(status or 0)
-    return mapped() if mapped else None
-
-
 def _service_account(form: BigQueryCredentials) -> Any:
     from cryptography.exceptions import UnsupportedAlgorithm
     from google.oauth2.service_account import Credentials as ServiceAccount
@@ -408,59 +354,6 @@ def _storage_client(form: BigQueryCredentials, account: Any) -> Storage | None:
         )
         return BigQueryReadClient(transport=transports.BigQueryReadGrpcTransport(channel=channel))
     return BigQueryReadClient(credentials=account) if form.api_endpoint == API else None
-
-
-def _wait(job: Job, timeout_s: float) -> None:
-    """Wait for a job with a deadline of our own: ``result(timeout=)`` overruns by seconds."""
-    deadline = time.monotonic() + timeout_s
-    for attempt in range(1_000_000):
-        if job.done(retry=None, timeout=CONNECT_TIMEOUT_S):
-            break
-        if time.monotonic() > deadline:
-            job.cancel(retry=None, timeout=CONNECT_TIMEOUT_S)
-            raise errors.QueryTimeout()
-        time.sleep(POLL_S[min(attempt, len(POLL_S) - 1)])
-    if job.error_result and "timed out" in job.error_result.get("message", ""):
-        raise errors.QueryTimeout()
-
-
-def _accuracy(job: Job) -> str | None:
-    """``PRECISE``, or how the dry run's bytes may be wrong; the client has no property for it."""
-    accuracy: str | None = (
-        job._properties.get("statistics", {}).get("query", {}).get("totalBytesProcessedAccuracy")
-    )
-    return accuracy
-
-
-def _query_parameters(params: Params) -> list[Any]:
-    if isinstance(params, Mapping):
-        return [_query_parameter(name, value) for name, value in params.items()]
-    return [_query_parameter(None, value) for value in params]
-
-
-def _query_parameter(name: str | None, value: Any) -> Any:
-    from google.cloud import bigquery
-
-    if isinstance(value, list):
-        kinds = {_parameter_type(item) for item in value} or {"STRING"}
-        if len(kinds) > 1:
-            raise InvalidParameters("The values of an array parameter must be of one type.")
-        return bigquery.ArrayQueryParameter(name, kinds.pop(), value)
-    return bigquery.ScalarQueryParameter(name, _parameter_type(value), value)
-
-
-def _parameter_type(value: object) -> str:
-    kinds = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", bytes: "BYTES"}
-    if value is None:
-        return "STRING"
-    if type(value) not in kinds:
-        raise InvalidParameters("A parameter must be text, a number, a truth value or a list.")
-    return kinds[type(value)]
-
-
-def _label(value: str) -> str:
-    """A label value as BigQuery takes it: lower case, at most 63 of [a-z0-9_-]."""
-    return "".join(c if c.isalnum() or c in "_-" else "_" for c in value.lower())[:63]
 
 
 CONNECTOR = BigQuery

@@ -95,6 +95,11 @@ class Postgres(Connector, Extract):
             application_name=" ".join(self.context.tags().values())[:63],
             client_encoding="utf8",
             prepare_threshold=None,
+            # A server that vanishes is noticed within about a minute.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=60_000,
             options="-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO"
             " -c intervalstyle=postgres -c bytea_output=hex -c standard_conforming_strings=on",
         )
@@ -165,9 +170,9 @@ class Postgres(Connector, Extract):
         since: Watermark | None,
     ) -> Extraction:
         # The session's isolation gives bound and rows one snapshot; no row falls between them.
-        key = self._primary_key(schema, table)
-        now, age = self._watermark(since)
-        full = since is None or age is None or since.system_id != now.system_id
+        key, identity = self._key_and_identity(schema, table)
+        now, age = self._watermark(since, identity)
+        full = since is None or age is None or since.origin != now.origin
         name = pgsql.Identifier(schema, table)
         query = pgsql.SQL("SELECT * FROM {}").format(name)
         if not full:
@@ -186,13 +191,14 @@ class Postgres(Connector, Extract):
             finally:
                 wire.end(cursor)
 
-    def _primary_key(self, schema: str, table: str) -> tuple[str, ...]:
-        row = self._connection.execute(_PRIMARY_KEY, [schema, table]).fetchone()
+    def _key_and_identity(self, schema: str, table: str) -> tuple[tuple[str, ...], str]:
+        """The primary key, and what makes this table this table: database, table, partitions."""
+        row = self._connection.execute(_KEY_AND_IDENTITY, [schema, table]).fetchone()
         if row is None:
             raise ObjectNotFound(f"There is no table {schema}.{table}.")
-        return tuple(json.loads(row[0]))
+        return tuple(json.loads(row[0])), str(row[1])
 
-    def _watermark(self, since: Watermark | None) -> tuple[Watermark, int | None]:
+    def _watermark(self, since: Watermark | None, identity: str) -> tuple[Watermark, int | None]:
         """The snapshot of this transaction, and the greatest age of a row not yet read.
 
         A row was readable under the old snapshot only if its xmin is older than that
@@ -201,9 +207,9 @@ class Postgres(Connector, Extract):
         server has been put back to a time before.
         """
         row = self._connection.execute(_SNAPSHOT, [since.snapshot if since else None]).fetchone()
-        snapshot, system_id, age, distance = row or ("", "", None, None)
+        snapshot, cluster, age, distance = row or ("", "", None, None)
         safe = distance is not None and 0 <= int(distance) < XID_HALF
-        return Watermark(str(snapshot), str(system_id)), age if safe else None
+        return Watermark(str(snapshot), f"{cluster}/{identity}"), age if safe else None
 
     def _estimated_rows(self, schema: str, table: str) -> int | None:
         name = pgsql.Identifier(schema, table).as_string(self._connection)
@@ -234,13 +240,22 @@ def _table(row: tuple[Any, ...]) -> Table:
     )
 
 
-_TABLES = """
+# An index can carry columns beside its key (INCLUDE): only the first indnkeyatts are the key.
+_KEY_COLUMNS = """
+    SELECT json_agg(attname ORDER BY part.position)
+    FROM pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS part(attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.attnum
+    WHERE i.indrelid = c.oid AND i.indisprimary AND part.position <= i.indnkeyatts
+"""
+
+_TABLES = f"""
 SELECT n.nspname, c.relname,
        CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                       WHEN 'f' THEN 'foreign table' ELSE 'table' END,
        CASE WHEN c.reltuples >= 0 AND c.relkind IN ('r', 'm') THEN c.reltuples::bigint END,
        CASE WHEN c.reltuples >= 0 AND c.relkind IN ('r', 'm') THEN c.relpages::bigint END,
-       coalesce(a.columns, '[]'), coalesce(k.columns, '[]')
+       coalesce(a.columns, '[]'), coalesce(({_KEY_COLUMNS})::text, '[]')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
@@ -248,11 +263,6 @@ LEFT JOIN LATERAL (
                                      NOT attnotnull, attnum) ORDER BY attnum)::text AS columns
     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 ) a ON true
-LEFT JOIN LATERAL (
-    SELECT json_agg(attname ORDER BY array_position(i.indkey::int2[], attnum))::text AS columns
-    FROM pg_index i JOIN pg_attribute ON attrelid = c.oid AND attnum = ANY (i.indkey)
-    WHERE i.indrelid = c.oid AND i.indisprimary
-) k ON true
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%%'
   AND n.nspname NOT LIKE 'pg_temp%%'
@@ -261,11 +271,11 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY 1, 2
 """
 
-_PRIMARY_KEY = """
-SELECT coalesce((
-    SELECT json_agg(attname ORDER BY array_position(i.indkey::int2[], attnum))
-    FROM pg_index i JOIN pg_attribute ON attrelid = c.oid AND attnum = ANY (i.indkey)
-    WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text
+_KEY_AND_IDENTITY = f"""
+SELECT coalesce(({_KEY_COLUMNS}), '[]')::text,
+       (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || c.oid || '/'
+           || coalesce((SELECT md5(string_agg(relid::oid::text, ',' ORDER BY relid::oid))
+                        FROM pg_partition_tree(c.oid)), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'm')
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import errors, prices
+from connectors import errors, prices, snowflake_errors
 from connectors import snowflake_sql as statements
 from connectors.abilities import BulkLoad
 from connectors.base import Connector
@@ -20,6 +20,8 @@ from connectors.errors import (
     InvalidParameters,
     LoadMismatch,
     LoadSuperseded,
+    ResourceUnusable,
+    SchemaChanged,
 )
 from connectors.network import Endpoint
 from connectors.result import Execution
@@ -45,71 +47,6 @@ DOMAINS = (".snowflakecomputing.com", ".snowflakecomputing.cn")
 SIGN_IN_TIMEOUT_S = 10
 GRACE_S = 3
 LOAD_TIMEOUT_S = 4 * 3600
-
-ERRORS: dict[int, type[ConnectorError]] = {
-    606: errors.ResourceUnusable,
-    604: errors.QueryCancelled,
-    630: errors.QueryTimeout,
-    904: errors.ObjectNotFound,
-    1003: errors.SqlInvalid,
-    2003: errors.ObjectNotFound,
-    2043: errors.ResourceUnusable,
-    2049: errors.InvalidParameters,
-    3001: errors.PermissionDenied,
-    90105: errors.ResourceUnusable,
-    90106: errors.ResourceUnusable,
-    100035: errors.DataError,
-    100038: errors.DataError,
-    100051: errors.DataError,
-    100132: errors.DataError,
-    250001: errors.HostUnreachable,
-    250003: errors.HostUnreachable,
-    250005: errors.HostUnreachable,
-    252001: errors.InvalidParameters,
-    390100: errors.CredentialsRejected,
-    390102: errors.CredentialsRejected,
-    390144: errors.CredentialsRejected,
-    394300: errors.CredentialsRejected,
-}
-"""Snowflake's error numbers to ours; by SQLSTATE class where a number is missing."""
-
-SQLSTATES: dict[str, type[ConnectorError]] = {
-    "02": errors.ObjectNotFound,
-    "08": errors.ConnectionLost,
-    "0A": errors.SqlInvalid,
-    "22": errors.DataError,
-    "28": errors.CredentialsRejected,
-    "42": errors.SqlInvalid,
-    "53": errors.LimitExceeded,
-    "57": errors.QueryCancelled,
-}
-
-
-CLASSES: dict[str, type[ConnectorError]] = {
-    "BadGatewayError": errors.WarehouseBusy,
-    "ForbiddenError": errors.HostUnknown,
-    "GatewayTimeoutError": errors.WarehouseBusy,
-    "HttpError": errors.ConnectionLost,
-    "InternalServerError": errors.WarehouseBusy,
-    "NonRetryableTlsError": errors.TlsFailed,
-    "OtherHTTPRetryableError": errors.WarehouseBusy,
-    "PresignedUrlExpiredError": errors.ConnectionLost,
-    "RefreshTokenError": errors.CredentialsRejected,
-    "RequestExceedMaxRetryError": errors.ConnectionLost,
-    "RequestTimeoutError": errors.WarehouseBusy,
-    "RevocationCheckError": errors.TlsFailed,
-    "ServiceUnavailableError": errors.WarehouseBusy,
-    "TokenExpiredError": errors.CredentialsRejected,
-    "TooManyRequests": errors.WarehouseBusy,
-}
-"""The client's own classes that say more than a number; 403 is how it hears of a wrong account."""
-
-GENERAL: dict[str, type[ConnectorError]] = {
-    "DataError": errors.DataError,
-    "InterfaceError": errors.ConnectionLost,
-    "OperationalError": errors.ConnectionLost,
-}
-"""Its classes that say little, for an error with neither a known number nor a known state."""
 
 
 class SnowflakeCredentials(Credentials):
@@ -217,6 +154,17 @@ class Snowflake(Connector, BulkLoad):
                 "TIMEZONE": "UTC",
             },
         )
+        self._refuse_a_half_session()
+
+    def _refuse_a_half_session(self) -> None:
+        """Snowflake lets people in without the database and warehouse they asked for."""
+        for name in ("database", "warehouse"):
+            if getattr(self.credentials, name) and getattr(self._connection, name) is None:
+                self._close()
+                raise ResourceUnusable(
+                    f"The {name} of this connection does not exist, or this role may not use it.",
+                    fields={name: "Does not exist, or is not granted to the role."},
+                )
 
     def _close(self) -> None:
         # Without: it would knock on for a minute where nobody answers any more.
@@ -270,7 +218,10 @@ class Snowflake(Connector, BulkLoad):
         )
 
     def _error(self, exc: Exception) -> ConnectorError | None:
-        return error_for(exc)
+        return snowflake_errors.error_for(exc)
+
+    def _said(self, exc: Exception) -> str:
+        return snowflake_errors.said(exc)
 
     # BulkLoad
 
@@ -278,14 +229,14 @@ class Snowflake(Connector, BulkLoad):
         with self._session():
             self._run(statements.create_ledger(target.schema))
             self._run(statements.create_target(target, manifest))
+            self._compare(manifest, target)
             known = self._run(*statements.known_load(target, manifest.load_id)).fetchone()
             if known is None:
                 self._load(manifest, target)
-            total = self.count_rows(target.schema, target.table)
-            return LoadOutcome(manifest.rows, total, already_loaded=known is not None)
+            return LoadOutcome(self._count(target), already_loaded=known is not None)
 
     def _load(self, manifest: Manifest, target: LoadTarget) -> None:
-        staging = f"{target.table}__{manifest.load_id.replace('-', '_')}"
+        staging = f"WAREHOUSE_STAGING_{manifest.load_id.replace('-', '_')}"
         # Data definition commits an open transaction, so all of it comes before BEGIN.
         self._run(statements.create_staging(target, staging, manifest))
         staged = sum(
@@ -312,9 +263,21 @@ class Snowflake(Connector, BulkLoad):
             raise
         self._run("COMMIT")
 
-    def count_rows(self, schema: str, table: str) -> int:
+    def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():
-            row = self._run(statements.count(schema, table)).fetchone()
+            self._run(statements.create_ledger(target.schema))
+            there = self._run(*statements.existing_columns(target)).fetchone()
+            known = self._run(*statements.loads_into(target)).fetchone()
+        return there is not None and known is not None
+
+    def _compare(self, manifest: Manifest, target: LoadTarget) -> None:
+        existing = self._run(*statements.existing_columns(target)).fetchall()
+        rows = [row for row in existing if isinstance(row, tuple)]
+        if found := statements.differences(manifest, rows):
+            raise SchemaChanged(fields=found)
+
+    def _count(self, target: LoadTarget) -> int:
+        row = self._run(statements.count(target.schema, target.table)).fetchone()
         return int(row[0]) if isinstance(row, tuple) else 0
 
 
@@ -391,24 +354,6 @@ def _arrow_type(column: "ResultMetadata") -> pa.DataType:
         small = scale == 0 and precision <= 18
         return pa.int64() if small else pa.decimal128(precision, scale)
     return SCALARS.get(name, pa.string())
-
-
-def error_for(exc: Exception) -> ConnectorError | None:
-    """Our error for one of the client's; ``None`` when it is not in the table."""
-    from snowflake.connector import errors as client
-
-    if isinstance(exc, pa.ArrowInvalid):
-        return errors.DataError("A value is outside the range of its column's type.")
-    if not isinstance(exc, client.Error):
-        return None
-    name = type(exc).__name__
-    mapped = (
-        CLASSES.get(name)
-        or ERRORS.get(exc.errno or 0)
-        or SQLSTATES.get((exc.sqlstate or "")[:2])
-        or GENERAL.get(name)
-    )
-    return mapped() if mapped else None
 
 
 def _sign_in(form: SnowflakeCredentials) -> dict[str, Any]:

@@ -28,7 +28,6 @@ class Pipeline(models.Model):
         max_length=100, blank=True, help_text="Five cron fields, UTC; empty: only by hand."
     )
     is_active = models.BooleanField(default=True)
-    fence = models.BigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

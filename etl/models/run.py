@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from etl.models.pipeline import Pipeline, PipelineTable
 
@@ -36,8 +37,9 @@ class Step(models.TextChoices):
 
 
 class PipelineRun(models.Model):
-    """``fence`` is the fencing token: each claim takes the pipeline's next number. A worker whose
-    number is not the row's any more changes nothing, here or in the destination."""
+    """``fence`` is the fencing token: each claim takes a greater number. A worker whose number is
+    not the row's any more changes nothing, here or in the destination. ``next_try_at`` is when a
+    queued run's message was due; much later, it is taken for lost."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="runs")
@@ -45,6 +47,7 @@ class PipelineRun(models.Model):
     trigger = models.CharField(max_length=10, choices=Trigger)
     attempt = models.PositiveIntegerField(default=0)
     fence = models.BigIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

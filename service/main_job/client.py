@@ -15,6 +15,7 @@ class Api:
     """Calls of one team with one token; raises StepFailed with the problem's own words."""
 
     def __init__(self, base_url: str, team_id: str, token: str) -> None:
+        self.team_id = team_id
         self.root = f"{base_url}/api/environments/{team_id}"
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"

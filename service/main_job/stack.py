@@ -43,7 +43,8 @@ class Stack:
         done = subprocess.run(  # noqa: S603 our own commands
             [sys.executable, "manage.py", *arguments],
             cwd=CHECKOUT,
-            env=os.environ | self._environment(),
+            # Not the caller's: a DATABASE_URL there would turn this onto a real database.
+            env={"PATH": os.environ.get("PATH", os.defpath), **self._environment()},
             capture_output=True,
             text=True,
             timeout=COMMAND_TIMEOUT_S,

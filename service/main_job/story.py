@@ -65,6 +65,20 @@ def credentials(endpoints: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def make_stage(endpoints: dict[str, Any], team_id: str) -> str:
+    """What the account's administrator does once: an external stage on the team's own folder."""
+    import snowflake.connector
+
+    found, name = endpoints["snowflake"], f"STAGE_{team_id.replace('-', '_').upper()}"
+    fields = credentials(endpoints)["snowflake"]
+    with snowflake.connector.connect(**fields) as connection:
+        connection.cursor().execute(
+            f'CREATE STAGE IF NOT EXISTS "{found["schema"]}"."{name}" '
+            f"URL = 's3://{endpoints['s3']['bucket']}/{team_id}/'"
+        )
+    return name
+
+
 class Story:
     """The steps share the connections they make; each raises StepFailed when it does not hold."""
 
@@ -127,6 +141,9 @@ class Story:
             said.append(f"{len(rows)} rows, first {rows[0]}")
 
     def _create_pipeline(self) -> str:
+        with self._screen.step("create stage") as said:
+            stage = make_stage(self._endpoints, self._api.team_id)
+            said.append(f"{stage[:14]}… on the team's folder of the bucket")
         with self._screen.step("create pipeline") as said:
             made = self._api.post(
                 "/pipelines/",
@@ -135,7 +152,7 @@ class Story:
                     "source": self.connections["postgres"],
                     "destination": self.connections["snowflake"],
                     "destination_schema": self._endpoints["snowflake"]["schema"],
-                    "stage": self._endpoints["snowflake"]["stage"],
+                    "stage": stage,
                     "schedule": "0 2 * * *",
                     "tables": [{"source_schema": "public", "source_table": "records"}],
                 },

@@ -106,6 +106,7 @@ def test_foreign_connection_cannot_be_part_of_an_own_pipeline(
         "name": "theft",
         "source": str(rows[CONNECTIONS]),
         "destination": str(rows[CONNECTIONS]),
+        "destination_schema": "PUBLIC",
         "stage": "ETL_STAGE",
         "tables": [{"source_table": "orders"}],
     }

@@ -14,7 +14,7 @@ import pytest
 from service.main_job.client import Api
 from service.main_job.screen import Screen
 from service.main_job.stack import Stack
-from service.main_job.story import Vault, credentials
+from service.main_job.story import Vault, credentials, make_stage
 
 RECORDS = 60_000
 UNIQUE = uuid.uuid4().hex[:8]
@@ -73,7 +73,8 @@ def test_killed_worker_costs_no_row_and_doubles_none(
             "name": f"killed {UNIQUE}",
             "source": ids["postgres"],
             "destination": ids["snowflake"],
-            "stage": endpoints["snowflake"]["stage"],
+            "destination_schema": endpoints["snowflake"]["schema"],
+            "stage": make_stage(endpoints, seeded["team_id"]),
             "tables": [{"source_table": "records", "destination_table": TARGET}],
         },
     )

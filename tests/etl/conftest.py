@@ -14,6 +14,7 @@ from django.db import connection as database
 from etl import pipelines
 from etl.models import Pipeline, PipelineRun, Trigger
 from etl.pipelines import TableSpec
+from service.main_job.story import make_stage
 from warehouse import connections
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
@@ -47,8 +48,15 @@ def target_table() -> str:
 
 
 @pytest.fixture
+def stage(team: Team, endpoints: dict[str, Any]) -> str:
+    """The destination's external stage on the team's folder of the bucket."""
+    return make_stage(endpoints, str(team.pk))
+
+
+@pytest.fixture
 def pipeline(
     team: Team,
+    stage: str,
     source: WarehouseConnection,
     destination: WarehouseConnection,
     endpoints: dict[str, Any],
@@ -61,7 +69,7 @@ def pipeline(
         source=source,
         destination=destination,
         destination_schema=endpoints["snowflake"]["schema"],
-        stage=endpoints["snowflake"]["stage"],
+        stage=stage,
     )
     return pipelines.create(made, [TableSpec("public", "records", target_table)])
 

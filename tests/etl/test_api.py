@@ -21,14 +21,13 @@ def url(team: Team) -> str:
 
 
 @pytest.fixture
-def body(
-    source: WarehouseConnection, destination: WarehouseConnection, endpoints: dict[str, Any]
-) -> dict[str, Any]:
+def body(source: WarehouseConnection, destination: WarehouseConnection) -> dict[str, Any]:
     return {
         "name": "nightly",
         "source": str(source.pk),
         "destination": str(destination.pk),
-        "stage": endpoints["snowflake"]["stage"],
+        "destination_schema": "PUBLIC",
+        "stage": "ETL_STAGE",
         "schedule": "0 2 * * *",
         "tables": [{"source_table": "records"}],
     }
@@ -54,6 +53,7 @@ def test_pipeline_is_made_read_changed_and_deleted(
         ({"stage": ""}, "stage"),
         ({"tables": []}, "tables"),
         ({"tables": [{"table": "x"}]}, "tables.0.table"),
+        ({"tables": [{}]}, "tables.0.source_table"),
         ({"schedule": "tomorrow"}, "schedule"),
         ({"source": "00000000-0000-0000-0000-000000000000"}, "source"),
         ({"colour": "red"}, "colour"),
@@ -114,3 +114,19 @@ def test_runs_show_what_was_moved(
     assert (table["table"], table["step"]) == ("public.records", "done")
     assert (table["rows"], table["rows_in_target"]) == (100, 100)
     assert PipelineRun.objects.get().status == RunStatus.SUCCEEDED
+
+
+def test_change_of_tables_fills_in_what_is_left_out(
+    alice: APIClient, url: str, pipeline: Pipeline
+) -> None:
+    one = f"{url}{pipeline.pk}/"
+    tables = alice.patch(one, {"tables": [{"source_table": "orders"}]}).json()["tables"]
+    assert [(t["source_schema"], t["destination_table"]) for t in tables] == [("public", "ORDERS")]
+    answer = alice.patch(one, {"tables": [{}]})
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["tables.0.source_table"])
+
+
+def test_tables_do_not_change_under_a_run(alice: APIClient, url: str, pipeline: Pipeline) -> None:
+    alice.post(f"{url}{pipeline.pk}/run/")
+    answer = alice.patch(f"{url}{pipeline.pk}/", {"tables": [{"source_table": "orders"}]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "run_in_progress")

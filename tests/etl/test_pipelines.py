@@ -50,7 +50,14 @@ def test_name_is_taken_once_in_a_team(pipeline: Pipeline) -> None:
         ({"source": "destination"}, [RECORDS], "source"),
         ({"destination": "source"}, [RECORDS], "destination"),
     ],
-    ids=["no-table", "one-target-twice", "not-cron", "minute-61", "source-cannot", "target-cannot"],
+    ids=[
+        "no-table",
+        "one-target-twice",
+        "not-cron",
+        "minute-61",
+        "source-cannot",
+        "target-cannot",
+    ],
 )
 def test_unusable_pipeline_is_refused_and_not_half_saved(
     pipeline: Pipeline, changes: dict[str, Any], tables: list[TableSpec], field: str
@@ -65,9 +72,17 @@ def test_unusable_pipeline_is_refused_and_not_half_saved(
     assert not PeriodicTask.objects.filter(task="etl.start_scheduled").exists()
 
 
+def test_table_that_another_pipeline_loads_is_refused(
+    pipeline: Pipeline, target_table: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        pipelines.create(draft(pipeline), [TableSpec("public", "orders", target_table)])
+    assert refused.value.fields == {"tables": f"Another pipeline loads {target_table}."}
+
+
 def test_table_that_stays_keeps_its_watermark(pipeline: Pipeline) -> None:
     kept = pipeline.tables.get()
-    kept.watermark = {"snapshot": "1:1:", "system_id": "1"}
+    kept.watermark = {"snapshot": "1:1:", "origin": "1"}
     kept.save()
     spec = TableSpec(kept.source_schema, kept.source_table, kept.destination_table)
     pipelines.update(pipeline, [spec, TableSpec("public", "more")])

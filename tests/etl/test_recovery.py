@@ -47,7 +47,7 @@ def test_run_whose_message_was_lost_is_handed_out_again(
     run = start()
     tasks.recover_runs()
     assert waiting() == []
-    age(run, created_at=timedelta(minutes=6))
+    age(run, next_try_at=timedelta(minutes=6))
     tasks.recover_runs()
     assert waiting() == [str(run.pk)]
 

@@ -230,3 +230,99 @@ def test_kill_9_in_the_middle_and_a_rerun_give_the_same_rows_none_twice(
     assert second.returncode == 0, second.stderr
     assert "60,000 in" in second.stdout
     assert target_rows(lake, target_table) == source_rows(vault)
+
+
+def test_table_made_anew_at_the_source_is_read_in_full(
+    records: Add, start: Start, vault: Vault, lake: Any, target_table: str
+) -> None:
+    """Rows older than the watermark come into the table by a swap of names."""
+    records(10)
+    vault.execute("CREATE TABLE other (LIKE records INCLUDING ALL)")
+    vault.execute("INSERT INTO other SELECT 'x', key, payload, metadata, amount FROM records")
+    succeed(start())
+    vault.execute("ALTER TABLE records RENAME TO old")
+    vault.execute("ALTER TABLE other RENAME TO records")
+    assert succeed(start()).rows == 10
+    assert {row[0] for row in target_rows(lake, target_table)} >= {"x"}
+
+
+def test_dropped_target_is_filled_anew(
+    records: Add, start: Start, vault: Vault, lake: Any, target_table: str
+) -> None:
+    records(10)
+    succeed(start())
+    lake.cursor().execute(f'DROP TABLE "{target_table}"')
+    assert succeed(start()).rows == 10
+    assert target_rows(lake, target_table) == source_rows(vault)
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ("ADD COLUMN extra int", "EXTRA"),
+        ("DROP COLUMN metadata", "METADATA"),
+        ("ALTER amount TYPE numeric(14, 4)", "AMOUNT"),
+        ("ALTER key TYPE varchar(40)", None),
+    ],
+    ids=["added", "dropped", "widened", "same-in-the-target"],
+)
+def test_changed_column_stops_the_run_by_name_before_anything_is_loaded(
+    records: Add, start: Start, vault: Vault, pipeline: Pipeline, change: str, column: str | None
+) -> None:
+    records(10)
+    succeed(start())
+    before = pipeline.tables.get().watermark
+    vault.execute(f"ALTER TABLE records {change}")
+    run = runner.execute(start().pk)
+    assert run is not None
+    if column is None:
+        assert run.status == RunStatus.SUCCEEDED
+        return
+    assert (run.status, run.error_code) == (RunStatus.FAILED, "schema_changed")
+    assert column in run.error
+    assert pipeline.tables.get().watermark == before
+
+
+def test_key_with_included_columns_is_the_key_alone(
+    records: Add, start: Start, vault: Vault, lake: Any, target_table: str
+) -> None:
+    records(3)
+    vault.execute("ALTER TABLE records DROP CONSTRAINT records_pkey")
+    vault.execute("ALTER TABLE records ADD PRIMARY KEY (tenant, key) INCLUDE (amount)")
+    succeed(start())
+    vault.execute("UPDATE records SET amount = amount + 1")
+    assert succeed(start()).rows_in_target == 3
+    assert target_rows(lake, target_table) == source_rows(vault)
+
+
+def test_pipeline_made_anew_loads_the_table_of_the_one_before(
+    records: Add, start: Start, pipeline: Pipeline, target_table: str
+) -> None:
+    from etl import pipelines
+    from etl.pipelines import TableSpec
+
+    records(5)
+    for _ in range(3):
+        succeed(start())
+    fields = {
+        name: getattr(pipeline, name)
+        for name in ("team", "source", "destination", "destination_schema", "stage")
+    }
+    pipelines.delete(pipeline)
+    again = Pipeline(name="again", **fields)
+    pipelines.create(again, [TableSpec("public", "records", target_table)])
+    assert succeed(lease_next(again)).rows_in_target == 5
+
+
+def test_parts_of_earlier_runs_go_when_a_later_one_has_succeeded(
+    records: Add, start: Start, pipeline: Pipeline
+) -> None:
+    from etl.stage import Stage
+
+    records(5)
+    first, second = start(), None
+    succeed(first)
+    second = lease_next(pipeline)
+    succeed(second)
+    folders = Stage(str(pipeline.team_id)).folders(str(pipeline.pk))
+    assert folders == {f"{pipeline.pk}/run-{second.pk}"}

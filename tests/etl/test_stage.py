@@ -15,6 +15,7 @@ from etl import stage
 from etl.errors import StageFailed
 from etl.stage import Stage
 
+TEAM = "00000000-0000-0000-0000-00000000000a"
 SCHEMA = pa.schema(
     [pa.field("id", pa.int64()), pa.field("doc", pa.string(), metadata={"native": "jsonb"})]
 )
@@ -47,12 +48,13 @@ def test_parts_hold_every_row_once_and_the_manifest_describes_them(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "PART_BYTES", 20_000)
+    monkeypatch.setattr(stage, "GROUP_ROWS", 2_500)
     told: list[tuple[int, int]] = []
-    files = Stage().write("t/write", SCHEMA, batches(10), lambda *now: told.append(now))
+    files = Stage(TEAM).write("t/write", SCHEMA, batches(10), lambda *now: told.append(now))
     assert len(files) > 1
     ids: list[int] = []
     for file in files:
-        body = bucket.Object(f"t/write/{file.name}").get()["Body"].read()
+        body = bucket.Object(f"{TEAM}/t/write/{file.name}").get()["Body"].read()
         assert (len(body), hashlib.sha256(body).hexdigest()) == (file.bytes, file.sha256)
         table = pq.read_table(io.BytesIO(body))
         assert table.num_rows == file.rows
@@ -63,16 +65,16 @@ def test_parts_hold_every_row_once_and_the_manifest_describes_them(
 
 
 def test_manifest_comes_back_as_it_was_written() -> None:
-    files = Stage().write("t/manifest", SCHEMA, batches(1), ignore)
+    files = Stage(TEAM).write("t/manifest", SCHEMA, batches(1), ignore)
     manifest = Manifest("load-1", "t/manifest", files, SCHEMA, ("id",))
-    Stage().write_manifest(manifest)
-    read = Stage().read_manifest("t/manifest")
+    Stage(TEAM).write_manifest(manifest)
+    read = Stage(TEAM).read_manifest("t/manifest")
     assert read == manifest
     assert read.schema.field("doc").metadata == {b"native": b"jsonb"}
 
 
 def test_no_rows_are_no_files() -> None:
-    assert Stage().write("t/none", SCHEMA, batches(0), ignore) == ()
+    assert Stage(TEAM).write("t/none", SCHEMA, batches(0), ignore) == ()
 
 
 def test_extraction_that_breaks_leaves_no_part_of_the_broken_piece(bucket: Any) -> None:
@@ -81,22 +83,24 @@ def test_extraction_that_breaks_leaves_no_part_of_the_broken_piece(bucket: Any) 
         raise RuntimeError("the source went away")
 
     with pytest.raises(RuntimeError, match="went away"):
-        Stage().write("t/broken", SCHEMA, broken(), ignore)
-    assert not list(bucket.objects.filter(Prefix="t/broken/"))
+        Stage(TEAM).write("t/broken", SCHEMA, broken(), ignore)
+    assert not list(bucket.objects.filter(Prefix=f"{TEAM}/t/broken/"))
 
 
-def test_older_runs_are_removed_and_neighbours_with_a_common_prefix_stay(bucket: Any) -> None:
-    for key in ("c/p/run-1/a", "c/p/run-2/a", "c/p/run-20/a", "c/p2/run-1/a"):
-        bucket.put_object(Key=key, Body=b"x")
-    assert Stage().remove_all_but("c/p", keep="c/p/run-2") == 2
-    left = {found.key for found in bucket.objects.filter(Prefix="c/")}
-    assert left == {"c/p/run-2/a", "c/p2/run-1/a"}
+def test_one_folder_is_removed_and_neighbours_with_a_common_prefix_stay(bucket: Any) -> None:
+    for key in ("p/run-1/a", "p/run-1/b", "p/run-10/a", "p2/run-1/a"):
+        bucket.put_object(Key=f"{TEAM}/{key}", Body=b"x")
+    assert Stage(TEAM).folders("p") == {"p/run-1", "p/run-10"}
+    assert Stage(TEAM).remove("p/run-1") == 2
+    left = {found.key.removeprefix(f"{TEAM}/") for found in bucket.objects.filter(Prefix=TEAM)}
+    assert {"p/run-10/a", "p2/run-1/a"} <= left
+    assert not any(key.startswith("p/run-1/") for key in left)
 
 
 def test_refused_secret_is_a_retryable_error_without_the_servers_text(settings: Any) -> None:
     settings.STAGE_S3_SECRET_KEY = "wrong"
     with pytest.raises(StageFailed) as failed:
-        Stage().read_manifest("t/manifest")
+        Stage(TEAM).read_manifest("t/manifest")
     assert failed.value.retryable
     assert "Signature" not in str(failed.value)
 
@@ -104,4 +108,4 @@ def test_refused_secret_is_a_retryable_error_without_the_servers_text(settings: 
 def test_no_bucket_is_said_before_anything_is_read(settings: Any) -> None:
     settings.STAGE_S3_BUCKET = ""
     with pytest.raises(StageFailed, match="No staging bucket"):
-        Stage()
+        Stage(TEAM)

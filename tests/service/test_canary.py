@@ -143,6 +143,7 @@ class Caller:
             "name": "nightly",
             "source": ids["postgres"],
             "destination": ids["snowflake"],
+            "destination_schema": "PUBLIC",
             "stage": "ETL_STAGE",
             "schedule": "0 2 * * *",
             "tables": [{"source_table": "records"}],

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from connectors.errors import ConnectorError
-from etl import pipelines, runner
+from etl import lease, pipelines, runner, tasks
 from etl.models import Pipeline, PipelineRun, RunStatus, TableRun, Trigger
 
 POLL_S = 0.5
@@ -72,10 +72,14 @@ def _bring_to_end(pipeline: Pipeline, bars: _Bars) -> PipelineRun:
             raise CommandError(f"{exc.detail} {exc.advice}") from None
         run = under_way
     while run.is_open:
-        if runner.execute(run.pk, bars.show) is None:
+        mine = runner.execute(run.pk, bars.show)
+        if mine is None:
+            lease.give_up_lost(pipeline.pk)
             for table in run.tables.select_related("table"):
                 bars.show(table)
             time.sleep(POLL_S)
+        elif mine.is_open:
+            time.sleep(tasks.retry_delay_s(mine))
         run.refresh_from_db()
     return run
 

@@ -1,6 +1,5 @@
 """`manage.py run`: everything on this machine, and the main job in front of the user."""
 
-import shutil
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -43,7 +42,7 @@ class Command(BaseCommand):
 
 def _run(screen: Screen, home: Path, *, once: bool, started: float) -> None:
     screen.title("Sandbox")
-    _empty(home)
+    control.empty(home)
     with Sandbox(home, control.DEFAULT_SERVICES, lambda line: screen.line(f"    {line}")) as box:
         stack = Stack(home, box.endpoints)
         try:
@@ -62,13 +61,6 @@ def _run(screen: Screen, home: Path, *, once: bool, started: float) -> None:
                 _stay(box, stack)
         finally:
             stack.stop()
-
-
-def _empty(home: Path) -> None:
-    """What an earlier run left goes, unless a sandbox runs there: then starting says so."""
-    if control.status(home) or not home.exists():
-        return
-    shutil.rmtree(home)
 
 
 def _start(screen: Screen, stack: Stack, endpoints: dict[str, Any]) -> dict[str, Any]:

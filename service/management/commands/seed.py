@@ -1,11 +1,12 @@
 """`manage.py seed`: a team with a user and a token for each role, for trying things out."""
 
 import json
+import os
 import secrets
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from knox.models import AuthToken
 
@@ -17,6 +18,9 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
+        if {"DATABASE_URL", "DATABASE_URL_FILE"} & os.environ.keys():
+            # It gives a user called admin a new password and all rights.
+            raise CommandError("seed is for the sandbox's database only: DATABASE_URL is set.")
         team, _ = Team.objects.get_or_create(name="Sandbox team")
         users = {role: _user(team, role) for role in Membership.RoleName.values}
         self.stdout.write(json.dumps({"team_id": str(team.pk), "users": users}))

@@ -4,7 +4,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from rich.progress import track
 
 from warehouse import secrets
@@ -41,12 +40,16 @@ class Command(BaseCommand):
 
 def _rotate(pk: Any, primary: str, *, dry_run: bool) -> bool:
     """Re-wrap one row; false when the primary key wraps it already or it is gone."""
-    with transaction.atomic():
-        # The lock keeps a change of credentials from being overwritten with their old value.
-        row = WarehouseConnection.all_teams.select_for_update().filter(pk=pk).first()
-        if row is None or secrets.Envelope.load(row.encrypted_credentials).key_id == primary:
+    rows = WarehouseConnection.all_teams.filter(pk=pk)
+    while (row := rows.first()) is not None:
+        old = row.encrypted_credentials
+        if secrets.Envelope.load(old).key_id == primary:
             return False
-        rewrapped = secrets.rewrap(row.encrypted_credentials, row.secret_context)
-        if not dry_run:
-            WarehouseConnection.all_teams.filter(pk=pk).update(encrypted_credentials=rewrapped)
-        return True
+        rewrapped = secrets.rewrap(old, row.secret_context)
+        # Written only over what was read, so that credentials changed meanwhile stay; no lock is
+        # held while a key service is asked.
+        if dry_run or rows.filter(encrypted_credentials=old).update(
+            encrypted_credentials=rewrapped
+        ):
+            return True
+    return False
