@@ -28,6 +28,10 @@ MAX_SQL_CHARS = 100_000
 MAX_STEPS = 20_000
 MAX_STEPS_PER_TOKEN = 4
 
+# There, ('/etc/passwd'::text).pg_read_file is a call.
+ATTRIBUTES_CALL = frozenset({"postgres", "redshift"})
+VALUE_ENDS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.NUMBER})
+
 # The parser logs statements it cannot place, with their text; queries do not belong in logs.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
@@ -153,28 +157,35 @@ def _judge_tokens(sql: str, dialect: str, tokens: Sequence[Token], refused: froz
         if any(sql.startswith("->>", token.start) for token in tokens):
             raise SqlRefused("multiple_statements", "->> starts another statement.")
     patterns = _patterns(refused)
-    for name in _called(tokens):
-        if patterns.fullmatch(name):
-            raise SqlRefused("function", f"The function {name} is not allowed here.")
+    for parts, is_call in _names(tokens, attributes_call=dialect in ATTRIBUTES_CALL):
+        suffixes = (".".join(parts[start:]) for start in range(len(parts)))
+        if parts[-1] in refused or (is_call and any(map(patterns.fullmatch, suffixes))):
+            raise SqlRefused("function", f"The function {parts[-1]} is not allowed here.")
 
 
-def _called(tokens: Sequence[Token]) -> Iterator[str]:
-    """Names that may be a call, in lower case: bare and qualified ones before a parenthesis.
+def _names(tokens: Sequence[Token], *, attributes_call: bool) -> Iterator[tuple[list[str], bool]]:
+    """Qualified names that may be calls, in lower case and in parts, and whether they look it.
 
-    The last part of any qualified name as well, because Snowflake calls a sequence without one
-    (``some_sequence.NEXTVAL``). From the tokens, because the tree renames functions it knows.
+    One before a parenthesis does; so does an attribute of a value, if attributes call. Others
+    may, because Snowflake calls a sequence without (``some_sequence.NEXTVAL``). From the tokens,
+    because the tree renames functions it knows.
     """
-    qualified = ""
+    parts: list[str] = []
+    of_value = False
+    before: Token | None = None
+    dot = False
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.token_type == TokenType.DOT:
+            dot = True
+            of_value = of_value or (before is not None and before.token_type in VALUE_ENDS)
+            continue
         # Warehouses fold by upper case, which makes an S of the long s.
         name = token.text.upper().lower()
-        after_dot = qualified.endswith(".")
-        qualified = qualified + name if after_dot or name == "." else name
-        if following is not None and following.token_type == TokenType.L_PAREN:
-            yield name
-            yield qualified
-        elif after_dot:
-            yield name
+        parts, of_value = ([*parts, name], of_value) if dot else ([name], False)
+        opens = following is not None and following.token_type == TokenType.L_PAREN
+        if opens or dot:
+            yield parts, opens or (attributes_call and of_value)
+        before, dot = token, False
 
 
 @cache

@@ -66,7 +66,10 @@ READERS = {
         sign="#",
     ),
 }
-OTHER = _reader(r"""'(?:[^'\\]|'')*+'|"(?:[^"\\]|"")*+"|`[^`\\]*`""")
+OTHER = _reader(
+    r"""'(?:[^'\\]|'')*+'|"(?:[^"\\]|"")*+"|`[^`\\]*`""",
+    word=r"\w+|\$\d+",
+)
 """For any other dialect: only what all of them read alike."""
 
 
