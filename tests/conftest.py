@@ -35,8 +35,10 @@ def credentials(endpoints: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Working credentials by provider, as a team would enter them."""
     snowflake, bigquery = endpoints["snowflake"], endpoints["bigquery"]
     wanted = "account user password warehouse database schema host port protocol".split()
+    redshift = "host port database user password".split()
     return {
         "postgres": dict(endpoints["postgres"]["reader"]),
+        "redshift": {name: endpoints["redshift"][name] for name in redshift},
         "snowflake": {name: snowflake[name] for name in wanted},
         "bigquery": {
             "project": bigquery["project"],

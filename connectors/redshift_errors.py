@@ -1,0 +1,104 @@
+"""Redshift's errors as ours: by SQLSTATE, by the code in a detail, and AWS's by their codes."""
+
+import re
+
+import psycopg
+
+from connectors import errors
+from connectors import postgres_wire as wire
+from connectors.errors import ConnectorError
+
+DETAIL_CODE = re.compile(r"^\s*code:\s+(\d+)\s*$", re.MULTILINE)
+INTERNAL_ERROR = "XX000"
+DETAILS: dict[int, tuple[type[ConnectorError], str]] = {
+    1016: (errors.LimitExceeded, "The query needs more disk than the warehouse has left."),
+    1020: (errors.QueryCancelled, "The warehouse aborted the query."),
+    1023: (errors.WarehouseBusy, "A transaction that ran at the same time was in the way."),
+    1058: (errors.DataError, "A number is too large for its type."),
+    1207: (errors.DataError, "A text that should be a number is none."),
+    15007: (errors.DataError, "A file of an external table does not fit the table."),
+}
+"""What Redshift's compute nodes report as SQLSTATE XX000, by the code in the error's detail.
+
+Sources: Amazon Redshift Database Developer Guide (serializable isolation, load errors), and the
+errors people quote from their clusters. Every other XX000 is unknown, and therefore terminal.
+"""
+
+AWS_ERRORS: dict[str, type[ConnectorError]] = {
+    "AccessDenied": errors.CredentialsRejected,
+    "AccessDeniedException": errors.CredentialsRejected,
+    "ClusterNotFound": errors.ResourceUnusable,
+    "ExpiredToken": errors.CredentialsRejected,
+    "ExpiredTokenException": errors.CredentialsRejected,
+    "IncompleteSignature": errors.CredentialsRejected,
+    "InternalFailure": errors.WarehouseBusy,
+    "InternalServerException": errors.WarehouseBusy,
+    "InvalidClientTokenId": errors.CredentialsRejected,
+    "InvalidSignatureException": errors.CredentialsRejected,
+    "MissingAuthenticationToken": errors.CredentialsRejected,
+    "OptInRequired": errors.CredentialsRejected,
+    "RequestExpired": errors.CredentialsRejected,
+    "ResourceNotFoundException": errors.ResourceUnusable,
+    "ServiceUnavailable": errors.WarehouseBusy,
+    "SignatureDoesNotMatch": errors.CredentialsRejected,
+    "Throttling": errors.WarehouseBusy,
+    "ThrottlingException": errors.WarehouseBusy,
+    "UnrecognizedClientException": errors.CredentialsRejected,
+    "UnsupportedOperation": errors.ResourceUnusable,
+    "ValidationError": errors.InvalidCredentials,
+    "ValidationException": errors.InvalidCredentials,
+}
+"""AWS's error codes to ours.
+
+Sources: the errors of GetClusterCredentials and GetCredentials and the common errors in the
+Amazon Redshift and Redshift Serverless API References.
+"""
+
+
+def error_for(exc: Exception) -> ConnectorError | None:
+    """Our error for one of psycopg's, Arrow's or botocore's; ``None`` when no table has it."""
+    if isinstance(exc, psycopg.Error) and exc.sqlstate == INTERNAL_ERROR:
+        return _internal(exc)
+    return wire.error_for(exc) or _aws(exc)
+
+
+def _internal(exc: psycopg.Error) -> ConnectorError | None:
+    code = DETAIL_CODE.search(exc.diag.message_detail or "")
+    found = DETAILS.get(int(code[1])) if code else None
+    if found is None:
+        return None
+    kind, sentence = found
+    return kind(sentence)
+
+
+def _aws(exc: Exception) -> ConnectorError | None:
+    from botocore import exceptions
+
+    match exc:
+        case exceptions.ClientError():
+            return _refusal(str(exc.response.get("Error", {}).get("Code", "")))
+        case exceptions.SSLError():
+            return errors.TlsFailed(hint="The certificate of the AWS endpoint is not trusted.")
+        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
+            return errors.CredentialsRejected("There is no AWS identity to sign in with.")
+        case exceptions.ConnectionError() | exceptions.HTTPClientError():
+            return errors.HostUnreachable("The AWS endpoint did not answer.")
+        case exceptions.ParamValidationError():
+            return errors.InvalidCredentials("AWS does not accept these identifiers.")
+        case _:
+            return None
+
+
+def _refusal(code: str) -> ConnectorError | None:
+    found = AWS_ERRORS.get(code.removesuffix("Fault"))
+    if found is None:
+        return None
+    if found is errors.CredentialsRejected:
+        return found(
+            "AWS refused the key, or does not let it have database credentials.",
+            hint="Check the key, and that its policy allows redshift:GetClusterCredentials for "
+            "this cluster and user, or redshift-serverless:GetCredentials for this workgroup.",
+        )
+    if found is errors.ResourceUnusable:
+        return found("AWS knows no such cluster or workgroup in that region.")
+    return found()

@@ -1,0 +1,211 @@
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import NetworkPolicy, connect
+from connectors.errors import (
+    CredentialsRejected,
+    HostRefused,
+    InvalidCredentials,
+    ResourceUnusable,
+    TlsFailed,
+)
+from connectors.providers.redshift import Redshift, RedshiftCredentials
+from sandbox.redshift.certificate import make_certificate
+
+from .conftest import LOCAL, Open
+
+STEPS = ["resolve", "connect", "sign in", "read"]
+PLACE = {"host": "wg.123456789012.eu-west-1.redshift-serverless.amazonaws.com", "database": "dev"}
+KEY = {"access_key_id": "AKIAAAAAAAAAAAAAAAAA", "secret_access_key": "secret"}
+
+
+@pytest.mark.parametrize("way", ["by_password", "by_cluster", "by_workgroup"])
+def test_check_passes_every_step(open_one: Open, request: Any, way: str) -> None:
+    report = open_one(request.getfixturevalue(way)).check()
+    assert report.ok
+    assert [step.name for step in report.steps] == STEPS
+
+
+@pytest.mark.parametrize(
+    ("way", "change"),
+    [
+        ("by_password", {"password": "wrong"}),
+        ("by_password", {"user": "nobody_at_all"}),
+        ("by_password", {"database": "nope"}),
+        ("by_cluster", {"secret_access_key": "wrong"}),
+        ("by_cluster", {"access_key_id": "AKIAAAAAAAAAAAAAAAAA"}),
+        ("by_cluster", {"user": "nobody_at_all"}),
+        ("by_workgroup", {"secret_access_key": "wrong"}),
+    ],
+)
+def test_check_stops_at_the_sign_in_that_fails(
+    open_one: Open, request: Any, way: str, change: dict[str, Any]
+) -> None:
+    report = open_one(request.getfixturevalue(way), **change).check()
+    assert [step.name for step in report.steps] == STEPS[:3]
+    assert report.failure is not None
+    assert report.failure.code == "credentials_rejected"
+    assert report.failure.hint
+    assert report.steps[-1].ms < 5000
+
+
+@pytest.mark.parametrize(
+    ("way", "change"),
+    [
+        ("by_cluster", {"cluster_identifier": "no-such-cluster"}),
+        ("by_workgroup", {"workgroup": "no-such-workgroup"}),
+    ],
+)
+def test_a_cluster_that_aws_does_not_know_is_said(
+    open_one: Open, request: Any, way: str, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ResourceUnusable, match="no such cluster or workgroup"):
+        open_one(request.getfixturevalue(way), **change).query("SELECT 1")
+
+
+def test_iam_signs_in_as_the_user_it_is_for(
+    open_one: Open, endpoint: dict[str, Any], by_cluster: dict[str, Any]
+) -> None:
+    with open_one(by_cluster).query("SELECT current_user::text AS name") as result:
+        assert result.read_all().to_pylist() == [{"name": endpoint["iam"]["db_user"]}]
+
+
+def test_tls_is_used_unless_it_is_turned_off(open_one: Open) -> None:
+    assert RedshiftCredentials.model_fields["sslmode"].default == "require"
+    query = "SELECT 1"
+    for mode in ("require", "disable"):
+        connector = open_one(sslmode=mode)
+        assert isinstance(connector, Redshift)
+        connector.query(query).close()
+        assert connector._connection.pgconn.ssl_in_use is (mode == "require")
+
+
+def test_the_certificate_is_verified_against_the_authority_given(
+    open_one: Open, endpoint: dict[str, Any]
+) -> None:
+    authority = Path(endpoint["sslrootcert"]).read_text()
+    before = set(os.listdir(tempfile.gettempdir()))
+    with open_one(sslmode="verify-full", sslrootcert=authority) as connector:
+        assert connector.check().ok
+    left = set(os.listdir(tempfile.gettempdir())) - before
+    assert not [name for name in left if name.endswith(".pem")]
+
+
+def test_a_certificate_of_another_authority_is_refused(open_one: Open, tmp_path: Path) -> None:
+    make_certificate(tmp_path / "other.crt", tmp_path / "other.key")
+    other = (tmp_path / "other.crt").read_text()
+    with pytest.raises(TlsFailed):
+        open_one(sslmode="verify-ca", sslrootcert=other).query("SELECT 1")
+
+
+def test_without_an_authority_the_public_ones_decide(open_one: Open) -> None:
+    with pytest.raises(TlsFailed):
+        open_one(sslmode="verify-full").query("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "sentence"),
+    [
+        ({}, "credentials", "Give one of password, cluster_identifier and workgroup."),
+        ({"password": "p"}, "credentials", "Give the database user."),
+        ({"user": "u", "cluster_identifier": "c", "password": "p"}, "credentials", "Give one of"),
+        ({"user": "u", "cluster_identifier": "c", "workgroup": "wgr"}, "credentials", "one of"),
+        ({"workgroup": "wgr", "access_key_id": KEY["access_key_id"]}, "credentials", "two halves"),
+        ({"workgroup": "wgr", "host": "warehouse.example.com"}, "credentials", "AWS region"),
+        ({"workgroup": "wgr", "region": "evil.example.com/"}, "credentials", "AWS region"),
+        ({"user": "u", "password": "p", "sslrootcert": "/etc/passwd"}, "sslrootcert", "PEM"),
+        ({"user": "u", "password": "p", "sslmode": "prefer"}, "sslmode", "Input should be"),
+        ({"user": "u", "password": "p", "shoe_size": "9"}, "shoe_size", "no such field"),
+    ],
+)
+def test_a_form_that_cannot_work_says_which_field(
+    given: dict[str, Any], field: str, sentence: str
+) -> None:
+    with pytest.raises(InvalidCredentials) as caught:
+        connect("redshift", PLACE | given)
+    assert list(caught.value.fields) == [field]
+    assert sentence in caught.value.fields[field]
+
+
+def test_secrets_are_marked_and_masked() -> None:
+    form = RedshiftCredentials.parse(PLACE | KEY | {"workgroup": "wgr", "session_token": "tokens"})
+    assert form.secret_fields() == {"password", "secret_access_key", "session_token"}
+    assert form.mask("secret and tokens") == "*** and ***"
+    assert "secret" not in repr(form.aws_key())
+
+
+def test_region_and_kind_are_read_from_amazons_host_names() -> None:
+    workgroup = RedshiftCredentials.parse(PLACE | KEY | {"workgroup": "wgr"})
+    assert workgroup.aws_region() == "eu-west-1"
+    assert workgroup.api_url() == "https://redshift-serverless.eu-west-1.amazonaws.com"
+    place = {"host": "c1.abc.cn-north-1.redshift.amazonaws.com.cn", "database": "dev"}
+    cluster = RedshiftCredentials.parse(place | KEY | {"cluster_identifier": "c1", "user": "u"})
+    assert cluster.api_url() == "https://redshift.cn-north-1.amazonaws.com.cn"
+    assert (workgroup.is_serverless(), cluster.is_serverless()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://redshift.us-east-1.amazonaws.com.evil.example/",
+        "https://evil.example/redshift.us-east-1.amazonaws.com",
+        "https://s3.us-east-1.amazonaws.com/",
+        "http://redshift.us-east-1.amazonaws.com/",
+        "file:///etc/passwd",
+    ],
+)
+def test_an_aws_endpoint_that_is_not_amazons_is_refused(
+    open_one: Open, by_cluster: dict[str, Any], url: str
+) -> None:
+    policy = NetworkPolicy.allowing([f"{by_cluster['host']}:{by_cluster['port']}"])
+    with pytest.raises(HostRefused):
+        open_one(by_cluster, network=policy, iam_endpoint=url).query("SELECT 1")
+
+
+def test_the_operator_can_allow_an_endpoint_of_his_own(
+    open_one: Open, by_cluster: dict[str, Any]
+) -> None:
+    with pytest.raises(HostRefused):
+        open_one(by_cluster, network=NetworkPolicy()).query("SELECT 1")
+    open_one(by_cluster, network=LOCAL).query("SELECT 1").close()
+
+
+def test_the_services_own_aws_identity_is_for_hosts_its_operator_has_listed(
+    open_one: Open, endpoint: dict[str, Any], by_cluster: dict[str, Any], monkeypatch: Any
+) -> None:
+    iam = endpoint["iam"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", iam["access_key_id"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", iam["secret_access_key"])
+    keyless = {name: value for name, value in by_cluster.items() if name not in KEY}
+    with pytest.raises(InvalidCredentials) as caught:
+        open_one(keyless, network=LOCAL).query("SELECT 1")
+    assert list(caught.value.fields) == ["access_key_id"]
+    place = f"{by_cluster['host']}:{by_cluster['port']}"
+    listed = NetworkPolicy.allowing([place, "127.0.0.1"])
+    open_one(keyless, network=listed).query("SELECT 1").close()
+
+
+def test_without_any_aws_identity_the_sign_in_is_rejected(
+    open_one: Open, by_cluster: dict[str, Any], monkeypatch: Any, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    keyless = {name: value for name, value in by_cluster.items() if name not in KEY}
+    place = f"{by_cluster['host']}:{by_cluster['port']}"
+    with pytest.raises(CredentialsRejected, match="no AWS identity"):
+        open_one(keyless, network=NetworkPolicy.allowing([place, "127.0.0.1"])).query("SELECT 1")
+
+
+def test_a_dead_aws_endpoint_is_unreachable(open_one: Open, by_cluster: dict[str, Any]) -> None:
+    report = open_one(by_cluster, iam_endpoint="http://127.0.0.1:1").check()
+    assert report.failure is not None
+    assert (report.failure.name, report.failure.code) == ("connect", "host_unreachable")
