@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar, Literal
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql as pgsql
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from connectors import certificates
 from connectors import postgres_wire as wire
 from connectors.abilities import Extract, Extraction
 from connectors.base import CONNECT_TIMEOUT_S, Connector
@@ -44,6 +46,16 @@ class PostgresCredentials(Credentials):
         "prefer", title="TLS", description="verify-full checks the certificate and the host name."
     )
 
+    sslrootcert: str | None = Field(
+        None, title="Certificate authority", max_length=1_000_000,
+        description="PEM text, for verify-ca and verify-full. Without it, the public ones.",
+    )  # fmt: skip
+
+    @field_validator("sslrootcert")
+    @classmethod
+    def _is_pem(cls, value: str | None) -> str | None:
+        return certificates.checked(value)
+
     def target(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"
 
@@ -76,13 +88,20 @@ class Postgres(Connector, Extract):
     )
     credentials: PostgresCredentials
     _connection: psycopg.Connection[Any]
+    _files: ExitStack
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         return (Endpoint(self.credentials.host, self.credentials.port),)
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
+        with ExitStack() as files:
+            # Kept until the session ends: a cancel request checks the certificate again.
+            self._connection = self._opened(addresses, files)
+            self._files = files.pop_all()
+
+    def _opened(self, addresses: tuple[str, ...], files: ExitStack) -> "psycopg.Connection[Any]":
         form = self.credentials
-        self._connection = psycopg.connect(
+        connection = psycopg.connect(
             host=",".join([form.host] * len(addresses)),
             hostaddr=",".join(addresses),
             port=form.port,
@@ -90,6 +109,9 @@ class Postgres(Connector, Extract):
             user=form.user,
             password=form.password.get_secret_value(),
             sslmode=form.sslmode,
+            sslrootcert=certificates.authorities(form.sslmode, form.sslrootcert, files),
+            # Otherwise a certificate in the operator's home folder would be shown to anybody.
+            sslcertmode="disable",
             gssencmode="disable",
             connect_timeout=int(CONNECT_TIMEOUT_S),
             application_name=" ".join(self.context.tags().values())[:63],
@@ -103,11 +125,13 @@ class Postgres(Connector, Extract):
             options="-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO"
             " -c intervalstyle=postgres -c bytea_output=hex -c standard_conforming_strings=on",
         )
-        self._connection.read_only = True
-        self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        wire.read_everything_else_as_text(self._connection)
+        connection.read_only = True
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        wire.read_everything_else_as_text(connection)
+        return connection
 
     def _close(self) -> None:
+        self._files.close()
         self._connection.close()
 
     def _bound(self, sql: str, params: Params) -> tuple[str, Params]:

@@ -40,7 +40,6 @@ METADATA_TIMEOUT_S = 30.0
 # What a server may take for a word that needs no work; an idle serverless one wakes up first.
 AWAKE_S = 10.0
 KEEPALIVE_S = 60
-VERIFYING = ("verify-ca", "verify-full")
 # By statements, because Redshift Serverless takes no notice of settings at startup. Two digits
 # more make a double exact; Redshift's own default rounds it to 15.
 SESSION = "SET timezone TO 'UTC'; SET datestyle TO 'ISO, MDY'; SET extra_float_digits TO 2"
@@ -90,9 +89,7 @@ class RedshiftCredentials(Credentials):
     @field_validator("sslrootcert")
     @classmethod
     def _is_pem(cls, value: str | None) -> str | None:
-        if value is not None and "-----BEGIN CERTIFICATE-----" not in value:
-            raise ValueError("This is not a PEM certificate.")
-        return value
+        return certificates.checked(value)
 
     @model_validator(mode="after")
     def _one_way_to_sign_in(self) -> "RedshiftCredentials":
@@ -188,7 +185,8 @@ class Redshift(Connector):
         self._addresses = addresses
         with ExitStack() as files:
             # Kept until the session ends: a cancel request checks the certificate again.
-            self._authorities = self._authorities_in(files)
+            form = self.credentials
+            self._authorities = certificates.authorities(form.sslmode, form.sslrootcert, files)
             self._connection = self._opened()
             self._files = files.pop_all()
 
@@ -285,16 +283,6 @@ class Redshift(Connector):
 
     def _said(self, exc: Exception) -> str:
         return wire.said(exc)
-
-    def _authorities_in(self, files: ExitStack) -> str | None:
-        """The file of authorities for libpq, gone when ``files`` are closed."""
-        form = self.credentials
-        if form.sslmode not in VERIFYING:
-            # libpq would verify all the same if it were given any.
-            return None
-        if form.sslrootcert is None:
-            return certificates.public_authorities()
-        return certificates.as_file(form.sslrootcert, files)
 
 
 CONNECTOR = Redshift
