@@ -1,5 +1,6 @@
 """How lists are paged."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework.exceptions import NotFound, ValidationError
@@ -17,7 +18,11 @@ class NewestFirst(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Any:
         try:
-            return super().decode_cursor(request)
-        except NotFound:
+            cursor = super().decode_cursor(request)
+            if cursor is not None and cursor.position is not None:
+                # Compared with a time: what is none, or none in UTC, is not a cursor of ours.
+                datetime.fromisoformat(str(cursor.position)).astimezone(UTC)
+        except (NotFound, ValueError, OverflowError):
             fault = "Use the address in next or previous as it came."
             raise ValidationError({self.cursor_query_param: fault}) from None
+        return cursor

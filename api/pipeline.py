@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -140,11 +141,11 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     def partial_update(self, request: Request, **_: Any) -> Response:
         data = self._valid(request, change=True)
         tables = data.pop("tables", None)
-        pipeline = self.get_object()
-        for name, value in data.items():
-            setattr(pipeline, name, value)
         specs = None if tables is None else [TableSpec(**table) for table in tables]
-        pipelines.update(pipeline, specs)
+        try:
+            pipelines.update(self.get_object(), data, specs)
+        except Pipeline.DoesNotExist:
+            raise NotFound() from None
         return Response(PipelineSerializer(self.get_object()).data)
 
     @extend_schema(responses={204: None})

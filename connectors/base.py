@@ -4,16 +4,17 @@ A provider subclasses Connector and fills the hooks; callers use the public verb
 """
 
 import logging
+import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, Self
 
 from connectors import network, sql_guard
 from connectors.credentials import Credentials
-from connectors.errors import ConnectionLost, ConnectorError, WarehouseError
+from connectors.errors import ConnectionLost, ConnectorError, QueryTimeout, WarehouseError
 from connectors.network import Endpoint, NetworkPolicy
 from connectors.result import Execution, Result
 from connectors.types import (
@@ -30,6 +31,9 @@ from connectors.types import (
 log = logging.getLogger("connectors")
 
 CONNECT_TIMEOUT_S = 5.0
+METADATA_TIMEOUT_S = 60.0
+GRACE_S = 3.0
+"""How long a server may be late with ending a query by itself."""
 CHECK_LIMITS = Limits(timeout_s=5.0, max_rows=1)
 
 
@@ -57,6 +61,7 @@ class Connector(ABC):
         self.context = context or JobContext()
         self._running: dict[str, Result] = {}
         self._open = False
+        self._given_up = False
 
     # The public verbs.
 
@@ -76,13 +81,13 @@ class Connector(ABC):
 
     def fetch_tables(self, schema: str | None = None) -> list[Table]:
         """Tables and views with their columns, from metadata only; bills nothing."""
-        with self._session():
+        with self._watched(METADATA_TIMEOUT_S), self._session():
             return self._tables(schema)
 
     def estimate(self, sql: str) -> Estimate:
         """What the query would read and cost, without running it."""
         self._guard(sql)
-        with self._session():
+        with self._watched(METADATA_TIMEOUT_S), self._session():
             return self._estimate(sql)
 
     def query(
@@ -93,9 +98,13 @@ class Connector(ABC):
         self._guard(sql)
         limits = limits or Limits()
         deadline = time.monotonic() + limits.timeout_s
-        with self._session():
-            execution = self._execute(sql, params, limits, run_id)
-        result = Result(execution, limits, deadline, self._mapped, lambda: self._forget(run_id))
+        with ExitStack() as until_closed:
+            until_closed.enter_context(self._watched(limits.timeout_s + GRACE_S))
+            with self._session():
+                execution = self._execute(sql, params, limits, run_id)
+            until_closed.callback(self._running.pop, run_id, None)
+            at_end = until_closed.pop_all()
+        result = Result(execution, limits, deadline, self._mapped, at_end.close)
         if run_id:
             self._running[run_id] = result
         return result
@@ -166,7 +175,27 @@ class Connector(ABC):
         """What of the driver's text may stand in the operator's log: no statement, no values."""
         return str(exc)
 
+    def _give_up(self) -> None:  # noqa: B027 a client with deadlines of its own needs nothing here
+        """Make a blocked call of this session fail; from another thread, after its time."""
+
     # Shared machinery.
+
+    @contextmanager
+    def _watched(self, timeout_s: float) -> Iterator[None]:
+        """Bound what is done inside, also where a server stays connected and says nothing."""
+
+        def overdue() -> None:
+            if self._open:
+                self._given_up = True
+                self._give_up()
+
+        timer = threading.Timer(timeout_s, overdue)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _guard(self, sql: str) -> None:
         sql_guard.check(
@@ -190,14 +219,15 @@ class Connector(ABC):
         except ConnectorError:
             raise
         except Exception as exc:
-            error = self._error(exc)
+            error = QueryTimeout() if self._given_up else self._error(exc)
             self._log(exc, error)
-            if isinstance(error, ConnectionLost):
+            if self._given_up or isinstance(error, ConnectionLost):
                 self._drop()
             raise (error or WarehouseError()) from exc
 
     def _drop(self) -> None:
         """Forget a session that is broken; the next verb opens another."""
+        self._given_up = False
         if self._open:
             self._open = False
             # It may be beyond closing, too; what matters is the error that brought us here.
@@ -215,9 +245,6 @@ class Connector(ABC):
             fields["frames"] = "".join(traceback.format_tb(exc.__traceback__))
         log.log(logging.INFO if error else logging.ERROR, "warehouse.error", extra=fields)
 
-    def _forget(self, run_id: str) -> None:
-        self._running.pop(run_id, None)
-
     def _check_steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
         judged: list[tuple[str, ...]] = []
 
@@ -231,7 +258,7 @@ class Connector(ABC):
             return ""
 
         def sign_in() -> str:
-            with self._session():
+            with self._watched(CHECK_LIMITS.timeout_s), self._session():
                 return ""
 
         def read() -> str:

@@ -1,6 +1,8 @@
 """What every warehouse that speaks Postgres' wire protocol shares: session, types, errors."""
 
+import os
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import Column
 
+FIRST_ROWS = 100
 BATCH_ROWS = 10_000
+BATCH_BYTES = 8 * 2**20
 NUMERIC_OID = 1700
 JSON_TYPES = {114: "json", 3802: "jsonb"}
 
@@ -149,9 +153,23 @@ def _arrow_field(column: "Column") -> pa.Field:
 
 
 def batches(cursor: "psycopg.ServerCursor[Any]", schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rest of a server-side cursor; holds one batch at a time."""
-    while rows := cursor.fetchmany(BATCH_ROWS):
-        yield record_batch(rows, schema)
+    """The rest of a server-side cursor; holds one batch at a time, of about BATCH_BYTES at most.
+
+    How wide the rows are shows in the first few.
+    """
+    count = FIRST_ROWS
+    while rows := cursor.fetchmany(count):
+        batch = record_batch(rows, schema)
+        yield batch
+        fitting = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
+        count = max(1, min(BATCH_ROWS, fitting))
+
+
+def shut(connection: "psycopg.Connection[Any]") -> None:
+    """End the socket under a connection whose server says nothing; its reader gets an error."""
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.fileno())) as handle:
+            handle.shutdown(socket.SHUT_RDWR)
 
 
 def record_batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:

@@ -83,8 +83,7 @@ class PipelineAdmin(ModelAdmin):
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Pipeline], *, on: bool) -> None:
         for pipeline in queryset:
-            pipeline.is_active = on
-            pipelines.update(pipeline)
+            pipelines.update(pipeline, {"is_active": on})
             self.message_user(request, f"{pipeline}: {'resumed' if on else 'paused'}.")
 
 

@@ -1,6 +1,6 @@
 """What can be done to a team's pipelines: the rules, whoever asks (API, admin, command, beat)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from etl.lease import give_up_lost
 from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
+
+MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
+"""Fields that say what a run moves where."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,23 @@ def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
     return pipeline
 
 
-def update(pipeline: Pipeline, tables: Sequence[TableSpec] | None = None) -> Pipeline:
-    """Save a changed pipeline. A table that stays keeps its watermark.
+def update(
+    pipeline: Pipeline, changes: Mapping[str, Any], tables: Sequence[TableSpec] | None = None
+) -> Pipeline:
+    """Apply ``changes`` to the fields named. A table that stays keeps its watermark.
 
-    Raises NameTaken, InvalidInput; RunInProgress when tables change under a run.
+    Raises NameTaken, InvalidInput; RunInProgress when what is moved, or where to, would change
+    under a run; Pipeline.DoesNotExist when it was deleted meanwhile.
     """
-    if tables is not None and open_run(pipeline):
-        raise RunInProgress()
-    _check(pipeline, tables)
     try:
         with transaction.atomic():
+            # Read again under a lock: two changes at once must not undo each other.
+            pipeline = Pipeline.all_teams.select_for_update().get(pk=pipeline.pk)
+            if (tables is not None or changes.keys() & MOVING) and open_run(pipeline):
+                raise RunInProgress()
+            for name, value in changes.items():
+                setattr(pipeline, name, value)
+            _check(pipeline, tables)
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)

@@ -31,7 +31,9 @@ def apply(pipeline: Pipeline) -> None:
     if not fields:
         remove(pipeline)
         return
-    cron, _ = CrontabSchedule.objects.get_or_create(**fields, timezone="UTC")
+    # Not get_or_create: beat's table lets equal rows in, and then that would always fail.
+    same = CrontabSchedule.objects.filter(**fields, timezone="UTC").order_by("pk")
+    cron = same.first() or CrontabSchedule.objects.create(**fields, timezone="UTC")
     PeriodicTask.objects.update_or_create(
         name=_name(pipeline),
         defaults={

@@ -15,6 +15,9 @@ from warehouse import conf, connections
 from warehouse.connections import ConnectionConfig
 from warehouse.models import WarehouseConnection
 
+MAX_RESULT_BYTES = 100 * 2**20
+"""Rows that take more, in Arrow's form, are cut off, and the answer says so."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -50,6 +53,7 @@ def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
     return Limits(
         timeout_s=config.timeout_s or conf.query_timeout_s(),
         max_rows=min(bound for bound in rows if bound is not None),
+        max_bytes_returned=MAX_RESULT_BYTES,
         max_bytes_scanned=config.max_bytes_scanned,
     )
 

@@ -1,6 +1,7 @@
 """Postgres 14 and later, through psycopg: live queries, and the source of pipelines."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, ClassVar, Literal
@@ -41,7 +42,7 @@ class PostgresCredentials(Credentials):
     port: int = Field(5432, title="Port", ge=1, le=65535)
     database: str = Field(title="Database", min_length=1, max_length=63)
     user: str = Field(title="User", min_length=1, max_length=63)
-    password: SecretStr = Field(title="Password")
+    password: SecretStr = Field(title="Password", min_length=1)
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
         "prefer", title="TLS", description="verify-full checks the certificate and the host name."
     )
@@ -110,8 +111,9 @@ class Postgres(Connector, Extract):
             password=form.password.get_secret_value(),
             sslmode=form.sslmode,
             sslrootcert=certificates.authorities(form.sslmode, form.sslrootcert, files),
-            # Otherwise a certificate in the operator's home folder would be shown to anybody.
+            # Otherwise certificates and passwords in the operator's home folder could be used.
             sslcertmode="disable",
+            passfile=os.devnull,
             gssencmode="disable",
             connect_timeout=int(CONNECT_TIMEOUT_S),
             application_name=" ".join(self.context.tags().values())[:63],
@@ -123,7 +125,8 @@ class Postgres(Connector, Extract):
             keepalives_count=3,
             tcp_user_timeout=60_000,
             options="-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO"
-            " -c intervalstyle=postgres -c bytea_output=hex -c standard_conforming_strings=on",
+            " -c intervalstyle=postgres -c bytea_output=hex"
+            " -c client_connection_check_interval=2s -c standard_conforming_strings=on",
         )
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -174,6 +177,9 @@ class Postgres(Connector, Extract):
 
     def _said(self, exc: Exception) -> str:
         return wire.said(exc)
+
+    def _give_up(self) -> None:
+        wire.shut(self._connection)
 
     # Extract
 

@@ -18,6 +18,7 @@ Types, as a result has them; what Arrow cannot hold exactly arrives as the serve
 | SUPER, HLLSKETCH           | string             | JSON text; dense sketches: Base64 |
 """
 
+import os
 from contextlib import ExitStack, closing
 from typing import Any, ClassVar, Literal
 
@@ -201,8 +202,9 @@ class Redshift(Connector):
             password=user.password,
             sslmode=form.sslmode,
             sslrootcert=self._authorities,
-            # Otherwise a certificate in the operator's home folder would be shown to anybody.
+            # Otherwise certificates and passwords in the operator's home folder could be used.
             sslcertmode="disable",
+            passfile=os.devnull,
             gssencmode="disable",
             connect_timeout=int(CONNECT_TIMEOUT_S),
             # A long query says nothing for minutes, and gateways forget such connections.

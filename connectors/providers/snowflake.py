@@ -173,6 +173,8 @@ class Snowflake(Connector, BulkLoad):
     def _run(self, sql: str, params: Params = (), timeout_s: float = 60) -> "SnowflakeCursor":
         if isinstance(params, Mapping):
             raise InvalidParameters("Snowflake takes a list of values for the ? placeholders.")
+        if any(isinstance(value, dict | list) for value in params):
+            raise InvalidParameters("A parameter must be text, a number or a truth value.")
         cursor = self._connection.cursor()
         seconds = max(1, round(timeout_s))
         cursor.execute(

@@ -1,5 +1,7 @@
 """A query's result on a real server: limits, deadline, cancelling, closing."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -207,10 +209,32 @@ def test_failed_query_leaves_no_transaction(
 def test_error_in_the_middle_comes_after_the_rows_before_it(connector: Connector) -> None:
     last = 2 * BATCH_ROWS
     with connector.query(f"SELECT 1 / ({last} - g) AS x FROM generate_series(1, {last}) g") as rows:
-        batches = iter(rows)
-        assert next(batches).num_rows == BATCH_ROWS
+        seen: list[int] = []
         with pytest.raises(DataError):
-            next(batches)
+            seen.extend(batch.num_rows for batch in rows)
+        assert 0 < sum(seen) < last
+
+
+def test_wide_rows_come_in_small_batches(connector: Connector) -> None:
+    wide = "SELECT repeat('x', 100000) AS x FROM generate_series(1, 2000)"
+    with connector.query(wide) as result:
+        sizes = [batch.nbytes for batch in result]
+    assert result.rows == 2000
+    assert max(sizes) < 20 * 2**20
+
+
+def test_silent_server_is_given_up_at_the_deadline(opened: Callable[..., Connector]) -> None:
+    """The server's process is stopped: it keeps the connection and answers nothing."""
+    connector = opened("postgres")
+    pid = connector.query("SELECT pg_backend_pid() AS pid").read_all()["pid"][0].as_py()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(QueryTimeout):
+            connector.query("SELECT 1 AS one", limits=Limits(timeout_s=1)).read_all()
+        assert time.monotonic() - began < 15
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_closed_connector_leaves_no_session(

@@ -85,8 +85,7 @@ def test_pause_resume_and_run(admin: Client, pipeline: Pipeline) -> None:
 
 
 def test_deleted_pipeline_takes_its_schedule_along(admin: Client, pipeline: Pipeline) -> None:
-    pipeline.schedule = "5 4 * * *"
-    pipelines.update(pipeline)
+    pipelines.update(pipeline, {"schedule": "5 4 * * *"})
     admin.post(f"{LIST}{pipeline.pk}/delete/", {"post": "yes"})
     assert not Pipeline.all_teams.exists()
     assert not PeriodicTask.objects.filter(task="etl.start_scheduled").exists()

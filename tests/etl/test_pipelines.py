@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from connectors.errors import InvalidInput
 from etl import pipelines, schedule, tasks
@@ -85,23 +85,21 @@ def test_table_that_stays_keeps_its_watermark(pipeline: Pipeline) -> None:
     kept.watermark = {"snapshot": "1:1:", "origin": "1"}
     kept.save()
     spec = TableSpec(kept.source_schema, kept.source_table, kept.destination_table)
-    pipelines.update(pipeline, [spec, TableSpec("public", "more")])
+    pipelines.update(pipeline, {}, [spec, TableSpec("public", "more")])
     assert [t.watermark for t in pipeline.tables.all()] == [kept.watermark, None]
-    pipelines.update(pipeline, [TableSpec("public", "more")])
+    pipelines.update(pipeline, {}, [TableSpec("public", "more")])
     assert [t.source_table for t in pipeline.tables.all()] == ["more"]
 
 
 def test_schedule_becomes_a_row_that_beat_reads_and_goes_with_the_pipeline(
     pipeline: Pipeline,
 ) -> None:
-    pipeline.schedule = "30 2 * * 1-5"
-    pipelines.update(pipeline)
+    pipelines.update(pipeline, {"schedule": "30 2 * * 1-5"})
     row = PeriodicTask.objects.get(task="etl.start_scheduled")
     assert json.loads(row.kwargs) == {"pipeline_id": str(pipeline.pk)}
     assert (row.enabled, row.crontab.minute, row.crontab.day_of_week) == (True, "30", "1-5")
 
-    pipeline.is_active = False
-    pipelines.update(pipeline)
+    pipelines.update(pipeline, {"is_active": False})
     assert not PeriodicTask.objects.get(pk=row.pk).enabled
 
     pipelines.delete(pipeline)
@@ -153,3 +151,34 @@ def test_scheduled_run_is_queued_once_with_nothing_but_its_id(
 def test_schedule_of_a_deleted_pipeline_does_nothing(db: None) -> None:
     tasks.start_scheduled("00000000-0000-0000-0000-000000000000")
     assert not PipelineRun.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_at_once_do_not_undo_each_other(pipeline: Pipeline) -> None:
+    one, other = (Pipeline.all_teams.get(pk=pipeline.pk) for _ in range(2))
+    pipelines.update(one, {"schedule": "1 2 3 4 5"})
+    pipelines.update(other, {"stage": "ANOTHER"})
+    now = Pipeline.all_teams.get(pk=pipeline.pk)
+    assert (now.schedule, now.stage) == ("1 2 3 4 5", "ANOTHER")
+
+
+def test_change_does_not_bring_a_deleted_pipeline_back(pipeline: Pipeline) -> None:
+    stale = Pipeline.all_teams.get(pk=pipeline.pk)
+    pipelines.delete(pipeline)
+    with pytest.raises(Pipeline.DoesNotExist):
+        pipelines.update(stale, {"name": "back"})
+    assert not Pipeline.all_teams.exists()
+
+
+def test_schedule_is_usable_though_beat_has_it_twice(pipeline: Pipeline) -> None:
+    for _ in range(2):
+        CrontabSchedule.objects.create(minute="7", hour="7", timezone="UTC")
+    pipelines.update(pipeline, {"schedule": "7 7 * * *"})
+    assert PeriodicTask.objects.get(task="etl.start_scheduled").crontab.minute == "7"
+
+
+def test_run_keeps_where_it_writes_to(pipeline: Pipeline) -> None:
+    pipelines.request_run(pipeline, Trigger.COMMAND)
+    with pytest.raises(RunInProgress):
+        pipelines.update(pipeline, {"destination_schema": "OTHER"})
+    assert pipelines.update(pipeline, {"name": "renamed"}).name == "renamed"
