@@ -66,7 +66,7 @@ class Setting:
 SETTINGS = (
     Setting("DATABASE_URL", Postgres, REQUIRED,
             "Postgres of the service, as postgresql://user:password@host:5432/name. "
-            "Unset: the sandbox's.", secret=True),
+            "Unset: the sandbox's, while one runs.", secret=True),
     Setting("REDIS_URL", Redis, REQUIRED, "Redis for Celery, as redis://:password@host:6379/0.",
             secret=True),
     Setting("SECRET_KEY", Annotated[str, Field(min_length=32)], REQUIRED,

@@ -29,6 +29,9 @@ class Screen:
         said: list[str] = []
         try:
             yield said
+        except KeyboardInterrupt:
+            self._step_line("–", name, started, ["stopped"])
+            raise
         except BaseException:
             self._step_line("✗", name, started, ["failed"])
             raise

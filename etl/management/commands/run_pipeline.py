@@ -1,5 +1,6 @@
 """`manage.py run_pipeline NAME`: run a pipeline here and now, with a bar."""
 
+import logging
 import time
 from argparse import ArgumentParser
 from typing import Any
@@ -30,6 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, pipeline: str, team: str | None, **options: Any) -> None:
         found = _find(pipeline, team)
+        # Events would tear the bar apart; what they say is shown by it.
+        logging.getLogger("etl").setLevel(logging.WARNING)
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -13,7 +13,7 @@ from sandbox.errors import SandboxError
 from sandbox.supervisor import Sandbox
 from service.main_job.client import Api, StepFailed
 from service.main_job.screen import Screen
-from service.main_job.stack import Stack
+from service.main_job.stack import WEB_PORT, Stack
 from service.main_job.story import RECORDS, Story, Vault
 
 WATCH_S = 1.0
@@ -45,6 +45,8 @@ def _run(screen: Screen, home: Path, *, once: bool, started: float) -> None:
     control.empty(home)
     with Sandbox(home, control.DEFAULT_SERVICES, lambda line: screen.line(f"    {line}")) as box:
         stack = Stack(home, box.endpoints)
+        if not stack.base_url.endswith(f":{WEB_PORT}"):
+            screen.line(f"    port {WEB_PORT} is taken, using another")
         try:
             seeded = _start(screen, stack, box.endpoints)
             admin = seeded["users"]["admin"]
@@ -81,6 +83,10 @@ def _invite(screen: Screen, stack: Stack, api: Api, admin: dict[str, str], story
     screen.title("Yours to try (Ctrl-C stops everything)")
     screen.line(f"  Admin     {stack.base_url}/admin/   {admin['username']} / {admin['password']}")
     screen.line(f"  API docs  {stack.base_url}/api/docs/")
+    screen.line("")
+    screen.line(f"  API={stack.base_url}/api/environments")
+    screen.line(f"  TEAM={api.team_id}")
+    screen.line(f"  TOKEN={admin['token']}")
     screen.line("")
     auth = f"-H 'Authorization: Bearer {admin['token']}'"
     url = f"{api.root}/warehouse_connections"

@@ -15,18 +15,21 @@ ANY_PORT = 443
 
 
 class Command(BaseCommand):
-    help = 'Read JSON lines {"host": …} or {"url": …} and print {"allow", "code", "reason"}.'
+    help = 'Read JSON lines {"host", "port"} or {"url"}, print {"allow", "code", "reason"}.'
 
     def handle(self, *args: Any, **options: Any) -> None:
         for number, line in enumerate(sys.stdin, start=1):
             if line.strip():
-                self.stdout.write(json.dumps(verdict(text_field(line, number, "url", "host"))))
+                address = text_field(line, number, "url", "host")
+                port = json.loads(line).get("port")
+                self.stdout.write(json.dumps(verdict(address, port)))
 
 
-def verdict(address: str) -> dict[str, Any]:
+def verdict(address: str, port: int | None = None) -> dict[str, Any]:
     """What the network guard says of a host, ``host:port`` or URL; nothing is connected to."""
     try:
-        network_policy().resolve(_endpoint(address))
+        endpoint = _endpoint(address) if port is None else Endpoint(address.strip("[]"), port)
+        network_policy().resolve(endpoint)
     except ConnectorError as exc:
         return {"allow": False, "code": exc.code, "reason": exc.detail}
     return {"allow": True, "code": "", "reason": ""}
