@@ -7,6 +7,8 @@ from connectors.errors import ConnectorError
 
 ERRORS: dict[int, type[ConnectorError]] = {
     606: errors.ResourceUnusable,
+    # A lock that another transaction holds, perhaps one of a worker that is gone.
+    625: errors.WarehouseBusy,
     604: errors.QueryCancelled,
     630: errors.QueryTimeout,
     904: errors.ObjectNotFound,

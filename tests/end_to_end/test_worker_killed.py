@@ -93,7 +93,8 @@ def test_killed_worker_costs_no_row_and_doubles_none(
     stack.start_worker()
     ended = wait_for(lambda: run()["finished_at"] and run(), 90)
     assert (ended["status"], ended["error_code"], ended["error"]) == ("succeeded", "", "")
-    assert ended["attempt"] == 2
+    # A third, if the killed worker's transaction still held the table's lock.
+    assert ended["attempt"] in (2, 3)
     again = api.post(f"{path}/run/")
     wait_for(lambda: run()["id"] == again["id"] and run()["finished_at"], 60)
 
