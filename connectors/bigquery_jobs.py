@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from connectors import errors
@@ -19,15 +20,25 @@ CALL_TIMEOUT_S = 5.0
 def wait(job: Job, timeout_s: float) -> None:
     """Wait for a job with a deadline of our own: ``result(timeout=)`` overruns by seconds."""
     deadline = time.monotonic() + timeout_s
-    for attempt in itertools.count():
-        if job.done(retry=None, timeout=CALL_TIMEOUT_S):
-            break
-        if time.monotonic() > deadline:
+    try:
+        _poll(job, deadline)
+    except BaseException:
+        # Whatever ended the wait, the job would run on and be billed. If the cancel fails too,
+        # the first error is the one that says why.
+        with suppress(Exception):
             job.cancel(retry=None, timeout=CALL_TIMEOUT_S)
-            raise errors.QueryTimeout()
-        time.sleep(POLL_S[min(attempt, len(POLL_S) - 1)])
+        raise
     if job.error_result and "timed out" in job.error_result.get("message", ""):
         raise errors.QueryTimeout()
+
+
+def _poll(job: Job, deadline: float) -> None:
+    for attempt in itertools.count():
+        if job.done(retry=None, timeout=CALL_TIMEOUT_S):
+            return
+        if time.monotonic() > deadline:
+            raise errors.QueryTimeout()
+        time.sleep(POLL_S[min(attempt, len(POLL_S) - 1)])
 
 
 def accuracy(job: Job) -> str | None:
