@@ -20,9 +20,12 @@ POLL_MS = 500
 
 
 class HangupWatch:
-    """Calls ``hung_up`` once, from a thread of its own, if the client goes before ``close``."""
+    """Calls ``hung_up`` from a thread of its own if the client goes before ``close``.
 
-    def __init__(self, environ: Mapping[str, Any], hung_up: Callable[[], None]) -> None:
+    Once, or again and again while it answers False: what it would end has not begun yet.
+    """
+
+    def __init__(self, environ: Mapping[str, Any], hung_up: Callable[[], bool]) -> None:
         self._hung_up = hung_up
         self._over = threading.Event()
         client: socket.socket | None = environ.get("gunicorn.socket")
@@ -39,9 +42,8 @@ class HangupWatch:
         while not poll.poll(POLL_MS):
             if self._over.is_set():
                 return
-        if self._over.is_set():
-            return
         try:
-            self._hung_up()
+            while not self._over.is_set() and not self._hung_up():
+                self._over.wait(POLL_MS / 1000)
         except ConnectorError as exc:
             log.warning("query.not_cancelled", code=exc.code)

@@ -28,7 +28,7 @@ SAFE_INTEGER = 2**53 - 1
 
 
 def stream(run: QueryRun, environ: Mapping[str, Any]) -> StreamingHttpResponse:
-    """The response; an error before the first row is raised instead, and the run closed.
+    """Start the run; the response, or the error before its first row, raised with the run closed.
 
     ``environ`` is the request's: a client that goes away ends the query.
     """
@@ -42,6 +42,7 @@ class JsonRows:
         self._run = run
         self._watch = HangupWatch(environ, run.cancel)
         try:
+            run.start()
             self._batches = iter(run)
             self._first = next(self._batches, None)
         except BaseException:

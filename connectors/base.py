@@ -4,37 +4,61 @@ A provider subclasses Connector and fills the hooks; callers use the public verb
 """
 
 import logging
+import socket
 import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from connectors import network, sql_guard
+from connectors.check import Action, Check, Finding, Way
 from connectors.credentials import Credentials
-from connectors.errors import ConnectionLost, ConnectorError, QueryTimeout, WarehouseError
+from connectors.errors import (
+    ConnectionLost,
+    ConnectorError,
+    HostRefused,
+    QueryTimeout,
+    WarehouseError,
+)
 from connectors.network import Endpoint, NetworkPolicy
 from connectors.result import Execution, Result
 from connectors.types import (
+    MAX_TABLES,
     Capabilities,
     CheckReport,
     Estimate,
     JobContext,
     Limits,
     Params,
-    Step,
     Table,
+    TableFilter,
 )
 
 log = logging.getLogger("connectors")
 
-CONNECT_TIMEOUT_S = 5.0
 METADATA_TIMEOUT_S = 60.0
 GRACE_S = 3.0
 """How long a server may be late with ending a query by itself."""
-CHECK_LIMITS = Limits(timeout_s=5.0, max_rows=1)
+STEP_TIMEOUT_S = 5.0
+"""What a step of a check may take, once the session is open."""
+WRITES = {
+    False: Finding("Refused."),
+    None: Finding("Not known: the warehouse does not tell what this role may change."),
+    True: Finding(
+        "This role may change data, if a statement ever got past our guard.",
+        "role_can_write",
+        "Give this connection a role that can only read.",
+    ),
+}
+
+
+class Cancellable(Protocol):
+    """Something that runs and can be ended from another thread."""
+
+    def cancel(self) -> None: ...
 
 
 class Connector(ABC):
@@ -48,6 +72,11 @@ class Connector(ABC):
     label: ClassVar[str]
     credentials_model: ClassVar[type[Credentials]]
     capabilities: ClassVar[Capabilities]
+    domains: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of the provider's own hosts; others only as the operator lists them."""
+
+    grants: ClassVar[str] = ""
+    """The least rights that all verbs need, as a script to paste into the warehouse."""
 
     def __init__(
         self,
@@ -59,30 +88,39 @@ class Connector(ABC):
         self.credentials = self._form(self.credentials_model.parse(credentials))
         self.network = network or NetworkPolicy()
         self.context = context or JobContext()
-        self._running: dict[str, Result] = {}
+        self._running: dict[str, Cancellable] = {}
         self._open = False
         self._given_up = False
 
     # The public verbs.
 
-    def check(self) -> CheckReport:
-        """Resolve, connect, sign in, read: each timed, ending at the first that fails.
+    def check(self, run_id: str = "") -> CheckReport:
+        """Whether a query could be run, step by step, in a session of its own.
 
-        Never raises for a failing step, reads no table, and is bounded by the connect timeout
-        of each step.
+        Ends at the first step that fails, and within CHECK_TIMEOUT_S whatever happens. Never
+        raises for a failing step, and bills nothing. ``cancel(run_id)`` ends it at once.
         """
-        steps: list[Step] = []
-        for name, action in self._check_steps():
-            step = self._step(name, action)
-            steps.append(step)
-            if not step.ok:
-                break
-        return CheckReport(tuple(steps))
+        probe = type(self)(self.credentials.reveal(), network=self.network, context=self.context)
+        check = Check(probe._check_steps(), probe._overdue, probe.close)
+        with self._cancellable(run_id, check):
+            return check.run()
 
-    def fetch_tables(self, schema: str | None = None) -> list[Table]:
-        """Tables and views with their columns, from metadata only; bills nothing."""
+    def fetch_tables(
+        self,
+        schema: str | None = None,
+        *,
+        search: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int = MAX_TABLES,
+    ) -> list[Table]:
+        """Tables and views with their columns, from metadata only, by schema and name.
+
+        ``search`` is a part of the table's name, in any case. ``after`` (schema, name) is the
+        last table of the page before; a page with fewer than ``limit`` tables is the last.
+        """
+        wanted = TableFilter(schema, search, after, min(limit, MAX_TABLES))
         with self._watched(METADATA_TIMEOUT_S), self._session():
-            return self._tables(schema)
+            return self._tables(wanted)
 
     def estimate(self, sql: str) -> Estimate:
         """What the query would read and cost, without running it."""
@@ -98,23 +136,27 @@ class Connector(ABC):
         self._guard(sql)
         limits = limits or Limits()
         deadline = time.monotonic() + limits.timeout_s
-        with ExitStack() as until_closed:
-            until_closed.enter_context(self._watched(limits.timeout_s + GRACE_S))
+        until_closed = ExitStack()
+        result = Result(limits, deadline, self._mapped, until_closed.close)
+        # Known before it is sent, so that it can be cancelled while the warehouse works.
+        until_closed.enter_context(self._cancellable(run_id, result))
+        until_closed.enter_context(self._watched(limits.timeout_s + GRACE_S))
+        try:
             with self._session():
-                execution = self._execute(sql, params, limits, run_id)
-            until_closed.callback(self._running.pop, run_id, None)
-            at_end = until_closed.pop_all()
-        result = Result(execution, limits, deadline, self._mapped, at_end.close)
-        if run_id:
-            self._running[run_id] = result
+                result.start(self._execution(sql, params, limits, run_id))
+        except BaseException:
+            # What went wrong first is what is told.
+            with suppress(ConnectorError):
+                result.close()
+            raise
         return result
 
     def cancel(self, run_id: str) -> bool:
-        """End a running query in the warehouse; false when it is not running here."""
-        result = self._running.get(run_id)
-        if result is None:
+        """End a running query or check, in the warehouse too; false when it does not run here."""
+        running = self._running.get(run_id)
+        if running is None:
             return False
-        result.cancel()
+        running.cancel()
         return True
 
     def close(self) -> None:
@@ -138,10 +180,16 @@ class Connector(ABC):
 
     @abstractmethod
     def _endpoints(self) -> tuple[Endpoint, ...]:
-        """Every host this connection will reach; each is judged before it is reached.
+        """Every host this connection will reach, the warehouse first."""
 
-        Raises HostRefused where the host is not one that the provider's service can have.
+    def _judge(self, endpoint: Endpoint) -> None:
+        """Raises HostRefused where the host is not one that the provider's service can have.
+
+        Their clients look names up again, so only names that are the provider's own will do.
         """
+        own = endpoint.tls and endpoint.host.lower().endswith(self.domains)
+        if self.domains and not own and not self.network.allows(endpoint):
+            raise HostRefused(f"That host is not one of {self.label}.")
 
     @abstractmethod
     def _connect(self, addresses: tuple[str, ...]) -> None:
@@ -156,12 +204,12 @@ class Connector(ABC):
         return sql, params
 
     @abstractmethod
-    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
-        """Start the query with the server's own limits set."""
+    def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+        """The query, ready to be started."""
 
     @abstractmethod
-    def _tables(self, schema: str | None) -> list[Table]:
-        """Metadata by set-based reads; never one call a table."""
+    def _tables(self, wanted: TableFilter) -> list[Table]:
+        """Metadata by set-based reads, ordered by schema and name; never one call a table."""
 
     @abstractmethod
     def _estimate(self, sql: str) -> Estimate:
@@ -170,6 +218,27 @@ class Connector(ABC):
     @abstractmethod
     def _error(self, exc: Exception) -> ConnectorError | None:
         """Our error for the driver's; ``None`` when it is not in the provider's table."""
+
+    def _tls(self, connection: socket.socket, endpoint: Endpoint) -> str:
+        """Set up an encrypted channel as the session will, and say which; raises TlsFailed."""
+        if not endpoint.tls:
+            return "Not used: plain text."
+        return network.encrypt(connection, endpoint.host)
+
+    def _usable(self) -> str:
+        """What this session works with, such as its role; raises ResourceUnusable, bills nothing.
+
+        Everything the credentials name (warehouse, role, database, schema) exists and may be used.
+        """
+        return ""
+
+    def _may_write(self) -> bool | None:
+        """The role could change something, were it not for us; ``None`` where nobody can tell."""
+        return None
+
+    def _is_alive(self) -> bool:
+        """The session, idle since its last use, has not been ended by the server meanwhile."""
+        return True
 
     def _said(self, exc: Exception) -> str:
         """What of the driver's text may stand in the operator's log: no statement, no values."""
@@ -181,21 +250,30 @@ class Connector(ABC):
     # Shared machinery.
 
     @contextmanager
+    def _cancellable(self, run_id: str, running: Cancellable) -> Iterator[None]:
+        """``cancel(run_id)`` reaches it meanwhile."""
+        if run_id:
+            self._running[run_id] = running
+        try:
+            yield
+        finally:
+            self._running.pop(run_id, None)
+
+    @contextmanager
     def _watched(self, timeout_s: float) -> Iterator[None]:
         """Bound what is done inside, also where a server stays connected and says nothing."""
-
-        def overdue() -> None:
-            if self._open:
-                self._given_up = True
-                self._give_up()
-
-        timer = threading.Timer(timeout_s, overdue)
+        timer = threading.Timer(timeout_s, self._overdue)
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
+
+    def _overdue(self) -> None:
+        if self._open:
+            self._given_up = True
+            self._give_up()
 
     def _guard(self, sql: str) -> None:
         sql_guard.check(
@@ -205,11 +283,20 @@ class Connector(ABC):
     @contextmanager
     def _session(self) -> Iterator[None]:
         with self._mapped():
+            if self._open and not self._is_alive():
+                self._drop()
             if not self._open:
-                addresses = [self.network.resolve(endpoint) for endpoint in self._endpoints()]
+                addresses = [self.network.resolve(endpoint) for endpoint in self._reachable()]
                 self._connect(addresses[0])
                 self._open = True
             yield
+
+    def _reachable(self) -> tuple[Endpoint, ...]:
+        """The endpoints, as far as the provider's rules go; asks no name server."""
+        endpoints = self._endpoints()
+        for endpoint in endpoints:
+            self._judge(endpoint)
+        return endpoints
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -245,35 +332,23 @@ class Connector(ABC):
             fields["frames"] = "".join(traceback.format_tb(exc.__traceback__))
         log.log(logging.INFO if error else logging.ERROR, "warehouse.error", extra=fields)
 
-    def _check_steps(self) -> tuple[tuple[str, Callable[[], str]], ...]:
-        judged: list[tuple[str, ...]] = []
+    def _check_steps(self) -> tuple[tuple[str, Action], ...]:
+        way = Way(self._reachable, self.network.judge, self._tls)
+        return (
+            ("resolve", way.resolve),
+            ("network policy", way.allow),
+            ("connect", way.connect),
+            ("TLS", way.encrypt),
+            ("sign in", lambda: self._try(Finding)),
+            ("usable", lambda: self._try(lambda: Finding(self._usable()))),
+            ("read", self._try_reading),
+            ("write refused", lambda: self._try(lambda: WRITES[self._may_write()])),
+        )
 
-        def resolve() -> str:
-            judged.extend(self.network.resolve(endpoint) for endpoint in self._endpoints())
-            return ", ".join(dict.fromkeys(endpoint.host for endpoint in self._endpoints()))
+    def _try(self, action: Action) -> Finding:
+        with self._watched(STEP_TIMEOUT_S), self._session():
+            return action()
 
-        def connect() -> str:
-            for addresses, endpoint in zip(judged, self._endpoints(), strict=True):
-                network.open_socket(addresses, endpoint.port, CONNECT_TIMEOUT_S).close()
-            return ""
-
-        def sign_in() -> str:
-            with self._watched(CHECK_LIMITS.timeout_s), self._session():
-                return ""
-
-        def read() -> str:
-            with self.query("SELECT 1 AS one", limits=CHECK_LIMITS) as result:
-                return f"{sum(batch.num_rows for batch in result)} row"
-
-        return (("resolve", resolve), ("connect", connect), ("sign in", sign_in), ("read", read))
-
-    def _step(self, name: str, action: Callable[[], str]) -> Step:
-        started = time.perf_counter()
-        try:
-            detail, error = action(), None
-        except ConnectorError as exc:
-            detail, error = exc.detail, exc
-        ms = round((time.perf_counter() - started) * 1000, 1)
-        if error is None:
-            return Step(name, True, ms, detail)
-        return Step(name, False, ms, detail, error.code, error.advice)
+    def _try_reading(self) -> Finding:
+        with self.query("SELECT 1 AS one", limits=Limits(STEP_TIMEOUT_S, 1)) as result:
+            return Finding(f"{sum(batch.num_rows for batch in result)} row")

@@ -1,14 +1,22 @@
 """Credentials of a provider: a frozen form that knows which of its fields are secret."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
 
 from connectors.errors import InvalidCredentials
 
 SHORTEST_MASKED = 4
 MASK = "***"
+
+
+class SignIn(NamedTuple):
+    """One way to sign in: the fields that make it up, and those it may have besides."""
+
+    title: str
+    needs: tuple[str, ...]
+    may_have: tuple[str, ...] = ()
 
 
 class Credentials(BaseModel):
@@ -18,6 +26,37 @@ class Credentials(BaseModel):
 
     receiver_fields: ClassVar[frozenset[str]] = frozenset({"host", "port"})
     """Fields that decide who gets the secrets; changing one means entering the secrets again."""
+
+    sign_ins: ClassVar[tuple[SignIn, ...]] = ()
+    """The ways to sign in, exactly one of which a form has; none where there is no choice."""
+
+    example: ClassVar[dict[str, Any]] = {}
+    """A form as it may look, with secrets that open nothing."""
+
+    @model_validator(mode="after")
+    def _signs_in_one_way(self) -> Self:
+        fields = {name for way in self.sign_ins for name in (*way.needs, *way.may_have)}
+        given = {name for name in fields if getattr(self, name) is not None}
+        if self.sign_ins and not any(
+            set(way.needs) <= given <= {*way.needs, *way.may_have} for way in self.sign_ins
+        ):
+            ways = "; or ".join(" with ".join(way.needs) for way in self.sign_ins)
+            raise ValueError(f"Give the secrets of one way to sign in: {ways}.")
+        return self
+
+    @classmethod
+    def form(cls) -> dict[str, Any]:
+        """The form as JSON Schema (2020-12): titles, help, ``writeOnly`` secrets, an example.
+
+        ``oneOf`` has the ways to sign in, by title and the fields that each requires.
+        """
+        schema = cls.model_json_schema()
+        schema["examples"] = [cls.example]
+        if cls.sign_ins:
+            schema["oneOf"] = [
+                {"title": way.title, "required": list(way.needs)} for way in cls.sign_ins
+            ]
+        return schema
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:

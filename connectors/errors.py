@@ -11,6 +11,7 @@
     │   ├── HostUnknown
     │   ├── HostUnreachable     (retryable)
     │   ├── TlsFailed
+    │   ├── CheckTimeout        (retryable)
     │   └── CredentialsRejected
     ├── QueryError              the warehouse answered with an error
     │   ├── SqlInvalid
@@ -145,6 +146,15 @@ class CredentialsRejected(ConnectError):
     code = "credentials_rejected"
     message = "The warehouse refused the credentials."
     hint = "Check user and secret; a rotated key must be uploaded again."
+
+
+class CheckTimeout(ConnectError):
+    """A check took too long; the step it names was under way."""
+
+    code = "check_timeout"
+    retryable = True
+    message = "The check took too long and was ended."
+    hint = "Try again; a warehouse that is asleep may need a minute to wake up."
 
 
 class QueryError(ConnectorError):

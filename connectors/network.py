@@ -7,15 +7,22 @@ addresses judged (never to the name again), so a second DNS answer cannot lead e
 import ipaddress
 import re
 import socket
+import ssl
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.errors import HostRefused, HostUnknown, HostUnreachable
+from connectors.errors import HostRefused, HostUnknown, HostUnreachable, TlsFailed
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+LOOKUP_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
 HOST = re.compile(r"[\w.:-]+")
 """A name or address and nothing that a URL made of it would read as user, port or path."""
 
@@ -39,6 +46,8 @@ class Endpoint:
 
     host: str
     port: int
+    tls: bool = False
+    """It is spoken to over TLS from the first byte on, as https is."""
 
     @classmethod
     def of_url(cls, url: str) -> "Endpoint":
@@ -50,7 +59,7 @@ class Endpoint:
             raise HostRefused("Only http and https addresses are allowed.") from None
         if not HOST.fullmatch(parts.hostname or "") or "@" in parts.netloc or not url.isprintable():
             raise HostRefused("That is not a plain http(s) address.")
-        return cls(str(parts.hostname), port)
+        return cls(str(parts.hostname), port, tls=parts.scheme == "https")
 
 
 @dataclass(frozen=True)
@@ -83,17 +92,18 @@ class NetworkPolicy:
 
     def resolve(self, endpoint: Endpoint) -> tuple[str, ...]:
         """The addresses to connect to. Raises HostUnknown, or HostRefused if any is not allowed."""
-        addresses = _lookup(endpoint)
-        if not self.names(endpoint):
-            for address in addresses:
-                self._judge(address)
-        return tuple(str(address) for address in addresses)
+        addresses = look_up(endpoint)
+        self.judge(endpoint, addresses)
+        return addresses
 
-    def _judge(self, address: Address) -> None:
-        if any(address in network for network in self.networks):
+    def judge(self, endpoint: Endpoint, addresses: Iterable[str]) -> None:
+        """Raises HostRefused if any of the host's addresses is not allowed."""
+        if self.names(endpoint):
             return
-        if not is_public(address):
-            raise HostRefused()
+        for address in map(ipaddress.ip_address, addresses):
+            listed = any(address in network for network in self.networks)
+            if not listed and not is_public(address):
+                raise HostRefused()
 
     def allows(self, endpoint: Endpoint) -> bool:
         """The operator's allow-list covers this endpoint: by name, or by an address it is given as.
@@ -131,6 +141,27 @@ def open_socket(addresses: Iterable[str], port: int, timeout_s: float) -> socket
     raise HostUnreachable() from failure
 
 
+def encrypt(connection: socket.socket, host: str) -> str:
+    """TLS over an open connection, judged by the public authorities; says version and expiry.
+
+    Raises TlsFailed. The encrypted channel is closed with the connection.
+    """
+    try:
+        channel = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+    except ssl.SSLCertVerificationError as exc:
+        raise TlsFailed(hint="The server's certificate is not valid for this host.") from exc
+    except OSError as exc:
+        raise TlsFailed() from exc
+    with channel:
+        return f"{channel.version()}, certificate valid until {_expiry(channel)}"
+
+
+def _expiry(channel: ssl.SSLSocket) -> str:
+    certificate = channel.getpeercert() or {}
+    seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
@@ -148,12 +179,20 @@ def _network(entry: str) -> Network | None:
         return None
 
 
-def _lookup(endpoint: Endpoint) -> tuple[Address, ...]:
+def look_up(endpoint: Endpoint) -> tuple[str, ...]:
+    """Every address of the host; raises HostUnknown, also when nobody says within LOOKUP_S."""
     if not HOST.fullmatch(endpoint.host):
         raise HostUnknown()
-    try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise HostUnknown() from None
-    texts = dict.fromkeys(str(info[4][0]).partition("%")[0] for info in found)
-    return tuple(ipaddress.ip_address(text) for text in texts)
+    found: list[Any] = []
+
+    def ask() -> None:
+        with suppress(OSError, UnicodeError):
+            found.extend(socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM))
+
+    # The system's own lookup takes no deadline.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(LOOKUP_S)
+    if not found:
+        raise HostUnknown()
+    return tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in found))

@@ -127,12 +127,12 @@ class StreamExecution(Execution):
         self._connection = connection
         self._deadline = time.monotonic() + timeout_s + GRACE_S
         self._cursor = ChunkCursor(connection)
-        try:
-            self._cursor.start(sql, params, self._deadline)
-            self.schema = wire.arrow_schema(self._cursor.description or ())
-        except BaseException:
-            self.close()
-            raise
+        self._sql = sql
+        self._params = params
+
+    def start(self) -> None:
+        self._cursor.start(self._sql, self._params, self._deadline)
+        self.schema = wire.arrow_schema(self._cursor.description or ())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of about BATCH_ROWS rows or BATCH_BYTES bytes, whichever is less."""

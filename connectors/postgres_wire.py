@@ -231,12 +231,12 @@ class CursorExecution(Execution):
 
         self._connection = connection
         self._cursor = RawServerCursor(connection, "result")
-        try:
-            self._cursor.execute(sql, params or None)
-            self.schema = arrow_schema(self._cursor.description or ())
-        except BaseException:
-            self.close()
-            raise
+        self._sql = sql
+        self._params = params
+
+    def start(self) -> None:
+        self._cursor.execute(self._sql, self._params or None)
+        self.schema = arrow_schema(self._cursor.description or ())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         return batches(self._cursor, self.schema)

@@ -1,9 +1,10 @@
 """A query's result: Arrow batches with a schema, bounded, closed exactly once."""
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Self
 
 import pyarrow as pa
@@ -11,15 +12,23 @@ import pyarrow as pa
 from connectors.errors import ConnectorError, QueryCancelled, QueryTimeout
 from connectors.types import Limits, RunStats
 
+CANCEL_AGAIN_S = 0.2
+"""A cancel that comes before the server has the statement ends nothing; so it is said again."""
+
 
 class Execution(ABC):
-    """A provider's side of a running query."""
+    """A provider's side of a query: made, started, read, closed; ``cancel`` from another thread."""
 
     schema: pa.Schema
+    """Known once it has started."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Send the query, with the server's own limits set, and wait for its schema."""
 
     @abstractmethod
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, in order, as they arrive. Called once."""
+        """The rows, in order, as they arrive. Called once, after ``start``."""
 
     @abstractmethod
     def stats(self) -> RunStats:
@@ -27,11 +36,14 @@ class Execution(ABC):
 
     @abstractmethod
     def cancel(self) -> None:
-        """End it in the warehouse; may be called from another thread, and after its end."""
+        """End it in the warehouse: from another thread, at any time, and harmless when repeated.
+
+        While the query is on its way there and has no id yet, this does nothing.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Free what it holds, ending it in the warehouse if it still runs."""
+        """Free what it holds, ending it in the warehouse if it still runs, started or not."""
 
 
 class Result:
@@ -42,31 +54,46 @@ class Result:
     monotonic clock), QueryCancelled after ``cancel``.
     """
 
+    schema: pa.Schema
+
     def __init__(
         self,
-        execution: Execution,
         limits: Limits,
         deadline: float,
         mapped: Callable[[], AbstractContextManager[None]],
         on_close: Callable[[], None],
     ) -> None:
-        self.schema = execution.schema
         self.rows = 0
         self.bytes_returned = 0
         self.truncated = False
         self.stats = RunStats()
-        self._execution = execution
+        self._execution: Execution | None = None
         self._limits = limits
         self._mapped = mapped
         self._on_close = on_close
         self._deadline = deadline
         self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._started = threading.Event()
         self._closed = False
         self._cancelled = False
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
+    def start(self, execution: Execution) -> None:
+        """Run the query until its schema is known; called once, by the connector."""
+        self._execution = execution
         try:
-            self._batches = self._execution.batches()
+            # The order matters: whoever cancels sets the flag first and looks for this then.
+            self._raise_if_cancelled()
+            with self._told():
+                execution.start()
+            self._raise_if_cancelled()
+            self.schema = execution.schema
+        finally:
+            self._started.set()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        execution = self._started_execution()
+        try:
+            self._batches = execution.batches()
             while (batch := self._next()) is not None:
                 fitted = self._fit(batch)
                 if fitted.num_rows:
@@ -74,7 +101,7 @@ class Result:
                 if self.truncated:
                     break
             with self._mapped():
-                self.stats = self._execution.stats()
+                self.stats = execution.stats()
         finally:
             self.close()
 
@@ -85,8 +112,13 @@ class Result:
     def cancel(self) -> None:
         """End the query in the warehouse, from another thread; its reader gets QueryCancelled."""
         self._cancelled = True
+        execution = self._execution
+        if execution is None:
+            return
         with self._mapped():
-            self._execution.cancel()
+            execution.cancel()
+            while not self._started.wait(CANCEL_AGAIN_S) and time.monotonic() < self._deadline:
+                execution.cancel()
 
     def close(self) -> None:
         """End the query if it still runs, and free it; harmless when repeated."""
@@ -98,7 +130,8 @@ class Result:
                 # What downloads ahead of its reader does so until it is told.
                 if isinstance(self._batches, Generator):
                     self._batches.close()
-                self._execution.close()
+                if self._execution is not None:
+                    self._execution.close()
         finally:
             self._on_close()
 
@@ -109,18 +142,32 @@ class Result:
         self.close()
 
     def _next(self) -> pa.RecordBatch | None:
+        with self._told():
+            batch = next(self._batches, None)
+        self._raise_if_cancelled()
+        if time.monotonic() > self._deadline:
+            raise QueryTimeout()
+        return batch
+
+    def _started_execution(self) -> Execution:
+        if self._execution is None or not self._started.is_set():
+            raise RuntimeError("A result is read after the connector has started it.")
+        return self._execution
+
+    def _raise_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise QueryCancelled()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors as ours; what a cancelled query fails with is that it was cancelled."""
         try:
             with self._mapped():
-                batch = next(self._batches, None)
+                yield
         except ConnectorError as exc:
             if self._cancelled:
                 raise QueryCancelled() from exc
             raise
-        if self._cancelled:
-            raise QueryCancelled()
-        if time.monotonic() > self._deadline:
-            raise QueryTimeout()
-        return batch
 
     def _fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The part of a batch that the limits still allow, counted."""

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+MAX_TABLES = 10_000
+"""The most tables that one listing holds; the rest is for the next page."""
 BARE_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 
 Params = Sequence[object] | Mapping[str, object]
@@ -60,15 +62,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class JobContext:
-    """Whom a statement is run for; goes into labels, QUERY_TAG or application_name."""
+    """Whom statements are run for; goes into labels, QUERY_TAG or application_name."""
 
     service: str = "warehouse"
     team: str = ""
     run: str = ""
 
-    def tags(self) -> dict[str, str]:
-        """The parts that are set."""
-        parts = {"service": self.service, "team": self.team, "run": self.run}
+    def tags(self, run_id: str = "") -> dict[str, str]:
+        """The parts that are set; a query's own id goes before the session's."""
+        parts = {"service": self.service, "team": self.team, "run": run_id or self.run}
         return {name: value for name, value in parts.items() if value}
 
 
@@ -80,6 +82,9 @@ class Column:
     native_type: str
     nullable: bool | None
     position: int
+    arrow_type: pa.DataType | None = None
+    """As a query's result has it; ``None`` where nothing but the result can tell."""
+    comment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,28 @@ class Table:
     primary_key: tuple[str, ...] = ()
     row_count: int | None = None
     size_bytes: int | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class TableFilter:
+    """Which tables to list: at most ``limit`` of them, by schema and name as bytes compare."""
+
+    schema: str | None
+    search: str | None
+    """A part of the table's name, in any case; no pattern."""
+    after: tuple[str, str] | None
+    """Only tables that come after this schema and name."""
+    limit: int
+
+    def __contains__(self, table: tuple[str, str]) -> bool:
+        """A (schema, name) that this asks for, for where the warehouse cannot filter itself."""
+        schema, name = table
+        return (
+            self.schema in (None, schema)
+            and (self.search or "").casefold() in name.casefold()
+            and (self.after is None or table > self.after)
+        )
 
 
 @dataclass(frozen=True)
@@ -111,7 +138,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a check."""
+    """One step of a check. One that is ``ok`` and has a ``code`` is a warning."""
 
     name: str
     ok: bool

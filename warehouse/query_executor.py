@@ -1,14 +1,15 @@
 """The only door to a warehouse's data: price, run and explore on behalf of a team."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import pyarrow as pa
 import structlog
 
+from connectors.base import Connector
 from connectors.result import Result
 from connectors.types import Estimate, Limits, Params, RunStats, Table
 from warehouse import conf, connections
@@ -36,14 +37,13 @@ def estimate(connection: WarehouseConnection, sql: str) -> Estimate:
 def run(
     connection: WarehouseConnection, sql: str, params: Params = (), max_rows: int | None = None
 ) -> "QueryRun":
-    """Start one read-only query; the run streams its batches and must be closed."""
+    """One read-only query, to be started, iterated for its batches, and closed."""
     run_id = str(uuid.uuid4())
     limits = limits_for(connection, max_rows)
     with ExitStack() as stack:
-        connector = stack.enter_context(connections.opened(connection, run=run_id))
-        result = stack.enter_context(connector.query(sql, params, limits, run_id))
-        log.info("query.started", run_id=run_id, connection=str(connection.pk))
-        return QueryRun(run_id, result, stack.pop_all())
+        connector = stack.enter_context(connections.opened(connection))
+        start = partial(connector.query, sql, params, limits, run_id)
+        return QueryRun(run_id, str(connection.pk), connector, start, stack.pop_all())
 
 
 def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
@@ -58,13 +58,27 @@ def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
     )
 
 
-@dataclass
 class QueryRun:
-    """A running query: its schema now, its rows by iterating, its totals at the end."""
+    """A query: its schema once it has started, its rows by iterating, its totals at the end."""
 
-    run_id: str
-    _result: Result
-    _resources: ExitStack
+    def __init__(
+        self,
+        run_id: str,
+        connection: str,
+        connector: Connector,
+        start: Callable[[], Result],
+        resources: ExitStack,
+    ) -> None:
+        self.run_id = run_id
+        self._connection = connection
+        self._connector = connector
+        self._start = start
+        self._resources = resources
+
+    def start(self) -> None:
+        """Send it, and return when its first rows can be read; raises ConnectorError."""
+        log.info("query.started", run_id=self.run_id, connection=self._connection)
+        self._result = self._resources.enter_context(self._start())
 
     @property
     def schema(self) -> pa.Schema:
@@ -86,13 +100,17 @@ class QueryRun:
         yield from self._result
         log.info("query.finished", run_id=self.run_id, rows=self.rows, truncated=self.truncated)
 
-    def cancel(self) -> None:
-        """End the query in the warehouse, from another thread; its reader gets QueryCancelled."""
-        log.info("query.cancelled", run_id=self.run_id)
-        self._result.cancel()
+    def cancel(self) -> bool:
+        """End the query in the warehouse, from another thread; its reader gets QueryCancelled.
+
+        False while it has not been started yet.
+        """
+        reached = self._connector.cancel(self.run_id)
+        log.info("query.cancelled", run_id=self.run_id, reached=reached)
+        return reached
 
     def close(self) -> None:
-        """End the query if it still runs, and the session with it."""
+        """End the query if it still runs, and free its session."""
         self._resources.close()
 
     def __enter__(self) -> Self:

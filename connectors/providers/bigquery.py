@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -10,10 +11,10 @@ from pydantic import Field, SecretStr, field_validator
 
 from connectors import bigquery_errors, errors, prices
 from connectors import bigquery_jobs as jobs
-from connectors.base import CONNECT_TIMEOUT_S, Connector
+from connectors.base import Connector
 from connectors.credentials import Credentials
-from connectors.errors import ConnectorError, HostRefused
-from connectors.network import Endpoint
+from connectors.errors import ConnectorError
+from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.result import Execution
 from connectors.types import (
     Basis,
@@ -24,6 +25,7 @@ from connectors.types import (
     Params,
     RunStats,
     Table,
+    TableFilter,
 )
 
 # The client's own annotations are partial and refuse its documented retry=None.
@@ -106,6 +108,7 @@ class BigQuery(Connector):
 
     provider = "bigquery"
     label = "BigQuery"
+    domains = (GOOGLE,)
     credentials_model = BigQueryCredentials
     capabilities: ClassVar = Capabilities(
         dialect="bigquery",
@@ -130,15 +133,7 @@ class BigQuery(Connector):
             urls.append(f"http://{form.storage_endpoint}")
         elif form.api_endpoint == API:
             urls.append(STORAGE_API)
-        return tuple(dict.fromkeys(self._judged(url) for url in urls))
-
-    def _judged(self, url: str) -> Endpoint:
-        """Google's own hosts over https; others only when the operator allows them."""
-        endpoint = Endpoint.of_url(url)
-        google = endpoint.host.endswith(GOOGLE) and url.startswith("https://")
-        if not google and not self.network.allows(endpoint):
-            raise HostRefused("The key or endpoint points to a host that is not Google's.")
-        return endpoint
+        return tuple(dict.fromkeys(Endpoint.of_url(url) for url in urls))
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
         import requests
@@ -173,9 +168,8 @@ class BigQuery(Connector):
         from google.cloud import bigquery
 
         form = self.credentials
-        labels = {name: jobs.label(value) for name, value in self.context.tags().items()}
-        if run_id:
-            labels["run"] = jobs.label(run_id)
+        tags = self.context.tags(run_id)
+        labels = {name: jobs.label(value) for name, value in tags.items()}
         config = bigquery.QueryJobConfig(
             labels=labels,
             use_legacy_sql=False,
@@ -188,11 +182,10 @@ class BigQuery(Connector):
             config.default_dataset = f"{form.project}.{form.dataset}"
         return config
 
-    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+    def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         config = self._config(limits, run_id, query_parameters=jobs.query_parameters(params))
-        job = self._start(sql, config, limits.timeout_s)
-        jobs.wait(job, limits.timeout_s)
-        return BigQueryExecution(job, self._storage)
+        send = partial(self._start, sql, config, limits.timeout_s)
+        return BigQueryExecution(send, limits.timeout_s, self._storage)
 
     def _start(self, sql: str, config: Any, timeout_s: float) -> Job:
         """Send a job off, once: the client would send some again for ten minutes."""
@@ -200,7 +193,8 @@ class BigQuery(Connector):
             sql, job_config=config, retry=None, job_retry=None, timeout=timeout_s
         )
 
-    def _tables(self, schema: str | None) -> list[Table]:
+    def _tables(self, wanted: TableFilter) -> list[Table]:
+        schema = wanted.schema
         datasets = [schema]
         if schema is None:
             found = self._client.list_datasets(retry=None, timeout=METADATA_TIMEOUT_S)
@@ -245,12 +239,18 @@ class BigQuery(Connector):
 
 
 class BigQueryExecution(Execution):
-    """A finished query job; its rows are read lazily."""
+    """A query job; its rows are read lazily."""
 
-    def __init__(self, job: Job, storage: Storage | None) -> None:
-        self._job = job
+    def __init__(self, send: Callable[[], Job], timeout_s: float, storage: Storage | None) -> None:
+        self._send = send
+        self._timeout_s = timeout_s
         self._storage = storage
-        self._rows = job.result(page_size=PAGE_ROWS, retry=None, job_retry=None)
+        self._job: Job | None = None
+
+    def start(self) -> None:
+        self._job = self._send()
+        jobs.wait(self._job, self._timeout_s)
+        self._rows = self._job.result(page_size=PAGE_ROWS, retry=None, job_retry=None)
         self.schema = arrow_schema(self._rows.schema)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -259,14 +259,15 @@ class BigQueryExecution(Execution):
             yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def stats(self) -> RunStats:
-        job = self._job
+        job: Any = self._job
         return RunStats(job.job_id, job.total_bytes_processed, job.total_bytes_billed)
 
     def cancel(self) -> None:
-        self._job.cancel(retry=None, timeout=5)
+        if self._job is not None:
+            self._job.cancel(retry=None, timeout=5)
 
     def close(self) -> None:
-        if self._job.state != "DONE":
+        if self._job is not None and self._job.state != "DONE":
             self.cancel()
 
 

@@ -14,10 +14,10 @@ from pydantic import Field, SecretStr, field_validator
 from connectors import certificates
 from connectors import postgres_wire as wire
 from connectors.abilities import Extract, Extraction
-from connectors.base import CONNECT_TIMEOUT_S, Connector
+from connectors.base import Connector
 from connectors.credentials import Credentials
 from connectors.errors import ConnectorError, ObjectNotFound
-from connectors.network import Endpoint
+from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.result import Execution
 from connectors.types import (
     Basis,
@@ -27,6 +27,7 @@ from connectors.types import (
     Limits,
     Params,
     Table,
+    TableFilter,
     Watermark,
 )
 
@@ -140,7 +141,7 @@ class Postgres(Connector, Extract):
     def _bound(self, sql: str, params: Params) -> tuple[str, Params]:
         return wire.bound(sql, params)
 
-    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+    def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         self._bound_time(limits.timeout_s)
         return wire.CursorExecution(self._connection, sql, params)
 
@@ -148,9 +149,9 @@ class Postgres(Connector, Extract):
         milliseconds = str(max(1, int(timeout_s * 1000)))
         self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
 
-    def _tables(self, schema: str | None) -> list[Table]:
+    def _tables(self, wanted: TableFilter) -> list[Table]:
         with self._connection.transaction():
-            rows = self._connection.execute(_TABLES, {"schema": schema}).fetchall()
+            rows = self._connection.execute(_TABLES, {"schema": wanted.schema}).fetchall()
         return [_table(row) for row in rows]
 
     def _estimate(self, sql: str) -> Estimate:

@@ -28,14 +28,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from connectors import certificates, redshift_errors, redshift_iam, redshift_plan
 from connectors import postgres_wire as wire
 from connectors import redshift_catalog as catalog
-from connectors.base import CONNECT_TIMEOUT_S, Connector
+from connectors.base import Connector
 from connectors.credentials import Credentials
 from connectors.errors import ConnectorError, HostRefused, InvalidCredentials
-from connectors.network import Endpoint
+from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres_stream import StreamExecution, command
 from connectors.redshift_iam import AwsKey, TemporaryUser
 from connectors.result import Execution
-from connectors.types import Basis, Capabilities, Estimate, Limits, Params, Table
+from connectors.types import Basis, Capabilities, Estimate, Limits, Params, Table, TableFilter
 
 METADATA_TIMEOUT_S = 30.0
 # What a server may take for a word that needs no work; an idle serverless one wakes up first.
@@ -170,17 +170,15 @@ class Redshift(Connector):
             # Otherwise a team could sign in to whatever this service's own identity may reach.
             sentence = "Give an AWS key: this service's own is for hosts its operator has listed."
             raise InvalidCredentials(sentence, fields={"access_key_id": sentence})
-        return (warehouse, self._api_endpoint())
+        return (warehouse, Endpoint.of_url(form.api_url()))
 
-    def _api_endpoint(self) -> Endpoint:
-        """Amazon's; another only where the operator vouches for it."""
-        url = self.credentials.api_url()
-        endpoint = Endpoint.of_url(url)
-        if url.startswith("https:") and redshift_iam.AWS_API_HOST.fullmatch(endpoint.host.lower()):
-            return endpoint
-        if not self.network.allows(endpoint):
+    def _judge(self, endpoint: Endpoint) -> None:
+        """The warehouse may have any name; the API that is sent AWS keys is Amazon's."""
+        if endpoint == Endpoint(self.credentials.host, self.credentials.port):
+            return
+        amazon = endpoint.tls and redshift_iam.AWS_API_HOST.fullmatch(endpoint.host.lower())
+        if not amazon and not self.network.allows(endpoint):
             raise HostRefused("That AWS endpoint is not Amazon's.")
-        return endpoint
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
         self._addresses = addresses
@@ -240,7 +238,7 @@ class Redshift(Connector):
     def _bound(self, sql: str, params: Params) -> tuple[str, Params]:
         return wire.bound(sql, params)
 
-    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+    def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         self._begin(limits.timeout_s)
         return StreamExecution(self._connection, sql, params, limits.timeout_s)
 
@@ -260,13 +258,15 @@ class Redshift(Connector):
     def _read(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         self._begin(METADATA_TIMEOUT_S)
         with closing(StreamExecution(self._connection, sql, params, METADATA_TIMEOUT_S)) as run:
+            run.start()
             return [
                 row
                 for batch in run.batches()
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
             ]
 
-    def _tables(self, schema: str | None) -> list[Table]:
+    def _tables(self, wanted: TableFilter) -> list[Table]:
+        schema = wanted.schema
         params = () if schema is None else (schema,)
         tables, columns, sizes = catalog.statements(schema)
         found, described = self._read(tables, params), self._read(columns, params)

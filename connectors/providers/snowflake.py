@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,7 +16,6 @@ from connectors.base import Connector
 from connectors.credentials import Credentials
 from connectors.errors import (
     ConnectorError,
-    HostRefused,
     InvalidParameters,
     LoadMismatch,
     LoadSuperseded,
@@ -37,6 +36,7 @@ from connectors.types import (
     Params,
     RunStats,
     Table,
+    TableFilter,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class SnowflakeCredentials(Credentials):
 
     def address(self) -> Endpoint:
         """The host that serves the account."""
-        return Endpoint(self.host or f"{self.account}{DOMAINS[0]}", self.port)
+        host = self.host or f"{self.account}{DOMAINS[0]}"
+        return Endpoint(host, self.port, tls=self.protocol == "https")
 
     def target(self) -> str:
         return f"{self.account}/{self.database}.{self.schema_}"
@@ -100,6 +101,7 @@ class Snowflake(Connector, BulkLoad):
 
     provider = "snowflake"
     label = "Snowflake"
+    domains = DOMAINS
     credentials_model = SnowflakeCredentials
     capabilities: ClassVar = Capabilities(
         dialect="snowflake",
@@ -118,11 +120,7 @@ class Snowflake(Connector, BulkLoad):
     _connection: "SnowflakeConnection"
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
-        form, endpoint = self.credentials, self.credentials.address()
-        vendor = endpoint.host.endswith(DOMAINS) and form.protocol == "https"
-        if not vendor and not self.network.allows(endpoint):
-            raise HostRefused("That host is not Snowflake's.")
-        return (endpoint,)
+        return (self.credentials.address(),)
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
         from snowflake import connector
@@ -187,10 +185,11 @@ class Snowflake(Connector, BulkLoad):
         )
         return cursor
 
-    def _execute(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
-        return SnowflakeExecution(self._run(sql, params, limits.timeout_s))
+    def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
+        return SnowflakeExecution(lambda: self._run(sql, params, limits.timeout_s))
 
-    def _tables(self, schema: str | None) -> list[Table]:
+    def _tables(self, wanted: TableFilter) -> list[Table]:
+        schema = wanted.schema
         columns: dict[tuple[str, str], list[Column]] = {}
         for row in self._run(_COLUMNS, (schema, schema)).fetchall():
             column = Column(row[2], row[3], row[4] == "YES", int(row[5]))
@@ -286,9 +285,13 @@ class Snowflake(Connector, BulkLoad):
 class SnowflakeExecution(Execution):
     """A finished query; its chunks are downloaded and decoded as they are asked for."""
 
-    def __init__(self, cursor: "SnowflakeCursor") -> None:
-        self._cursor = cursor
-        self.schema = arrow_schema(cursor.description or [])
+    def __init__(self, run: Callable[[], "SnowflakeCursor"]) -> None:
+        self._run = run
+        self._cursor: Any = None
+
+    def start(self) -> None:
+        self._cursor = self._run()
+        self.schema = arrow_schema(self._cursor.description or [])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         if not self._cursor.rowcount:
@@ -302,11 +305,12 @@ class SnowflakeExecution(Execution):
         return RunStats(vendor_query_id=self._cursor.sfqid)
 
     def cancel(self) -> None:
-        if self._cursor.sfqid:
+        if self._cursor is not None:
             self._cursor.abort_query(self._cursor.sfqid)
 
     def close(self) -> None:
-        self._cursor.close()
+        if self._cursor is not None:
+            self._cursor.close()
 
 
 _TABLES = """

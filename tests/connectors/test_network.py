@@ -140,9 +140,9 @@ def test_name_is_allowed_by_name_only_where_the_client_looks_it_up_again() -> No
 @pytest.mark.parametrize(
     ("url", "endpoint"),
     [
-        ("https://a.example", Endpoint("a.example", 443)),
+        ("https://a.example", Endpoint("a.example", 443, tls=True)),
         ("http://a.example/path?q#f", Endpoint("a.example", 80)),
-        ("HTTPS://A.Example:8443/", Endpoint("a.example", 8443)),
+        ("HTTPS://A.Example:8443/", Endpoint("a.example", 8443, tls=True)),
         ("http://127.0.0.1:9000", Endpoint("127.0.0.1", 9000)),
         ("http://[::1]:9000/", Endpoint("::1", 9000)),
     ],
