@@ -14,7 +14,7 @@ from sandbox.supervisor import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".sandbox-test"
-SERVICES = ("postgres", "redis", "s3", "snowflake", "bigquery", "redshift")
+SERVICES = ("postgres", "redis", "s3", "snowflake", "bigquery", "redshift", "databricks")
 
 _running: Sandbox | None = None
 

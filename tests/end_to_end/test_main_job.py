@@ -36,3 +36,16 @@ def test_main_job_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
     assert "✗" not in done.stdout
     assert processes_of(home) == []
     assert not (home / "endpoints.json").exists()
+
+
+def test_sandbox_that_does_not_exist_is_said_before_anything_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "run", "--once", "--sandbox", "mysql"],
+        cwd=ROOT,
+        env={**os.environ, "SANDBOX_HOME": str(tmp_path / "sandbox")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "No service 'mysql'. There are: bigquery, databricks, postgres" in done.stderr

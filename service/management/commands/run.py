@@ -2,6 +2,7 @@
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="exit after the main job")
+        parser.add_argument(
+            "--sandbox",
+            type=control.parse_services,
+            default=control.DEFAULT_SERVICES,
+            metavar="SERVICES",
+            help="stand-ins to start beside those of the main job: names parted by commas, or all",
+        )
 
-    def handle(self, *args: Any, once: bool, **options: Any) -> None:
+    def handle(self, *args: Any, once: bool, sandbox: Sequence[str], **options: Any) -> None:
+        services = tuple(dict.fromkeys([*control.DEFAULT_SERVICES, *sandbox]))
         screen, home = Screen(), Path(settings.SANDBOX_HOME)
         started = time.perf_counter()
         done = False
         try:
             with control.until_interrupted():
-                _run(screen, home, once=once, started=started)
+                _run(screen, home, services, once=once, started=started)
                 done = True
         except (StepFailed, SandboxError) as exc:
             raise CommandError(str(exc)) from None
@@ -40,10 +49,12 @@ class Command(BaseCommand):
             raise CommandError("Stopped before the main job was done.")
 
 
-def _run(screen: Screen, home: Path, *, once: bool, started: float) -> None:
+def _run(
+    screen: Screen, home: Path, services: Sequence[str], *, once: bool, started: float
+) -> None:
     screen.title("Sandbox")
     control.empty(home)
-    with Sandbox(home, control.DEFAULT_SERVICES, lambda line: screen.line(f"    {line}")) as box:
+    with Sandbox(home, services, lambda line: screen.line(f"    {line}")) as box:
         stack = Stack(home, box.endpoints)
         if not stack.base_url.endswith(f":{WEB_PORT}"):
             screen.line(f"    port {WEB_PORT} is taken, using another")
