@@ -1,5 +1,7 @@
 """What Snowflake's client raises, as our errors."""
 
+from http.client import HTTPException
+
 import pyarrow as pa
 
 from connectors import errors
@@ -17,6 +19,8 @@ ERRORS: dict[int, type[ConnectorError]] = {
     2043: errors.ResourceUnusable,
     2049: errors.InvalidParameters,
     3001: errors.PermissionDenied,
+    # INFORMATION_SCHEMA gives up where a read of it is not narrow enough.
+    90030: errors.LimitExceeded,
     90105: errors.ResourceUnusable,
     90106: errors.ResourceUnusable,
     100035: errors.DataError,
@@ -27,6 +31,7 @@ ERRORS: dict[int, type[ConnectorError]] = {
     250003: errors.HostUnreachable,
     250005: errors.HostUnreachable,
     252001: errors.InvalidParameters,
+    252013: errors.ConnectionLost,
     390111: errors.ConnectionLost,
     390112: errors.ConnectionLost,
     390113: errors.ConnectionLost,
@@ -34,6 +39,9 @@ ERRORS: dict[int, type[ConnectorError]] = {
     390115: errors.ConnectionLost,
     390189: errors.ResourceUnusable,
     390201: errors.ResourceUnusable,
+    # The account's network policy lets this machine not in, or wants to be asked.
+    390422: errors.ConnectError,
+    390432: errors.ConnectError,
 }
 """Snowflake's error numbers to ours; by SQLSTATE class where a number is missing."""
 
@@ -79,10 +87,18 @@ GENERAL: dict[str, type[ConnectorError]] = {
 """Its classes that say little, for an error with neither a known number nor a known state."""
 
 
+ROLE_REFUSED = frozenset({390186, 390189})
+"""Who signs in is let in, but not in the role asked for."""
+
+
 def error_for(exc: Exception) -> ConnectorError | None:
     """Our error for one of the client's; ``None`` when it is not in the table."""
     from snowflake.connector import errors as client
+    from snowflake.connector.vendored.urllib3.exceptions import HTTPError
 
+    # Chunks of a result fail with whatever the client's HTTP library says.
+    if isinstance(exc, OSError | HTTPException | HTTPError):
+        return errors.ConnectionLost()
     if isinstance(exc, pa.ArrowInvalid):
         return errors.DataError("A value is outside the range of its column's type.")
     if not isinstance(exc, client.Error):

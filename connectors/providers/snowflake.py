@@ -2,55 +2,78 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import pyarrow as pa
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 
-from connectors import errors, prices, snowflake_errors
-from connectors import snowflake_sql as statements
+from connectors import snowflake_access as access
+from connectors import snowflake_auth as auth
+from connectors import snowflake_catalog as catalog
+from connectors import snowflake_errors
 from connectors.abilities import BulkLoad
 from connectors.base import Connector
-from connectors.credentials import Credentials
+from connectors.credentials import Credentials, SignIn
 from connectors.errors import (
+    ConnectionLost,
     ConnectorError,
-    InvalidParameters,
-    LoadMismatch,
-    LoadSuperseded,
+    CredentialsRejected,
+    HostUnreachable,
     ResourceUnusable,
-    SchemaChanged,
 )
 from connectors.network import Endpoint
+from connectors.prices import SnowflakePrices
 from connectors.result import Execution
+from connectors.snowflake_load import Loader
+from connectors.snowflake_query import SnowflakeExecution, bound_values, statement_settings
 from connectors.types import (
     Basis,
     Capabilities,
-    Column,
     Estimate,
     Limits,
     LoadOutcome,
     LoadTarget,
     Manifest,
     Params,
-    RunStats,
     Table,
     TableFilter,
 )
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
-    from snowflake.connector.cursor import ResultMetadata, SnowflakeCursor
+    from snowflake.connector.cursor import SnowflakeCursor
 
 DOMAINS = (".snowflakecomputing.com", ".snowflakecomputing.cn")
 SIGN_IN_TIMEOUT_S = 10
 GRACE_S = 3
-LOAD_TIMEOUT_S = 4 * 3600
+SOCKET_TIMEOUT_S = 60
+"""What a server may say nothing for: it keeps calls that wait for a result open for 45 s."""
+REACH_S = 5
+"""For so long it is tried to reach a server again that was there before."""
+IDLE_S = 600.0
+"""After so long without a query, a session is asked whether it still stands."""
+
+GRANTS = """
+-- As SECURITYADMIN or the like. DEFAULT_SECONDARY_ROLES = () keeps the user to this one role.
+CREATE ROLE <role>;
+CREATE USER <user> TYPE = SERVICE DEFAULT_ROLE = <role> DEFAULT_WAREHOUSE = <warehouse>
+  DEFAULT_SECONDARY_ROLES = () RSA_PUBLIC_KEY = '<public_key>';
+GRANT ROLE <role> TO USER <user>;
+GRANT USAGE ON WAREHOUSE <warehouse> TO ROLE <role>;
+GRANT USAGE ON DATABASE <database> TO ROLE <role>;
+-- Once for each schema that is to be read.
+GRANT USAGE ON SCHEMA <database>.<schema> TO ROLE <role>;
+GRANT SELECT ON ALL TABLES IN SCHEMA <database>.<schema> TO ROLE <role>;
+GRANT SELECT ON FUTURE TABLES IN SCHEMA <database>.<schema> TO ROLE <role>;
+GRANT SELECT ON ALL VIEWS IN SCHEMA <database>.<schema> TO ROLE <role>;
+GRANT SELECT ON FUTURE VIEWS IN SCHEMA <database>.<schema> TO ROLE <role>;
+""".strip()
 
 
 class SnowflakeCredentials(Credentials):
-    """A user of one Snowflake account, with a password or a key pair."""
+    """A user of one Snowflake account, with a password, a key pair or a token."""
 
     receiver_fields: ClassVar = frozenset({"account", "host", "port", "protocol"})
 
@@ -58,19 +81,68 @@ class SnowflakeCredentials(Credentials):
         title="Account", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,2}$",
         description="The account identifier, such as myorg-account1.",
     )  # fmt: skip
-    user: str = Field(title="User", min_length=1, max_length=255)
-    password: SecretStr | None = Field(None, title="Password")
+    user: str = Field(
+        title="User", min_length=1, max_length=255,
+        description="Best one of this service's own (TYPE = SERVICE), which can only read.",
+    )  # fmt: skip
+    password: SecretStr | None = Field(
+        None, title="Password", examples=["a long one"], min_length=1,
+        description="Most accounts ask for a second factor with it, which nobody is here to give.",
+    )  # fmt: skip
     private_key: SecretStr | None = Field(
         None, title="Private key", description="PEM, PKCS#8, for key-pair sign-in."
     )
-    private_key_passphrase: SecretStr | None = Field(None, title="Passphrase of the key")
-    warehouse: str | None = Field(None, title="Warehouse", max_length=255)
-    database: str = Field(title="Database", min_length=1, max_length=255)
-    schema_: str = Field("PUBLIC", alias="schema", title="Schema", min_length=1, max_length=255)
-    role: str | None = Field(None, title="Role", max_length=255)
+    private_key_passphrase: SecretStr | None = Field(
+        None, title="Passphrase of the key", min_length=1,
+        description="Only for a key that is encrypted.",
+    )  # fmt: skip
+    oauth_token: SecretStr | None = Field(
+        None, title="OAuth access token", min_length=1, examples=["eyJhbGciOiJSUzI1NiIs…"],
+        description="It is used as it is, until it expires; nobody is here to renew it.",
+    )  # fmt: skip
+    access_token: SecretStr | None = Field(
+        None, title="Programmatic access token", min_length=1, examples=["eyJraWQiOiIxNzY0…"],
+        description="Made with ALTER USER … ADD PROGRAMMATIC ACCESS TOKEN, for the role below. "
+        "By default Snowflake wants a network policy on its user.",
+    )  # fmt: skip
+    warehouse: str | None = Field(
+        None, title="Warehouse", min_length=1, max_length=255,
+        description="What queries run on, and are billed for; else the user's own default.",
+    )  # fmt: skip
+    database: str = Field(
+        title="Database", min_length=1, max_length=255,
+        description="Its tables are listed; a query may name those of others, too.",
+    )  # fmt: skip
+    schema_: str = Field(
+        "PUBLIC", alias="schema", title="Schema", min_length=1, max_length=255,
+        description="Where a table is looked for that a query names without its schema.",
+    )  # fmt: skip
+    role: str | None = Field(
+        None, title="Role", min_length=1, max_length=255,
+        description="Else the user's own default. The user's secondary roles count as well, "
+        "unless DEFAULT_SECONDARY_ROLES = () for that user.",
+    )  # fmt: skip
     host: str | None = Field(None, title="Host", description="Only for private endpoints.")
     port: int = Field(443, title="Port", ge=1, le=65535)
-    protocol: Literal["https", "http"] = Field("https", title="Protocol")
+    protocol: Literal["https", "http"] = Field(
+        "https", title="Protocol", description="http only for a test server on a private network."
+    )
+
+    sign_ins: ClassVar = (
+        SignIn("Key pair", ("private_key",), ("private_key_passphrase",)),
+        SignIn("Programmatic access token", ("access_token",)),
+        SignIn("OAuth access token", ("oauth_token",)),
+        SignIn("Password", ("password",)),
+    )
+    example: ClassVar = {
+        "account": "myorg-account1",
+        "user": "WAREHOUSE_READER",
+        "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN…\n-----END PRIVATE KEY-----\n",
+        "warehouse": "REPORTING",
+        "database": "ANALYTICS",
+        "schema": "PUBLIC",
+        "role": "READER",
+    }
 
     @field_validator("private_key")
     @classmethod
@@ -81,11 +153,10 @@ class SnowflakeCredentials(Credentials):
             raise ValueError("This is not a PEM private key.")
         return value
 
-    @model_validator(mode="after")
-    def _one_secret(self) -> "SnowflakeCredentials":
-        if (self.password is None) == (self.private_key is None):
-            raise ValueError("Give either a password or a private_key.")
-        return self
+    def way_in(self) -> str:
+        """The field that holds the secret."""
+        ways = (way.needs[0] for way in self.sign_ins)
+        return next(name for name in ways if getattr(self, name) is not None)
 
     def address(self) -> Endpoint:
         """The host that serves the account."""
@@ -103,6 +174,7 @@ class Snowflake(Connector, BulkLoad):
     label = "Snowflake"
     domains = DOMAINS
     credentials_model = SnowflakeCredentials
+    prices_model = SnowflakePrices
     capabilities: ClassVar = Capabilities(
         dialect="snowflake",
         folds_to="upper",
@@ -116,30 +188,52 @@ class Snowflake(Connector, BulkLoad):
             get_relative_path build_scoped_file_url build_stage_file_url ai_* *cortex.*""".split()
         ),
     )
+    grants = GRANTS
     credentials: SnowflakeCredentials
+    prices: SnowflakePrices
     _connection: "SnowflakeConnection"
+    _role_refused: bool
+    _is_silent: bool
+    _used_at: float
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         return (self.credentials.address(),)
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
+        from snowflake.connector.errors import DatabaseError
+
+        self._is_silent, self._role_refused = False, False
+        self._used_at = time.monotonic()
+        try:
+            self._connection = self._sign_in(self.credentials.role)
+        except DatabaseError as exc:
+            if exc.errno not in snowflake_errors.ROLE_REFUSED:
+                raise
+            # The secret is right, which is for a check to say before it names the role.
+            self._role_refused = True
+            self._connection = self._sign_in(None)
+
+    def _sign_in(self, role: str | None) -> "SnowflakeConnection":
         from snowflake import connector
 
         form, endpoint = self.credentials, self.credentials.address()
-        self._connection = connector.connect(
+        way = form.way_in()
+        return connector.connect(
             account=form.account,
             user=form.user,
-            **_sign_in(form),
+            **auth.arguments(way, getattr(form, way), form.private_key_passphrase),
             host=endpoint.host,
             port=endpoint.port,
             protocol=form.protocol,
             warehouse=form.warehouse,
             database=form.database,
             schema=form.schema_,
-            role=form.role,
+            role=role,
             paramstyle="qmark",
             login_timeout=SIGN_IN_TIMEOUT_S,
-            network_timeout=SIGN_IN_TIMEOUT_S,
+            network_timeout=REACH_S,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            backoff_policy=self._pauses,
             # Otherwise the client asks cloud metadata addresses which cloud it runs in.
             platform_detection_timeout_seconds=0,
             # Otherwise NUMBER(p, s) comes as a double, and digits are lost.
@@ -152,74 +246,111 @@ class Snowflake(Connector, BulkLoad):
                 "TIMEZONE": "UTC",
             },
         )
-        self._refuse_a_half_session()
+
+    def _pauses(self) -> Iterator[float]:
+        """Between the client's attempts to reach a server, in seconds; none once it is given up.
+
+        Its own grow to 16 s: of ten attempts to have a part of a result, whoever waits for it
+        would hear after two minutes that the connection is lost.
+        """
+        for pause in chain((0.1, 0.3, 0.6), repeat(1.0)):
+            if self._is_silent:
+                raise ConnectionLost
+            yield pause
 
     def _refuse_a_half_session(self) -> None:
-        """Snowflake lets people in without the database and warehouse they asked for."""
-        for name in ("database", "warehouse"):
-            if getattr(self.credentials, name) and getattr(self._connection, name) is None:
-                self._close()
-                raise ResourceUnusable(
-                    f"The {name} of this connection does not exist, or this role may not use it.",
-                    fields={name: "Does not exist, or is not granted to the role."},
-                )
+        """Snowflake lets people in without the places they asked for, to fail at a later time."""
+        missing = ["role"] if self._role_refused else []
+        places = ("database", "schema", "warehouse")
+        missing += [name for name in places if getattr(self._connection, name) is None]
+        for name in missing:
+            raise ResourceUnusable(
+                f"The {name} of this connection does not exist, or may not be used.",
+                hint="Check its name, and that USAGE on it is granted to the role.",
+                fields={name: "Does not exist, or is not granted to the role of this user."},
+            )
 
     def _close(self) -> None:
         # Without: it would knock on for a minute where nobody answers any more.
         self._connection.close(retry=False)
 
-    def _run(self, sql: str, params: Params = (), timeout_s: float = 60) -> "SnowflakeCursor":
-        if isinstance(params, Mapping):
-            raise InvalidParameters("Snowflake takes a list of values for the ? placeholders.")
-        if any(isinstance(value, dict | list) for value in params):
-            raise InvalidParameters("A parameter must be text, a number or a truth value.")
-        cursor = self._connection.cursor()
-        seconds = max(1, round(timeout_s))
-        cursor.execute(
-            sql,
-            list(params) or None,
-            # The client's own limit is for a server that does not keep to its: a call it ends
-            # looks like one that somebody cancelled.
-            timeout=seconds + GRACE_S,
-            _statement_params={"STATEMENT_TIMEOUT_IN_SECONDS": str(seconds)},
+    def _is_alive(self) -> bool:
+        idle, self._used_at = time.monotonic() - self._used_at, time.monotonic()
+        return not self._is_silent and (idle < IDLE_S or self._connection.is_valid())
+
+    def _usable(self) -> str:
+        self._refuse_a_half_session()
+        session = self._connection
+        if error := access.asleep_for_good(str(session.warehouse), self._show):
+            raise error
+        return (
+            f"role {session.role}, warehouse {session.warehouse}, "
+            f"database {session.database}, schema {session.schema}"
         )
+
+    def _may_write(self) -> bool | None:
+        return access.may_write(str(self._connection.role), self._show)
+
+    def _run(self, sql: str, params: Params = (), timeout_s: float = 60) -> "SnowflakeCursor":
+        """Run one statement of our own to its end."""
+        self._refuse_a_half_session()
+        cursor = self._connection.cursor()
+        settings = statement_settings(timeout_s, self.context.tags())
+        # The client's own limit is for a server that does not keep to its: a call it ends looks
+        # like one that somebody cancelled.
+        limit = round(timeout_s) + GRACE_S
+        cursor.execute(sql, bound_values(params) or None, timeout=limit, _statement_params=settings)
         return cursor
 
+    def _show(self, sql: str) -> Sequence[Mapping[str, Any]]:
+        cursor = self._run(sql)
+        names = [column.name.lower() for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
-        return SnowflakeExecution(lambda: self._run(sql, params, limits.timeout_s))
+        self._refuse_a_half_session()
+        return SnowflakeExecution(
+            self._connection,
+            sql,
+            bound_values(params),
+            limits,
+            self.context.tags(run_id),
+            self._fall_silent,
+        )
+
+    def _fall_silent(self) -> None:
+        self._is_silent = True
 
     def _tables(self, wanted: TableFilter) -> list[Table]:
-        schema = wanted.schema
-        columns: dict[tuple[str, str], list[Column]] = {}
-        for row in self._run(_COLUMNS, (schema, schema)).fetchall():
-            column = Column(row[2], row[3], row[4] == "YES", int(row[5]))
-            columns.setdefault((row[0], row[1]), []).append(column)
-        return [
-            Table(
-                catalog=self.credentials.database,
-                schema=name,
-                name=table,
-                kind="view" if "VIEW" in kind else "table",
-                columns=tuple(columns.get((name, table), ())),
-                row_count=rows,
-                size_bytes=size,
-            )
-            for name, table, kind, rows, size in self._run(_TABLES, (schema, schema)).fetchall()
-        ]
+        """Bills the warehouse's seconds, and a minute where it was asleep: see the catalog."""
+        found = self._run(*catalog.tables_read(wanted)).fetchall()
+        if not found:
+            return []
+        schema, name = found[-1][:2]
+        columns = self._run(*catalog.columns_read(wanted, (schema, name))).fetchall()
+        database = str(self._connection.database)
+        return catalog.tables(
+            database, found, columns, self._show(catalog.keys_read(wanted, database))
+        )
 
     def _estimate(self, sql: str) -> Estimate:
         row = self._run("EXPLAIN USING JSON " + sql).fetchone()
         plan = json.loads(row[0] if isinstance(row, tuple) else "{}")
         scanned = plan.get("GlobalStats", {}).get("bytesAssigned")
+        money, said = self.prices, f"{_BYTES} {self.prices}"
         if scanned is None:
-            return Estimate(None, None, None, None, prices.CURRENCY, Basis.UNKNOWN, _PRICE)
-        price = prices.snowflake(int(scanned))
+            return Estimate(None, None, None, None, money.currency, Basis.UNKNOWN, said)
+        price = money.of(int(scanned))
         return Estimate(
-            int(scanned), None, price.low, price.high, prices.CURRENCY, Basis.ROUGH, _PRICE
+            int(scanned), None, price.low, price.high, money.currency, Basis.ROUGH, said
         )
 
     def _error(self, exc: Exception) -> ConnectorError | None:
-        return snowflake_errors.error_for(exc)
+        error = snowflake_errors.error_for(exc)
+        if isinstance(error, CredentialsRejected):
+            return auth.rejected(self.credentials.way_in())
+        # The client has one number for a server that it cannot reach, whenever that is.
+        return ConnectionLost() if self._open and isinstance(error, HostUnreachable) else error
 
     def _said(self, exc: Exception) -> str:
         return snowflake_errors.said(exc)
@@ -228,177 +359,13 @@ class Snowflake(Connector, BulkLoad):
 
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
         with self._session():
-            self._run(statements.create_ledger(target.schema))
-            self._run(statements.create_target(target, manifest))
-            self._compare(manifest, target)
-            known = self._run(*statements.known_load(target, manifest.load_id)).fetchone()
-            if known is None:
-                self._load(manifest, target)
-            return LoadOutcome(self._count(target), already_loaded=known is not None)
-
-    def _load(self, manifest: Manifest, target: LoadTarget) -> None:
-        staging = f"WAREHOUSE_STAGING_{manifest.load_id.replace('-', '_')}"
-        # Data definition commits an open transaction, so all of it comes before BEGIN.
-        self._run(statements.create_staging(target, staging, manifest))
-        staged = sum(
-            _rows_loaded(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
-            for sql in statements.copies(target, staging, manifest)
-        )
-        _agree(staged, manifest, "COPY read")
-        with self._transaction():
-            merged = self._run(
-                statements.merge(target, staging, manifest), timeout_s=LOAD_TIMEOUT_S
-            ).fetchone()
-            _agree(sum(merged) if isinstance(merged, tuple) else 0, manifest, "MERGE wrote")
-            if self._run(*statements.remember(target, manifest)).rowcount != 1:
-                raise LoadSuperseded()
-        self._run(f"DROP TABLE IF EXISTS {statements.quoted(target.schema, staging)}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._run("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._run("ROLLBACK")
-            raise
-        self._run("COMMIT")
+            return Loader(self._run).load(manifest, target)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():
-            self._run(statements.create_ledger(target.schema))
-            there = self._run(*statements.existing_columns(target)).fetchone()
-            known = self._run(*statements.loads_into(target)).fetchone()
-        return there is not None and known is not None
-
-    def _compare(self, manifest: Manifest, target: LoadTarget) -> None:
-        existing = self._run(*statements.existing_columns(target)).fetchall()
-        rows = [row for row in existing if isinstance(row, tuple)]
-        if found := statements.differences(manifest, rows):
-            raise SchemaChanged(fields=found)
-
-    def _count(self, target: LoadTarget) -> int:
-        row = self._run(statements.count(target.schema, target.table)).fetchone()
-        return int(row[0]) if isinstance(row, tuple) else 0
+            return Loader(self._run).has_loaded(target)
 
 
-class SnowflakeExecution(Execution):
-    """A finished query; its chunks are downloaded and decoded as they are asked for."""
-
-    def __init__(self, run: Callable[[], "SnowflakeCursor"]) -> None:
-        self._run = run
-        self._cursor: Any = None
-
-    def start(self) -> None:
-        self._cursor = self._run()
-        self.schema = arrow_schema(self._cursor.description or [])
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        if not self._cursor.rowcount:
-            # The client cannot make a table of no batch.
-            return
-        for table in self._cursor.fetch_arrow_batches(force_microsecond_precision=True):
-            columns = [table.column(i).cast(f.type) for i, f in enumerate(self.schema)]
-            yield from pa.Table.from_arrays(columns, schema=self.schema).to_batches()
-
-    def stats(self) -> RunStats:
-        return RunStats(vendor_query_id=self._cursor.sfqid)
-
-    def cancel(self) -> None:
-        if self._cursor is not None:
-            self._cursor.abort_query(self._cursor.sfqid)
-
-    def close(self) -> None:
-        if self._cursor is not None:
-            self._cursor.close()
-
-
-_TABLES = """
-SELECT table_schema, table_name, table_type, row_count, bytes
-FROM information_schema.tables
-WHERE table_schema <> 'INFORMATION_SCHEMA' AND (? IS NULL OR table_schema = ?)
-ORDER BY 1, 2
-"""
-
-_COLUMNS = """
-SELECT table_schema, table_name, column_name, data_type, is_nullable, ordinal_position
-FROM information_schema.columns
-WHERE table_schema <> 'INFORMATION_SCHEMA' AND (? IS NULL OR table_schema = ?)
-ORDER BY 1, 2, 6
-"""
-
-_PRICE = (
-    "Upper bound of bytes from EXPLAIN; low and high price are seconds at an assumed scan speed, "
-    f"and a minute of a warehouse resumed for it, by list prices of {prices.AS_OF}."
-)
-
-SCALARS: dict[str, pa.DataType] = {
-    "BINARY": pa.binary(),
-    "BOOLEAN": pa.bool_(),
-    "DATE": pa.date32(),
-    "REAL": pa.float64(),
-    "TIME": pa.time64("us"),
-    "TIMESTAMP": pa.timestamp("us"),
-    "TIMESTAMP_LTZ": pa.timestamp("us", tz="UTC"),
-    "TIMESTAMP_NTZ": pa.timestamp("us"),
-    "TIMESTAMP_TZ": pa.timestamp("us", tz="UTC"),
-}
-"""Types that Arrow holds; VARIANT, OBJECT, ARRAY, GEOGRAPHY and text arrive as text."""
-
-
-def arrow_schema(description: "Sequence[ResultMetadata]") -> pa.Schema:
-    """The Arrow schema of a result, the same whatever widths its chunks were packed to."""
-    return pa.schema([pa.field(column.name, _arrow_type(column)) for column in description])
-
-
-def _arrow_type(column: "ResultMetadata") -> pa.DataType:
-    from snowflake.connector.constants import FIELD_ID_TO_NAME
-
-    name = FIELD_ID_TO_NAME[column.type_code]
-    if name == "FIXED":
-        precision, scale = column.precision or 38, column.scale or 0
-        small = scale == 0 and precision <= 18
-        return pa.int64() if small else pa.decimal128(precision, scale)
-    return SCALARS.get(name, pa.string())
-
-
-def _sign_in(form: SnowflakeCredentials) -> dict[str, Any]:
-    if form.private_key is None:
-        return {"password": form.password.get_secret_value() if form.password else ""}
-    return {"authenticator": "SNOWFLAKE_JWT", "private_key": _private_key(form)}
-
-
-def _private_key(form: SnowflakeCredentials) -> bytes:
-    """The key in the form the client wants: DER, PKCS#8, unencrypted, in memory only."""
-    from cryptography.hazmat.primitives import serialization
-
-    pem = form.private_key.get_secret_value().encode() if form.private_key else b""
-    phrase = form.private_key_passphrase
-    try:
-        key = serialization.load_pem_private_key(
-            pem, password=phrase.get_secret_value().encode() if phrase else None
-        )
-    except (ValueError, TypeError) as exc:
-        raise errors.CredentialsRejected("The private key or its passphrase is wrong.") from exc
-    return key.private_bytes(
-        serialization.Encoding.DER,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
-def _rows_loaded(cursor: "SnowflakeCursor") -> int:
-    names = [column.name.lower() for column in cursor.description or ()]
-    if "rows_loaded" not in names:
-        # COPY that finds nothing to do answers with one sentence instead of a row per file.
-        return 0
-    position = names.index("rows_loaded")
-    return sum(int(row[position]) for row in cursor.fetchall() if isinstance(row, tuple))
-
-
-def _agree(rows: int, manifest: Manifest, what: str) -> None:
-    if rows != manifest.rows:
-        raise LoadMismatch(f"{what} {rows:,} rows where the manifest has {manifest.rows:,}.")
-
+_BYTES = "Upper bound of bytes from EXPLAIN."
 
 CONNECTOR = Snowflake

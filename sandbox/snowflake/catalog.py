@@ -62,7 +62,8 @@ SELECT
         WHEN 'BINARY' THEN coalesce(declared_length, 8388608)
     END AS CHARACTER_OCTET_LENGTH,
     CASE WHEN starts_with(data_type, 'DECIMAL') THEN numeric_precision
-        WHEN stored_type = 'NUMBER' THEN 38 END AS NUMERIC_PRECISION,
+        WHEN data_type LIKE '%HUGEINT' THEN 38
+        WHEN stored_type = 'NUMBER' THEN 18 END AS NUMERIC_PRECISION,
     CASE WHEN stored_type = 'NUMBER' THEN 10 END AS NUMERIC_PRECISION_RADIX,
     CASE WHEN starts_with(data_type, 'DECIMAL') THEN numeric_scale
         WHEN stored_type = 'NUMBER' THEN 0 END AS NUMERIC_SCALE,

@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class User:
     access_tokens: tuple[str, ...] = field(default=(), repr=False)
     role: str = "SYSADMIN"
     warehouse: str | None = None
+    # Those that count in each session besides its current role.
+    secondary_roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Config:
     users: tuple[User, ...]
     roles: Mapping[str, bool]
     warehouses: tuple[str, ...]
+    # The roles that a role was granted, and so has the rights of.
+    inherited_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # Those warehouses that do not run, and whether a query makes them.
+    suspended_warehouses: Mapping[str, bool] = field(default_factory=dict)
     storage: Storage | None = None
     memory_limit: str = "1GB"
     threads: int = 2
@@ -58,6 +64,16 @@ class Config:
     session_idle_s: float = 14400.0
     # Snowflake answers "in progress" after 45 s and lets the client ask again.
     answer_within_s: float = 40.0
+
+    def roles_with(self, names: Iterable[str]) -> set[str]:
+        """Return these roles and all that they inherit."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            if (name := waiting.pop()) not in found:
+                found.add(name)
+                waiting += self.inherited_roles.get(name, ())
+        return found
 
     def user(self, name: str) -> User | None:
         """Find a user; names of users ignore case, as unquoted identifiers do."""
@@ -98,7 +114,7 @@ def _parse(raw: dict[str, Any]) -> Config:
 
 
 def _user(raw: dict[str, Any]) -> User:
-    lists = ("public_keys", "oauth_tokens", "access_tokens")
+    lists = ("public_keys", "oauth_tokens", "access_tokens", "secondary_roles")
     given: dict[str, Any] = {
         name: tuple(value) if name in lists else value for name, value in raw.items()
     }

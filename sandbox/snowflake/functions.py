@@ -1,6 +1,7 @@
 """Functions and operators that mean something else in Snowflake than in duckdb."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -120,11 +121,16 @@ def _session_value(context: Context, node: exp.Expr) -> Callable[[], Any] | None
         exp.CurrentRegion: lambda: "SANDBOX",
         exp.CurrentRole: lambda: session.role,
         exp.CurrentSchema: lambda: session.schema,
+        exp.CurrentSecondaryRoles: lambda: _secondary_roles(session.user.secondary_roles),
         exp.CurrentSession: lambda: str(session.number),
         exp.CurrentUser: lambda: session.user.name.upper(),
         exp.CurrentWarehouse: lambda: session.warehouse,
     }
     return answers.get(type(node))
+
+
+def _secondary_roles(names: Sequence[str]) -> str:
+    return json.dumps({"roles": ",".join(names), "value": "ALL" if names else ""})
 
 
 def _constant(value: str | None) -> exp.Expr:

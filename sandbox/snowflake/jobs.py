@@ -116,6 +116,9 @@ class Job:
         except SqlError as error:
             return error
         except Exception as error:
+            if self._stopped_by is not None:
+                # However duckdb puts it that it was interrupted.
+                return self._stopped_by
             log.exception("query.broken", extra={"query_id": self.id})
             return SqlError("000002", "0A000", f"This stand-in failed: {type(error).__name__}.")
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
 
 from sandbox.snowflake.errors import SqlError, statement_count, syntax
 from sandbox.snowflake.names import fold
@@ -16,6 +18,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 QUERY = (exp.Select, exp.SetOperation, exp.Subquery)
 
+_DIALECT = Dialect.get_or_raise("snowflake")
 _LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|//[^\n]*(?:\n|$)|/\*.*?\*/)*", re.S)
 
 
@@ -28,7 +31,8 @@ def without_leading_comments(text: str) -> str:
 def parse_one(text: str) -> exp.Expr:
     """Return the one statement in a text; raises SqlError for none, several or nonsense."""
     try:
-        parsed = sqlglot.parse(text, read="snowflake")
+        tokens = [part for token in _DIALECT.tokenize(text) for part in _cast_apart(token)]
+        parsed = _DIALECT.parser().parse(tokens, text)
     except (SqlglotError, ValueError, RecursionError) as error:
         raise _syntax(text, error) from error
     statements = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
@@ -37,6 +41,16 @@ def parse_one(text: str) -> exp.Expr:
     if len(statements) > 1:
         raise statement_count(len(statements))
     return statements[0]
+
+
+def _cast_apart(token: Token) -> Iterator[Token]:
+    # sqlglot reads Databricks' operator ?:: everywhere; here it is a placeholder that is cast.
+    if token.token_type != TokenType.QDCOLON:
+        yield token
+        return
+    line, column, start = token.line, token.col, token.start
+    yield Token(TokenType.PLACEHOLDER, "?", line, column, start, start)
+    yield Token(TokenType.DCOLON, "::", line, column, start + 1, start + 2, token.comments)
 
 
 def _syntax(text: str, error: Exception) -> SqlError:

@@ -73,8 +73,16 @@ class Session:
 
     @property
     def may_write(self) -> bool:
-        """Whether the current role may change anything."""
-        return self.account.config.roles[self.role]
+        """Whether the roles that count in this session may change anything."""
+        config = self.account.config
+        names = config.roles_with([self.role, *self.user.secondary_roles])
+        return any(config.roles[name] for name in names)
+
+    @property
+    def has_warehouse(self) -> bool:
+        """Whether there is a current warehouse that runs, or will when it is needed."""
+        resumes = self.account.config.suspended_warehouses
+        return self.warehouse is not None and resumes.get(self.warehouse, True)
 
     def use(self, database: str | None, schema: str | None) -> None:
         """Make a schema, or a database's PUBLIC, the current one; raises SqlError for none."""

@@ -129,7 +129,7 @@ def show(context: Context, statement: exp.Show) -> Result:
     """Answer SHOW ... [LIKE] [IN ...] [STARTS WITH] [LIMIT]."""
     kind = statement.name.upper()
     if kind == "WAREHOUSES":
-        return _warehouses(context)
+        return _warehouses(context, statement)
     listing = _LISTINGS.get(kind)
     if listing is None or statement.args.get("from_"):
         raise unsupported(f"SHOW {kind}")
@@ -256,18 +256,22 @@ def _column(name: str) -> ResultColumn:
     return ResultColumn(name, "TIMESTAMP_LTZ", 0, 9) if name == "created_on" else ResultColumn(name)
 
 
-def _warehouses(context: Context) -> Result:
-    names = ["name", "state", "type", "size", "is_default", "is_current"]
+def _warehouses(context: Context, statement: exp.Show) -> Result:
+    names = ["name", "state", "type", "size", "is_default", "is_current", "auto_resume"]
+    config, like = context.account.config, statement.args.get("like")
+    pattern = like.name if isinstance(like, exp.Expr) else "%"
+    matching = "SELECT name FROM unnest(?::VARCHAR[]) AS known(name) WHERE name ILIKE ?"
     listed = [
         [
             warehouse,
-            "STARTED",
+            "SUSPENDED" if warehouse in config.suspended_warehouses else "STARTED",
             "STANDARD",
             "X-Small",
             "Y" if warehouse == context.session.user.warehouse else "N",
             "Y" if warehouse == context.session.warehouse else "N",
+            "true" if config.suspended_warehouses.get(warehouse, True) else "false",
         ]
-        for warehouse in context.account.config.warehouses
+        for (warehouse,) in rows(context.duck, matching, [list(config.warehouses), pattern])
     ]
     return results.table_of([ResultColumn(name) for name in names], listed, results.SHOW)
 
@@ -282,5 +286,5 @@ def _declaration(stored: str, declared: str | None, length: int | None) -> str:
     if stored.startswith("TIMESTAMP"):
         zone = "TIMESTAMP_TZ" if stored.endswith("ZONE") else "TIMESTAMP_NTZ"
         return f"{declared or zone}(9)"
-    words = {"DOUBLE": "FLOAT", "TIME": "TIME(9)", "JSON": "VARIANT", "BIGINT": "NUMBER(38,0)"}
+    words = {"DOUBLE": "FLOAT", "TIME": "TIME(9)", "JSON": "VARIANT", "BIGINT": "NUMBER(18,0)"}
     return declared or words.get(stored, stored)

@@ -13,6 +13,7 @@ from sandbox.snowflake import (
     copy_into,
     dml,
     explain,
+    grants,
     places,
     queries,
     session_statements,
@@ -94,6 +95,8 @@ _WORDS: list[tuple[str, Callable[[Context, re.Match[str]], Result]]] = [
      lambda c, m: session_statements.alter_session(c, m[1], m[2])),
     (r"show\s+parameters(?:\s+like\s+'([^']*)')?(?:\s+(?:in|for)\s+session)?\s*;?\s*",
      lambda c, m: show.parameters(c, m[1])),
+    (r'show\s+grants\s+to\s+role\s+("[^"]+"|\w+)\s*;?\s*',
+     lambda c, m: grants.show(c, m[1])),
     (r"select\s+system\$cancel_query\s*\(\s*'([^']*)'\s*\)\s*;?\s*",
      lambda c, m: session_statements.cancel_query(c, m[1])),
     (r"(?:select|call)\s+system\$wait\s*\(\s*([\d.]+)\s*(?:,\s*'?(\w+)'?\s*)?\)\s*;?\s*",
@@ -210,7 +213,7 @@ def _allow(context: Context, kind: _Kind, statement: exp.Expr) -> None:
     if kind.writes and not context.session.may_write:
         target = target_of(statement) or (named[0] if named else None)
         raise not_allowed("table", written_name(target) if target is not None else "ACCOUNT")
-    if kind.needs_warehouse and named and context.session.warehouse is None:
+    if kind.needs_warehouse and named and not context.session.has_warehouse:
         raise no_warehouse()
 
 

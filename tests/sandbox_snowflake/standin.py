@@ -91,6 +91,9 @@ class StandIn:
     home: Path
     key: rsa.RSAPrivateKey
     storage: dict[str, str] | None
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the configuration has besides, or instead."""
+    more_users: tuple[dict[str, Any], ...] = ()
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     opened: list[SnowflakeConnection] = field(default_factory=list)
@@ -111,13 +114,15 @@ class StandIn:
                     "access_tokens": [ACCESS_TOKEN],
                     "role": "SYSADMIN",
                     "warehouse": "COMPUTE_WH",
-                }
+                },
+                *self.more_users,
             ],
             "roles": {"SYSADMIN": True, "READER": False},
             "warehouses": ["COMPUTE_WH"],
             "storage": self.storage,
             "blocked_idle_s": 1.0,
             "answer_within_s": 1.0,
+            **self.settings,
         }
         self.home.mkdir(parents=True, exist_ok=True)
         write_json(self.home / "config.json", config)
