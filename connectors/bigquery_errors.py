@@ -10,18 +10,24 @@ REASONS: dict[str, type[ConnectorError]] = {
     "authError": errors.CredentialsRejected,
     "backendError": errors.ConnectionLost,
     "billingNotEnabled": errors.ResourceUnusable,
+    "billingTierLimitExceeded": errors.LimitExceeded,
+    "blocked": errors.ResourceUnusable,
     "bytesBilledLimitExceeded": errors.LimitExceeded,
     "forbidden": errors.PermissionDenied,
     "internalError": errors.ConnectionLost,
     "invalid": errors.SqlInvalid,
     "invalidQuery": errors.SqlInvalid,
+    "jobBackendError": errors.ConnectionLost,
+    "jobInternalError": errors.ConnectionLost,
     "jobRateLimitExceeded": errors.WarehouseBusy,
     "notFound": errors.ObjectNotFound,
     "quotaExceeded": errors.LimitExceeded,
     "rateLimitExceeded": errors.WarehouseBusy,
+    "resourceInUse": errors.WarehouseBusy,
     "resourcesExceeded": errors.LimitExceeded,
     "responseTooLarge": errors.LimitExceeded,
     "stopped": errors.QueryCancelled,
+    "tableUnavailable": errors.WarehouseBusy,
     "timeout": errors.QueryTimeout,
 }
 """Reason of an API error to ours. Source: cloud.google.com/bigquery/docs/error-messages."""
@@ -45,8 +51,12 @@ STATUSES: dict[int, type[ConnectorError]] = {
 
 def error_for(exc: Exception) -> ConnectorError | None:
     """Our error for one of Google's; ``None`` when it is not in the tables."""
+    import grpc
     from google.api_core import exceptions as api
 
+    if isinstance(exc, api.ServiceUnavailable) and isinstance(exc.response, grpc.RpcError):
+        # Over REST it says that the service is busy, here that the connection broke.
+        return errors.ConnectionLost()
     if isinstance(exc, api.GoogleAPICallError) and exc.code is not None:
         details = exc.errors[0] if exc.errors else {}
         reason = details.get("reason", "") if isinstance(details, Mapping) else ""
@@ -57,6 +67,8 @@ def error_for(exc: Exception) -> ConnectorError | None:
 
 
 def _by_class(exc: Exception) -> type[ConnectorError] | None:
+    """A sign-in that may succeed later is told from one that was refused."""
+    import pyarrow as pa
     import requests
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
@@ -64,15 +76,18 @@ def _by_class(exc: Exception) -> type[ConnectorError] | None:
     kinds: tuple[
         tuple[type[Exception] | tuple[type[Exception], ...], type[ConnectorError]], ...
     ] = (
-        (auth.RefreshError, errors.CredentialsRejected),
+        ((auth.RefreshError, auth.DefaultCredentialsError), errors.CredentialsRejected),
         (requests.exceptions.SSLError, errors.TlsFailed),
         ((auth.TransportError, auth.TimeoutError), errors.HostUnreachable),
         ((requests.ConnectionError, requests.Timeout), errors.HostUnreachable),
         (requests.TooManyRedirects, errors.HostRefused),
         (requests.exceptions.ChunkedEncodingError, errors.ConnectionLost),
         (requests.exceptions.ContentDecodingError, errors.ConnectionLost),
+        (pa.ArrowInvalid, errors.DataError),
         ((api.DataLoss, api.RetryError, api.Unknown), errors.ConnectionLost),
     )
+    if isinstance(exc, auth.RefreshError) and exc.retryable:
+        return errors.HostUnreachable
     return next((ours for theirs, ours in kinds if isinstance(exc, theirs)), None)
 
 

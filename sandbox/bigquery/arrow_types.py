@@ -55,6 +55,10 @@ _ARROW = {
 _EXTENSIONS = {
     "JSON": {b"ARROW:extension:name": b"google:sqlType:json"},
     "DATETIME": {b"ARROW:extension:name": b"google:sqlType:datetime"},
+    "GEOGRAPHY": {
+        b"ARROW:extension:name": b"google:sqlType:geography",
+        b"ARROW:extension:metadata": b'{"encoding":"WKT"}',
+    },
 }
 # By this bqemulator's printer of rows tells a RANGE from any other struct.
 _EMULATORS_TYPE = b"bqemu.duckdb_type"

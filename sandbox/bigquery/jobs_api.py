@@ -1,13 +1,14 @@
 """jobs.* and the results of queries."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
 from sandbox.bigquery.call import Call
-from sandbox.bigquery.errors import ApiError, job_not_found, permission_denied
+from sandbox.bigquery.errors import ApiError, invalid, job_not_found, permission_denied
 from sandbox.bigquery.job_resource import dry_run_resource, job_resource, list_entry, reference
 from sandbox.bigquery.jobs import CANCELLED, Job, Jobs
 from sandbox.bigquery.passing_on import PassingOn
@@ -19,6 +20,7 @@ from sandbox.bigquery.query_request import (
 )
 from sandbox.bigquery.rows import page, page_length, page_start
 from sandbox.bigquery.runner import Runner
+from sandbox.bigquery.settings import LOCATION
 
 Resource = dict[str, Any]
 
@@ -26,6 +28,7 @@ _WAIT_MS = 10_000
 _LONGEST_WAIT_MS = 200_000
 _CANCEL_WAIT_S = 1.0
 _JOBS_A_PAGE = 50
+_LOCATION = re.compile(r"us|eu|[a-z]+-[a-z]+[0-9]+", re.IGNORECASE)
 
 
 class JobsApi:
@@ -46,9 +49,12 @@ class JobsApi:
                 raise permission_denied("bigquery.tables.create", f"Project {self._project}")
             return await self._passing_on.any(call)
         request = from_configuration(configuration)
+        given = body.get("jobReference") or {}
+        if not _LOCATION.fullmatch(location := given.get("location") or LOCATION):
+            raise invalid(f"Invalid value for location: {location} is not a valid value")
         if request.dry_run:
             return await run_in_threadpool(self._dry_run, call, request)
-        job_id = (body.get("jobReference") or {}).get("jobId")
+        job_id = given.get("jobId")
         return job_resource(self._project, self._jobs.start(request, call.account, job_id))
 
     async def query(self, call: Call) -> Resource:
@@ -158,7 +164,8 @@ class JobsApi:
 
 
 def _is_listed(job: Job, call: Call) -> bool:
-    if call.query.get("allUsers") != "true" and job.account != call.account:
+    # Google's client spells it True.
+    if call.query.get("allUsers", "").lower() != "true" and job.account != call.account:
         return False
     wanted = call.query.get("stateFilter")
     since, until = call.number("minCreationTime"), call.number("maxCreationTime")

@@ -4,6 +4,7 @@ bqemulator writes the rows of these views into the text of the query, which 100,
 survive; here they are Arrow tables that the query's connection sees.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -84,6 +85,8 @@ class Metadata:
     def _datasets(self, view: str, project: str, scope: str, account: Account) -> list[Any]:
         region = f"region-{LOCATION.lower()}"
         if scope.lower() == region or (not scope and view == "SCHEMATA"):
+            if account.by_dataset:
+                raise table_denied(project, region, f"INFORMATION_SCHEMA.{view}")
             return self.visible_datasets(project, account)
         if not scope or view in ONLY_BY_REGION:
             level = "region" if view in ONLY_BY_REGION else "dataset"
@@ -159,11 +162,11 @@ class Metadata:
     def _table_options(self, datasets: list[Any]) -> Iterator[Row]:
         for one in self._tables(datasets):
             if one.description:
-                escaped = one.description.replace("\\", "\\\\").replace('"', '\\"')
                 yield _names(one) | {
                     "option_name": "description",
                     "option_type": "STRING",
-                    "option_value": f'"{escaped}"',
+                    # JSON's escapes are among those of a SQL literal.
+                    "option_value": json.dumps(one.description, ensure_ascii=False),
                 }
 
     def _constraints(self, datasets: list[Any]) -> Iterator[Row]:

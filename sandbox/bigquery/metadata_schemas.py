@@ -94,7 +94,11 @@ SCHEMAS = {
         **_OF_A_CONSTRAINT, **_OF_A_TABLE, constraint_type=_TEXT, enforced=_TEXT
     ),
     "KEY_COLUMN_USAGE": _schema(
-        **_OF_A_CONSTRAINT, **_OF_A_TABLE, column_name=_TEXT, ordinal_position=_INT
+        **_OF_A_CONSTRAINT,
+        **_OF_A_TABLE,
+        column_name=_TEXT,
+        ordinal_position=_INT,
+        position_in_unique_constraint=_INT,
     ),
     "TABLE_STORAGE": _STORAGE,
     "TABLE_STORAGE_BY_PROJECT": _STORAGE,

@@ -8,7 +8,9 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from sandbox.bigquery import constants
 from sandbox.bigquery import parameters as query_parameters
+from sandbox.bigquery.constants import Constant
 from sandbox.bigquery.ddl import TableFacts, take_facts
 from sandbox.bigquery.dialect import mend
 from sandbox.bigquery.emulator import Emulator
@@ -48,6 +50,7 @@ class Resolved:
     metadata_views: dict[str, pa.Table] = field(default_factory=dict)
     results: dict[str, pa.Table] = field(default_factory=dict)
     facts: list[TableFacts] = field(default_factory=list)
+    constants: dict[str, Constant] = field(default_factory=dict)
 
     @property
     def passing_tables(self) -> dict[str, pa.Table]:
@@ -150,6 +153,9 @@ class Resolver:
         statement = parse(sql)
         resolved = Resolved(statement, self._project, self._catalog)
         resolved.changed = query_parameters.put_in(statement, parameters)
+        if statement.kind is Kind.QUERY:
+            resolved.constants = constants.take(statement.tree)
+            resolved.changed |= bool(resolved.constants)
         for tree in statement.trees:
             if statement.kind is not Kind.SCRIPT:
                 resolved.changed |= mend(tree)

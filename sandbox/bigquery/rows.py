@@ -41,6 +41,8 @@ def _texts(table: pa.Table) -> list[Any]:
         return [None if one is None else _decimal(one) for one in column.to_pylist()]
     if pa.types.is_floating(kind):
         return [None if one is None else _float(one) for one in column.to_pylist()]
+    if pa.types.is_interval(kind):
+        return [None if one is None else _interval(one) for one in column.to_pylist()]
     if pa.types.is_timestamp(kind) and kind.tz:
         column = column.cast(pa.int64())
     elif not any(is_plain(kind) for is_plain in _PLAIN):
@@ -53,6 +55,16 @@ def _decimal(value: Any) -> str:
     # Not normalize(): that rounds to the 28 digits of Python's decimal context.
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _interval(value: Any) -> str:
+    """Spell an interval with a sign for each of its parts; bqemulator loses that of the time."""
+    years, months = divmod(abs(value.months), 12)
+    seconds, nanos = divmod(abs(value.nanoseconds), 10**9)
+    fraction = f".{nanos // 1000:06d}" if nanos else ""
+    time = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}{fraction}"
+    of_months, of_time = ("-" if part < 0 else "" for part in (value.months, value.nanoseconds))
+    return f"{of_months}{years}-{months} {value.days} {of_time}{time}"
 
 
 def _float(value: float) -> str:

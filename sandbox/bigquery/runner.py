@@ -26,6 +26,7 @@ from bqemulator.sql.translator import SQLTranslator
 from bqemulator.versioning.time_travel import rewrite_for_system_time
 
 from sandbox.bigquery.arrow_types import Field, check_names, in_bigquery_types, rest_field
+from sandbox.bigquery.constants import Constant
 from sandbox.bigquery.ddl import Tables
 from sandbox.bigquery.emulator import Emulator
 from sandbox.bigquery.engine import Session
@@ -112,7 +113,8 @@ class Runner:
         sql = self._translated(plan)
         with self._in_session(self.open_session(plan), plan) as session:
             try:
-                return _fields(session.connection.sql(f"SELECT * FROM ({sql}) LIMIT 0"))
+                relation = session.connection.sql(f"SELECT * FROM ({sql}) LIMIT 0")
+                return _fields(relation, plan.resolved.constants)
             except duckdb.Error as error:
                 raise from_duckdb(error, plan.resolved.statement.text) from error
 
@@ -147,10 +149,13 @@ class Runner:
             session.check()
             try:
                 relation = session.connection.sql(sql)
-                fields = _fields(relation)
+                fields = _fields(relation, plan.resolved.constants)
                 table = relation.to_arrow_table()
             except duckdb.Error as error:
                 raise from_duckdb(error, text) from error
+        for number, name in enumerate(table.column_names):
+            if constant := plan.resolved.constants.get(name):
+                table = table.set_column(number, name, constant.column(table.num_rows))
         return Result(in_bigquery_types(table, fields), fields)
 
     def _translated(self, plan: Plan) -> str:
@@ -214,8 +219,11 @@ def _caller(account: Account) -> CallerIdentity:
     return CallerIdentity(principal=f"serviceAccount:{account.email}")
 
 
-def _fields(relation: Any) -> list[Field]:
+def _fields(relation: Any, constants: Mapping[str, Constant]) -> list[Field]:
     pairs = zip(relation.columns, relation.types, strict=True)
-    fields = [rest_field(name, kind) for name, kind in pairs]
+    fields = [
+        constants[name].field(name) if name in constants else rest_field(name, kind)
+        for name, kind in pairs
+    ]
     check_names(fields)
     return fields

@@ -17,12 +17,16 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True)
 class Account:
-    """A service account: who may sign in, and what it may do then."""
+    """A service account: who may sign in, and what it may do then.
+
+    One whose rights are `by_dataset` has none on the project, but to run jobs.
+    """
 
     email: str
     public_key: str
     can_write: bool = False
     denied_datasets: frozenset[str] = frozenset()
+    by_dataset: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,4 +84,5 @@ def _account(raw: Mapping[str, Any]) -> Account:
         public_key=raw["public_key"],
         can_write=bool(raw.get("can_write", False)),
         denied_datasets=frozenset(raw.get("denied_datasets", ())),
+        by_dataset=bool(raw.get("by_dataset", False)),
     )

@@ -52,7 +52,8 @@ class NoEmulator(SandboxError):
 class BigQuery(Service):
     """One project with a reader (`service_account`) and a writer (`admin_service_account`).
 
-    The reader may not see the dataset `denied_dataset`. Data live in memory and are made anew at
+    `dataset_service_account` is a reader with rights on datasets only, none on the project.
+    The readers may not see the dataset `denied_dataset`. Data live in memory and are made anew at
     every start; keys and ports stay, so that stored connections go on working.
     """
 
@@ -70,6 +71,7 @@ class BigQuery(Service):
             "denied_dataset": DENIED_DATASET,
             "service_account": self._account("reader"),
             "admin_service_account": self._account("admin"),
+            "dataset_service_account": self._account("dataset-reader"),
         }
 
     def prepare(self) -> None:
@@ -78,15 +80,19 @@ class BigQuery(Service):
         endpoint = self.endpoints[self.name]
         files = self.home / "files"
         files.mkdir(mode=0o700, exist_ok=True)
-        reader, admin = endpoint["service_account"], endpoint["admin_service_account"]
+        reader, admin, by_dataset = (
+            identity(endpoint[f"{which}service_account"]) for which in ("", "admin_", "dataset_")
+        )
+        denied = {"denied_datasets": [DENIED_DATASET]}
         settings = {
             "project": _PROJECT,
             "port": self._port,
             "storage_port": self._storage_port,
             "folder": str(files),
             "accounts": [
-                identity(reader) | {"denied_datasets": [DENIED_DATASET]},
-                identity(admin) | {"can_write": True},
+                reader | denied,
+                admin | {"can_write": True},
+                by_dataset | denied | {"by_dataset": True},
             ],
         }
         write_json(self._settings, settings)

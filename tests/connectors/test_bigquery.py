@@ -1,7 +1,7 @@
-"""What is BigQuery's own: labels, parameters, types, prices, cancelling."""
+"""What is BigQuery's own: labels, prices, limits, and a job's id that is known before the job."""
 
-import datetime
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -10,12 +10,15 @@ import pytest
 
 from connectors import Connector, JobContext, Limits, NetworkPolicy, connect
 from connectors.errors import (
-    InvalidParameters,
     LimitExceeded,
     PermissionDenied,
     QueryCancelled,
+    QueryTimeout,
 )
-from tests.connectors.helpers import assert_arrives, rows_of
+from sandbox.services.bigquery import client_for
+from tests.connectors.bigquery_relay import Relay
+from tests.connectors.helpers import rows_of, wait_for
+from tests.connectors.matrix import MATRIX
 
 PROVIDER = "bigquery"
 
@@ -32,76 +35,6 @@ def test_job_carries_labels_and_says_what_it_used(
         client: Any = own._client  # type: ignore[attr-defined]
         job = client.get_job(result.stats.vendor_query_id)
     assert job.labels == {"service": "svc", "team": "team_ä_1", "run": "run-7"}
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (True, pa.bool_()),
-        (9223372036854775807, pa.int64()),
-        (1.5, pa.float64()),
-        ("x'y\\", pa.string()),
-        (b"\x00\xff", pa.binary()),
-        (None, pa.string()),
-        ([1, 2], pa.list_(pa.int64())),
-        (["a"], pa.list_(pa.string())),
-        ([], pa.list_(pa.string())),
-    ],
-)
-def test_value_is_bound_with_its_type(connector: Connector, value: Any, kind: pa.DataType) -> None:
-    for sql, params in (("SELECT ? AS v", [value]), ("SELECT @v AS v", {"v": value})):
-        found = connector.query(sql, params).read_all()
-        assert found.schema.field("v").type == kind
-        assert found.to_pylist() == [{"v": value}]
-
-
-@pytest.mark.parametrize("value", [object(), {"a": 1}, [1, "a"], [None, 1], Decimal(1)])
-def test_value_of_a_type_that_is_not_offered_is_refused(connector: Connector, value: Any) -> None:
-    with pytest.raises(InvalidParameters):
-        connector.query("SELECT ? AS v", [value])
-
-
-@pytest.mark.parametrize(
-    ("sql", "kind", "value"),
-    [
-        ("TRUE", pa.bool_(), True),
-        ("1", pa.int64(), 1),
-        ("1.5", pa.float64(), 1.5),
-        ("NUMERIC '1.123456789'", pa.decimal128(38, 9), Decimal("1.123456789")),
-        ("BIGNUMERIC '1.5'", pa.decimal256(76, 38), Decimal("1.5")),
-        ("'x'", pa.string(), "x"),
-        ("b'\\xff'", pa.binary(), b"\xff"),
-        ("DATE '0001-01-01'", pa.date32(), datetime.date(1, 1, 1)),
-        (
-            "DATETIME '2026-01-02 03:04:05.123456'",
-            pa.timestamp("us"),
-            datetime.datetime.fromisoformat("2026-01-02T03:04:05.123456"),
-        ),
-        (
-            "TIMESTAMP '2026-01-02 03:04:05.123456+02'",
-            pa.timestamp("us", tz="UTC"),
-            datetime.datetime(2026, 1, 2, 1, 4, 5, 123456, tzinfo=datetime.UTC),
-        ),
-        ("TIME '03:04:05.000001'", pa.time64("us"), datetime.time(3, 4, 5, 1)),
-        ("[1, 2]", pa.list_(pa.int64()), [1, 2]),
-        (
-            "STRUCT(1 AS a, ['x'] AS b)",
-            pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))]),
-            {"a": 1, "b": ["x"]},
-        ),
-        ("CAST(NULL AS INT64)", pa.int64(), None),
-    ],
-)
-def test_value_arrives_exactly(
-    connector: Connector, sql: str, kind: pa.DataType, value: Any
-) -> None:
-    assert_arrives(connector, sql, kind, value)
-
-
-def test_json_arrives_as_text(connector: Connector) -> None:
-    found = connector.query("SELECT JSON '{\"a\": 1}' AS v").read_all()
-    assert found.schema.field("v").type == pa.string()
-    assert found.to_pylist()[0]["v"].replace(" ", "") == '{"a":1}'
 
 
 def test_results_come_without_the_storage_api_too(opened: Callable[..., Connector]) -> None:
@@ -122,7 +55,7 @@ def test_price_is_exact_and_by_the_tib(connector: Connector) -> None:
 
 def test_query_that_reads_no_table_is_free(connector: Connector) -> None:
     estimate = connector.estimate("SELECT 1 AS one")
-    assert (estimate.bytes_scanned, estimate.cost_high) == (0, 0)
+    assert (estimate.bytes_scanned, estimate.cost_high) == (0, Decimal(0))
 
 
 def test_limit_on_bytes_scanned_lets_through_what_keeps_to_it(connector: Connector) -> None:
@@ -165,8 +98,89 @@ def test_account_that_is_not_known_is_rejected(
     assert (failure.name, failure.code) == ("sign in", "credentials_rejected")
 
 
-def test_project_that_is_not_there_is_said(opened: Callable[..., Connector]) -> None:
-    failure = opened("bigquery", project="no-such-project").check().failure
-    assert failure is not None
-    assert failure.name == "read"
-    assert failure.code in ("object_not_found", "permission_denied")
+@pytest.mark.parametrize(
+    "sql", ["SELECT * FROM plans LIMIT 0", "SELECT * FROM plans WHERE FALSE", "SELECT * FROM plans"]
+)
+def test_fewer_rows_are_no_cheaper(connector: Connector, sql: str) -> None:
+    estimate = connector.estimate(sql)
+    assert (estimate.bytes_scanned, estimate.basis) == (42_893, "exact")
+    assert estimate.cost_high == Decimal("0.000060")
+
+
+def test_estimate_that_may_be_too_high_says_so(
+    connector: Connector, endpoints: dict[str, Any], private_name: str
+) -> None:
+    client = client_for(endpoints["bigquery"], "admin_service_account")
+    client.query(
+        f"CREATE OR REPLACE TABLE analytics.{private_name}_c (n INT64, day DATE) CLUSTER BY n"
+    ).result(timeout=20)
+    try:
+        estimate = connector.estimate(f"SELECT n FROM {private_name}_c")
+    finally:
+        client.delete_table(f"analytics.{private_name}_c")
+        client.close()
+    assert estimate.basis == "upper_bound"
+
+
+# A job that has not been answered yet
+
+ENDLESS = next(row for row in MATRIX if row.provider == PROVIDER).endless
+
+
+@pytest.fixture
+def relay(endpoints: dict[str, Any]) -> Iterator[Relay]:
+    with Relay(endpoints["bigquery"]["api_endpoint"]) as running:
+        yield running
+
+
+@pytest.fixture
+def jobs(endpoints: dict[str, Any]) -> Iterator[Callable[[str], list[Any]]]:
+    """The warehouse's own history, by a run's label."""
+    client = client_for(endpoints["bigquery"], "admin_service_account")
+    yield lambda run: [
+        job for job in client.list_jobs(all_users=True) if job.labels.get("run") == run
+    ]
+    client.close()
+
+
+def test_cancel_reaches_a_job_whose_start_has_not_been_answered(
+    opened: Callable[..., Connector], relay: Relay, jobs: Callable[[str], list[Any]]
+) -> None:
+    connector = opened("bigquery", api_endpoint=relay.url)
+    assert rows_of(connector, "SELECT 1 AS one") == [(1,)]
+    told: list[Exception] = []
+
+    def run() -> None:
+        try:
+            connector.query(ENDLESS.format(mark="m"), run_id="held")
+        except QueryCancelled as exc:
+            told.append(exc)
+
+    with relay.holding("POST /bigquery/v2/projects/sandbox-project/jobs"):
+        asking = threading.Thread(target=run)
+        asking.start()
+        wait_for(lambda: bool(jobs("held")))
+        assert jobs("held")[0].state != "DONE"
+        cancelling = threading.Thread(target=connector.cancel, args=("held",))
+        cancelling.start()
+        # While the client still waits to hear that there is such a job.
+        wait_for(lambda: jobs("held")[0].state == "DONE")
+        assert asking.is_alive()
+    asking.join(5)
+    cancelling.join(5)
+    assert jobs("held")[0].error_result["reason"] == "stopped"
+    assert len(told) == 1
+
+
+def test_job_whose_start_is_never_answered_is_ended(
+    opened: Callable[..., Connector], relay: Relay, jobs: Callable[[str], list[Any]]
+) -> None:
+    connector = opened("bigquery", api_endpoint=relay.url)
+    assert rows_of(connector, "SELECT 1 AS one") == [(1,)]
+    with (
+        relay.holding("POST /bigquery/v2/projects/sandbox-project/jobs"),
+        pytest.raises(QueryTimeout),
+    ):
+        connector.query(ENDLESS.format(mark="m"), limits=Limits(timeout_s=1), run_id="unanswered")
+    wait_for(lambda: jobs("unanswered")[0].state == "DONE")
+    assert len(jobs("unanswered")) == 1

@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
-from .conftest import Client, dry_run, reason, rows
+from .conftest import Client, connect, dry_run, reason, rows
 
 WRITES = [
     "INSERT INTO analytics.plans (plan_id) VALUES (0)",
@@ -179,3 +179,14 @@ def test_the_emulators_own_header_gives_no_other_name(
     body = {"query": "SELECT SESSION_USER() AS who", "useLegacySql": False}
     answer = requests.post(url, json=body, headers=headers, timeout=5).json()
     assert answer["rows"][0]["f"][0]["v"].startswith("reader@")
+
+
+def test_rights_on_datasets_are_none_on_the_region(endpoint: dict[str, Any]) -> None:
+    client = connect(endpoint, "dataset_service_account")
+    found = rows(client, "SELECT table_name AS t FROM analytics.INFORMATION_SCHEMA.TABLES")
+    assert {row["t"] for row in found} == {"plans", "usage"}
+    for view in ("TABLES", "TABLE_STORAGE", "SCHEMATA"):
+        with pytest.raises(exceptions.Forbidden) as caught:
+            rows(client, f"SELECT * FROM `region-us`.INFORMATION_SCHEMA.{view}")
+        assert reason(caught.value) == "accessDenied"
+    client.close()

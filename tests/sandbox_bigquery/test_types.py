@@ -223,3 +223,33 @@ def test_stored_columns_keep_values_and_types(admin: Client, reader: Client, dat
         ("RECORD", "NULLABLE"),
         ("BYTES", "NULLABLE"),
     ]
+
+
+MOST = "578960446186580977117854925043439539266.34992332820282019728792003956564819967"
+
+
+def test_constants_that_duckdb_cannot_hold_arrive_when_selected(reader: Client) -> None:
+    sql = f"""SELECT n, BIGNUMERIC '{MOST}' AS big, ST_GEOGFROMTEXT('POINT(1 2)') AS place,
+        CAST(NULL AS GEOGRAPHY) AS nowhere FROM UNNEST([1, 2]) AS n"""
+    found = reader.query(sql).result()
+    assert [field.field_type for field in found.schema] == [
+        "INTEGER",
+        "BIGNUMERIC",
+        "GEOGRAPHY",
+        "GEOGRAPHY",
+    ]
+    assert [tuple(row) for row in found] == [
+        (number, Decimal(MOST), "POINT(1 2)", None) for number in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("literal", [MOST[:-1] + "8", "1e-39"])
+def test_a_bignumeric_beyond_its_range_is_invalid(reader: Client, literal: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="Invalid BIGNUMERIC literal"):
+        rows(reader, f"SELECT BIGNUMERIC '{literal}' AS v")
+
+
+def test_an_interval_has_a_sign_for_each_part(reader: Client) -> None:
+    (row,) = rows(reader, "SELECT INTERVAL -61 SECOND AS t, INTERVAL -14 MONTH AS m")
+    assert (row["t"].minutes, row["t"].seconds) == (-1, -1)
+    assert (row["m"].years, row["m"].months) == (-1, -2)
