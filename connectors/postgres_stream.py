@@ -6,8 +6,10 @@ session, and advises against it. Here the statement runs as any other, by the ex
 rows over in chunks, and the connection itself holds the server back while nobody reads.
 """
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -19,7 +21,7 @@ from psycopg.generators import execute, fetch, send
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from connectors import postgres_wire as wire
-from connectors.errors import QueryTimeout
+from connectors.errors import QueryCancelled, QueryTimeout
 from connectors.result import Execution
 from connectors.types import Params, RunStats
 
@@ -34,6 +36,8 @@ UNNAMED = b""
 CHUNK_ROWS = 1_000
 BATCH_BYTES = 8 * 1024 * 1024
 CANCEL_S = 5.0
+# What a server may take for a word that needs no work; an idle serverless one wakes up first.
+AWAKE_S = 10.0
 # The server's own limit should come first: its error is the better one.
 GRACE_S = 1.0
 # How long an interrupt from the keyboard may go unseen.
@@ -116,43 +120,66 @@ def _error(result: "PGresult") -> psycopg.Error:
 
 
 class StreamExecution(Execution):
-    """One statement in the transaction that its connection is in, which ends with it.
+    """One statement in a transaction of its own.
 
-    ``sql`` has ``$1``, ``$2``, … for the values of ``params``.
+    ``begin`` starts it, and ``sql`` has ``$1``, ``$2``, … for the values of ``params``.
     """
 
     def __init__(
-        self, connection: "psycopg.Connection[Any]", sql: str, params: Params, timeout_s: float
+        self,
+        connection: "psycopg.Connection[Any]",
+        begin: str,
+        sql: str,
+        params: Params,
+        timeout_s: float,
     ) -> None:
         self._connection = connection
-        self._deadline = time.monotonic() + timeout_s + GRACE_S
-        self._cursor = ChunkCursor(connection)
+        self._begin = begin
         self._sql = sql
         self._params = params
+        self._timeout_s = timeout_s
+        self._cursor = ChunkCursor(connection)
+        self._deadline = time.monotonic() + timeout_s + GRACE_S
+        self._closing = threading.Lock()
+        self._closed = False
 
     def start(self) -> None:
-        self._cursor.start(self._sql, self._params, self._deadline)
+        with self._told_apart():
+            try:
+                command(self._connection, self._begin, min(self._timeout_s, AWAKE_S))
+            except BaseException:
+                # Half begun is not begun: the next statement takes a new session.
+                self._connection.close()
+                raise
+            self._cursor.start(self._sql, self._params, self._deadline)
         self.schema = wire.arrow_schema(self._cursor.description or ())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of about BATCH_ROWS rows or BATCH_BYTES bytes, whichever is less."""
         parts: list[pa.RecordBatch] = []
-        for rows in self._cursor.chunks(self._deadline):
-            parts.append(wire.record_batch(rows, self.schema))
-            if _is_full(parts):
-                yield pa.concat_batches(parts)
-                parts = []
+        with self._told_apart():
+            for rows in self._cursor.chunks(self._deadline):
+                parts.append(wire.record_batch(rows, self.schema))
+                if _is_full(parts):
+                    yield pa.concat_batches(parts)
+                    parts = []
         if parts:
             yield pa.concat_batches(parts)
 
     def stats(self) -> RunStats:
+        """The id is the session's, which Redshift's histories have as ``pid`` or ``session_id``."""
         return RunStats(vendor_query_id=str(self._connection.info.backend_pid))
 
     def cancel(self) -> None:
-        self._connection.cancel_safe(timeout=CANCEL_S)
+        # A request that comes late would end the session's next statement.
+        with self._closing:
+            if not self._closed and not self._connection.closed:
+                self._connection.cancel_safe(timeout=CANCEL_S)
 
     def close(self) -> None:
         """End the statement on the server if it runs, and the session if that does not answer."""
+        with self._closing:
+            self._closed = True
         connection = self._connection
         try:
             if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
@@ -163,6 +190,16 @@ class StreamExecution(Execution):
         except (psycopg.Error, QueryTimeout):
             # A session in an unknown state must not be used again.
             connection.close()
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        """The server has one error for its time limit and for whoever cancels a query there."""
+        try:
+            yield
+        except psycopg_errors.QueryCanceled as exc:
+            if time.monotonic() < self._deadline - GRACE_S:
+                raise QueryCancelled("The query was ended in the warehouse.") from exc
+            raise
 
 
 def _is_full(parts: list[pa.RecordBatch]) -> bool:

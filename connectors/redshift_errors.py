@@ -54,6 +54,8 @@ Sources: the errors of GetClusterCredentials and GetCredentials and the common e
 Amazon Redshift and Redshift Serverless API References.
 """
 
+NAMED_BY = {"GetClusterCredentials": "cluster_identifier", "GetCredentials": "workgroup"}
+
 
 def error_for(exc: Exception) -> ConnectorError | None:
     """Our error for one of psycopg's, Arrow's or botocore's; ``None`` when no table has it."""
@@ -76,12 +78,16 @@ def _aws(exc: Exception) -> ConnectorError | None:
 
     match exc:
         case exceptions.ClientError():
-            return _refusal(str(exc.response.get("Error", {}).get("Code", "")))
+            return _refusal(str(exc.response.get("Error", {}).get("Code", "")), exc.operation_name)
         case exceptions.SSLError():
             return errors.TlsFailed(hint="The certificate of the AWS endpoint is not trusted.")
-        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
+        case _ if isinstance(exc, _without_identity()):
             return errors.CredentialsRejected("There is no AWS identity to sign in with.")
-        case exceptions.ConnectionError() | exceptions.HTTPClientError():
+        case (
+            exceptions.ConnectionError()
+            | exceptions.HTTPClientError()
+            | exceptions.IncompleteReadError()
+        ):
             return errors.HostUnreachable("The AWS endpoint did not answer.")
         case exceptions.ParamValidationError():
             return errors.InvalidCredentials("AWS does not accept these identifiers.")
@@ -89,16 +95,41 @@ def _aws(exc: Exception) -> ConnectorError | None:
             return None
 
 
-def _refusal(code: str) -> ConnectorError | None:
+def _without_identity() -> tuple[type[Exception], ...]:
+    """What botocore raises where this machine should have an AWS identity and has none."""
+    from botocore import exceptions
+
+    return (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.CredentialRetrievalError,
+        exceptions.ConfigNotFound,
+        exceptions.ConfigParseError,
+        exceptions.InfiniteLoopConfigError,
+        exceptions.InvalidConfigError,
+        exceptions.LoginError,
+        exceptions.MetadataRetrievalError,
+        exceptions.NoAuthTokenError,
+        exceptions.ProfileNotFound,
+        exceptions.RefreshWithMFAUnsupportedError,
+        exceptions.SSOError,
+        exceptions.TokenRetrievalError,
+        exceptions.UnknownCredentialError,
+    )
+
+
+def _refusal(code: str, operation: str) -> ConnectorError | None:
     found = AWS_ERRORS.get(code.removesuffix("Fault"))
     if found is None:
         return None
     if found is errors.CredentialsRejected:
         return found(
             "AWS refused the key, or does not let it have database credentials.",
+            fields={"secret_access_key": "AWS refused this key, or what it is asked for."},
             hint="Check the key, and that its policy allows redshift:GetClusterCredentials for "
             "this cluster and user, or redshift-serverless:GetCredentials for this workgroup.",
         )
     if found is errors.ResourceUnusable:
-        return found("AWS knows no such cluster or workgroup in that region.")
+        sentence = "AWS knows no such cluster or workgroup in that region."
+        return found(sentence, fields={NAMED_BY[operation]: sentence})
     return found()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connectors import prices
+from connectors.prices import RedshiftPrices
 from connectors.types import Basis, Estimate
 
 # Leader nodes mark their steps LD, compute nodes XN; both may be missing.
@@ -17,9 +17,7 @@ TABLE_SCAN = re.compile(r"\b(?:Seq|Index|Index Only|Bitmap Heap) Scan\b")
 MISSING_STATISTICS = "Tables missing statistics"
 
 READ_AS = "Rows × width of the planner's scans, before compression."
-PRICED_AS = {
-    True: "Serverless: $0.375 an RPU-hour, from an awake workgroup at an assumed speed to one "
-    "of 128 RPU that wakes for a minute.",
+NO_PRICE = {
     False: "A provisioned cluster bills by the hour it runs, not by query, so there is no price.",
     None: "The host does not tell whether it is serverless, so there is no price.",
 }
@@ -52,19 +50,20 @@ def read(lines: Iterable[str]) -> Plan:
     return Plan(int(steps[0]["rows"]), read_by_scans, guessed)
 
 
-def estimate(lines: Iterable[str], serverless: bool | None) -> Estimate:
+def estimate(lines: Iterable[str], serverless: bool | None, prices: RedshiftPrices) -> Estimate:
     """What the plan tells, with a price where queries have one."""
     plan = read(lines)
     price = None
     if serverless and plan.bytes_scanned is not None:
-        price = prices.redshift_serverless(plan.bytes_scanned)
-    sentences = (READ_AS, PRICED_AS[serverless], GUESSED if plan.guessed else "")
+        price = prices.of(plan.bytes_scanned)
+    priced_as = str(prices) if serverless else NO_PRICE[serverless]
+    sentences = (READ_AS, priced_as, GUESSED if plan.guessed else "")
     return Estimate(
         bytes_scanned=plan.bytes_scanned,
         rows=plan.rows,
         cost_low=price.low if price else None,
         cost_high=price.high if price else None,
-        currency=prices.CURRENCY,
+        currency=prices.currency,
         basis=Basis.ROUGH if price else Basis.UNKNOWN,
         explanation=" ".join(filter(None, sentences)),
     )

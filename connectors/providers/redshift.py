@@ -2,48 +2,74 @@
 
 Types, as a result has them; what Arrow cannot hold exactly arrives as the server's own text:
 
-| Redshift                   | Arrow              |                                   |
-|----------------------------|--------------------|-----------------------------------|
-| SMALLINT, INTEGER, BIGINT  | int16, int32, int64| exact                             |
-| DECIMAL(p, s)              | decimal128(p, s)   | exact; string without p and s     |
-| DOUBLE PRECISION           | double             | exact, NaN and infinity too       |
-| REAL                       | float              | Redshift sends 8 digits of 9      |
-| BOOLEAN                    | bool               | exact                             |
-| CHAR, VARCHAR              | string             | exact                             |
-| DATE, TIMESTAMP            | date32, timestamp  | BC and infinity raise DataError   |
-| TIMESTAMPTZ                | timestamp, UTC     | the instant; likewise             |
-| TIME, TIMETZ, INTERVAL     | string             | text                              |
-| VARBYTE                    | string             | hexadecimal                       |
-| GEOMETRY, GEOGRAPHY        | string             | EWKB, hexadecimal                 |
-| SUPER, HLLSKETCH           | string             | JSON text; dense sketches: Base64 |
+| Redshift                   | Arrow              | exact?                                    |
+|----------------------------|--------------------|-------------------------------------------|
+| SMALLINT, INTEGER, BIGINT  | int16, int32, int64| yes                                       |
+| DECIMAL(p, s)              | decimal128(p, s)   | yes; string without p and s               |
+| DOUBLE PRECISION           | double             | yes, NaN and infinity too                 |
+| REAL                       | float              | no: 8 digits of 9 come; see INEXACT       |
+| BOOLEAN                    | bool               | yes                                       |
+| CHAR, VARCHAR              | string             | yes                                       |
+| DATE                       | date32             | years 1 to 9999; DataError beyond         |
+| TIMESTAMP                  | timestamp[us]      | likewise                                  |
+| TIMESTAMPTZ                | timestamp[us, UTC] | the instant; Redshift keeps no offset     |
+| TIME, TIMETZ               | string             | yes, as text                              |
+| INTERVAL                   | string             | yes, as text                              |
+| VARBYTE                    | string             | yes, hexadecimal                          |
+| GEOMETRY, GEOGRAPHY        | string             | yes, EWKB, hexadecimal                    |
+| SUPER (arrays, structs)    | string             | yes, JSON text                            |
+| HLLSKETCH                  | string             | JSON text; dense sketches: Base64         |
+
+DataError names the column.
 """
 
+import math
 import os
+import re
+import socket
 from contextlib import ExitStack, closing
 from typing import Any, ClassVar, Literal
 
 import psycopg
-from pydantic import Field, SecretStr, field_validator, model_validator
+import pyarrow as pa
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from connectors import certificates, redshift_errors, redshift_iam, redshift_plan
+from connectors import certificates, postgres_tls, redshift_errors, redshift_iam, redshift_plan
 from connectors import postgres_wire as wire
 from connectors import redshift_catalog as catalog
 from connectors.base import Connector
-from connectors.credentials import Credentials
-from connectors.errors import ConnectorError, HostRefused, InvalidCredentials
+from connectors.credentials import Credentials, SignIn
+from connectors.errors import (
+    ConnectorError,
+    CredentialsRejected,
+    HostRefused,
+    InvalidCredentials,
+)
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
-from connectors.postgres_stream import StreamExecution, command
+from connectors.postgres_stream import AWAKE_S, StreamExecution, command
+from connectors.prices import RedshiftPrices
 from connectors.redshift_iam import AwsKey, TemporaryUser
 from connectors.result import Execution
 from connectors.types import Basis, Capabilities, Estimate, Limits, Params, Table, TableFilter
 
 METADATA_TIMEOUT_S = 30.0
-# What a server may take for a word that needs no work; an idle serverless one wakes up first.
-AWAKE_S = 10.0
 KEEPALIVE_S = 60
+INEXACT = {"native": "real", "inexact": "Redshift sends 8 of 9 significant digits."}
+"""Metadata of a column that may differ in its last digit from what the warehouse holds."""
+NEEDS_QUOTING = re.compile(r"[^\w .:/@-]")
+KEY = ("access_key_id", "secret_access_key", "session_token", "region", "iam_endpoint")
 # By statements, because Redshift Serverless takes no notice of settings at startup. Two digits
 # more make a double exact; Redshift's own default rounds it to 15.
 SESSION = "SET timezone TO 'UTC'; SET datestyle TO 'ISO, MDY'; SET extra_float_digits TO 2"
+
+GRANTS = """
+-- As the owner of the tables, once for each schema. Of an external schema, USAGE is enough.
+GRANT USAGE ON SCHEMA <schema> TO <user>;
+GRANT SELECT ON ALL TABLES IN SCHEMA <schema> TO <user>;
+ALTER DEFAULT PRIVILEGES IN SCHEMA <schema> GRANT SELECT ON TABLES TO <user>;
+-- As a superuser, for row counts and sizes of tables.
+GRANT SELECT ON svv_table_info TO <user>;
+""".strip()
 
 
 class RedshiftCredentials(Credentials):
@@ -54,13 +80,20 @@ class RedshiftCredentials(Credentials):
         examples=["my-cluster.abc123.us-east-1.redshift.amazonaws.com"],
         description="The endpoint of the cluster or workgroup, without port and database.",
     )  # fmt: skip
-    port: int = Field(5439, title="Port", ge=1, le=65535)
-    database: str = Field(title="Database", min_length=1, max_length=127)
+    port: int = Field(
+        5439, title="Port", ge=1, le=65535, description="5439, unless the owner chose another."
+    )
+    database: str = Field(
+        title="Database", min_length=1, max_length=127, examples=["dev"],
+        description="Its schemas can be queried; for another database, make another connection.",
+    )  # fmt: skip
     user: str | None = Field(
         None, title="User", min_length=1, max_length=127,
-        description="The database user. With a workgroup, AWS derives it from the key.",
+        description="The database user. For a workgroup none: AWS derives it from the key.",
     )  # fmt: skip
-    password: SecretStr | None = Field(None, title="Password")
+    password: SecretStr | None = Field(
+        None, title="Password", min_length=1, description="Of the database user."
+    )
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
         "require", title="TLS", description="verify-full checks the certificate and the host name."
     )
@@ -70,45 +103,73 @@ class RedshiftCredentials(Credentials):
     )  # fmt: skip
     cluster_identifier: str | None = Field(
         None, title="Cluster identifier", pattern=r"^[a-z][a-z0-9-]{0,62}$",
+        examples=["my-cluster"],
         description="Instead of a password: sign in to this cluster through IAM.",
     )  # fmt: skip
     workgroup: str | None = Field(
-        None, title="Workgroup", pattern=r"^[a-z0-9-]{3,64}$",
+        None, title="Workgroup", pattern=r"^[a-z0-9-]{3,64}$", examples=["my-workgroup"],
         description="Instead of a password: sign in to this serverless workgroup through IAM.",
     )  # fmt: skip
     region: str | None = Field(
-        None, title="Region", examples=["us-east-1"],
+        None, title="Region", examples=["us-east-1"], validate_default=True,
         description="For IAM, where the host does not name it.",
     )  # fmt: skip
-    access_key_id: str | None = Field(None, title="AWS access key", pattern=r"^\w{16,128}$")
-    secret_access_key: SecretStr | None = Field(None, title="AWS secret key")
-    session_token: SecretStr | None = Field(None, title="AWS session token")
+    access_key_id: str | None = Field(
+        None, title="AWS access key", pattern=r"^\w{16,128}$",
+        description="For IAM. It may be left out only where the operator lets this service's own "
+        "AWS identity sign in.",
+    )  # fmt: skip
+    secret_access_key: SecretStr | None = Field(
+        None, title="AWS secret key", min_length=1, validate_default=True,
+        description="The other half of the access key.",
+    )  # fmt: skip
+    session_token: SecretStr | None = Field(
+        None, title="AWS session token", min_length=1,
+        description="Only for a temporary access key, which this connection then outlives.",
+    )  # fmt: skip
     iam_endpoint: str | None = Field(
         None, title="AWS endpoint", description="Only for a private endpoint of Redshift's API."
     )
+
+    receiver_fields: ClassVar[frozenset[str]] = frozenset({"host", "port", "iam_endpoint"})
+    sign_ins: ClassVar[tuple[SignIn, ...]] = (
+        SignIn("Password", ("user", "password")),
+        SignIn("IAM, for a cluster", ("user", "cluster_identifier"), KEY),
+        SignIn("IAM, for a serverless workgroup", ("workgroup",), KEY),
+    )
+    example: ClassVar[dict[str, Any]] = {
+        "host": "my-cluster.abc123.us-east-1.redshift.amazonaws.com",
+        "port": 5439,
+        "database": "dev",
+        "user": "warehouse_reader",
+        "password": "not-a-real-password",
+        "sslmode": "verify-full",
+    }
 
     @field_validator("sslrootcert")
     @classmethod
     def _is_pem(cls, value: str | None) -> str | None:
         return certificates.checked(value)
 
-    @model_validator(mode="after")
-    def _one_way_to_sign_in(self) -> "RedshiftCredentials":
-        ways = (self.password, self.cluster_identifier, self.workgroup)
-        if sum(way is not None for way in ways) != 1:
-            raise ValueError("Give one of password, cluster_identifier and workgroup.")
-        if self.user is None and self.workgroup is None:
-            raise ValueError("Give the database user.")
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("An AWS key has two halves: access_key_id and secret_access_key.")
-        if self.password is None and not redshift_iam.REGION.fullmatch(self.aws_region()):
+    @field_validator("region")
+    @classmethod
+    def _is_known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        through_iam = info.data.get("cluster_identifier") or info.data.get("workgroup")
+        region = value or _region_of(info.data.get("host", ""))
+        if through_iam and not redshift_iam.REGION.fullmatch(region):
             raise ValueError("Give the AWS region, such as us-east-1.")
-        return self
+        return value
+
+    @field_validator("secret_access_key")
+    @classmethod
+    def _is_whole(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "access_key_id" in info.data and (value is None) != (info.data["access_key_id"] is None):
+            raise ValueError("An AWS key has two halves: access_key_id and secret_access_key.")
+        return value
 
     def aws_region(self) -> str:
         """The region given, or the one in the host; empty when neither says."""
-        vendor = redshift_iam.VENDOR_HOST.fullmatch(self.host.lower())
-        return self.region or (vendor["region"] if vendor else "")
+        return self.region or _region_of(self.host)
 
     def is_serverless(self) -> bool | None:
         """A serverless workgroup; ``None`` when the host is an alias that does not tell."""
@@ -133,12 +194,35 @@ class RedshiftCredentials(Credentials):
         return f"{self.host}:{self.port}/{self.database}"
 
 
+def _region_of(host: str) -> str:
+    vendor = redshift_iam.VENDOR_HOST.fullmatch(host.lower())
+    return vendor["region"] if vendor else ""
+
+
+def _quoted(name: str) -> str:
+    """A label as a literal, without what could end or bend it."""
+    return f"'{NEEDS_QUOTING.sub('_', name)}'"
+
+
+class RedshiftExecution(StreamExecution):
+    """A statement whose columns of REAL are flagged as INEXACT says."""
+
+    def start(self) -> None:
+        super().start()
+        self.schema = pa.schema(
+            field.with_metadata(INEXACT) if field.type == pa.float32() else field
+            for field in self.schema
+        )
+
+
 class Redshift(Connector):
     """A Redshift database; every statement runs in a read-only transaction of its own."""
 
     provider = "redshift"
     label = "Redshift"
     credentials_model = RedshiftCredentials
+    prices_model = RedshiftPrices
+    grants = GRANTS
     capabilities: ClassVar = Capabilities(
         dialect="redshift",
         folds_to="lower",
@@ -154,52 +238,55 @@ class Redshift(Connector):
             pg_stat_file pg_stat_reset* pg_stop_* pg_switch_* pg_terminate_backend *_to_xml*
             set_config setseed setval""".split()
         ),
+        refused_tables=frozenset(
+            """pg_authid pg_largeobject pg_shadow pg_user_mapping pg_user_mappings
+            user_mapping_options""".split()
+        ),
     )
     credentials: RedshiftCredentials
+    prices: RedshiftPrices
     _connection: psycopg.Connection[Any]
-    _addresses: tuple[str, ...]
-    _authorities: str | None
     _files: ExitStack
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         form = self.credentials
-        warehouse = Endpoint(form.host, form.port)
         if form.password is not None:
-            return (warehouse,)
-        if form.access_key_id is None and not self.network.names(warehouse):
+            return (self._warehouse,)
+        if form.access_key_id is None and f"{self.provider}:{form.host}" not in self.own_identity:
             # Otherwise a team could sign in to whatever this service's own identity may reach.
             sentence = "Give an AWS key: this service's own is for hosts its operator has listed."
             raise InvalidCredentials(sentence, fields={"access_key_id": sentence})
-        return (warehouse, Endpoint.of_url(form.api_url()))
+        return (self._warehouse, Endpoint.of_url(form.api_url()))
+
+    @property
+    def _warehouse(self) -> Endpoint:
+        return Endpoint(self.credentials.host, self.credentials.port)
 
     def _judge(self, endpoint: Endpoint) -> None:
         """The warehouse may have any name; the API that is sent AWS keys is Amazon's."""
-        if endpoint == Endpoint(self.credentials.host, self.credentials.port):
+        if endpoint == self._warehouse:
             return
         amazon = endpoint.tls and redshift_iam.AWS_API_HOST.fullmatch(endpoint.host.lower())
         if not amazon and not self.network.allows(endpoint):
             raise HostRefused("That AWS endpoint is not Amazon's.")
 
     def _connect(self, addresses: tuple[str, ...]) -> None:
-        self._addresses = addresses
         with ExitStack() as files:
             # Kept until the session ends: a cancel request checks the certificate again.
-            form = self.credentials
-            self._authorities = certificates.authorities(form.sslmode, form.sslrootcert, files)
-            self._connection = self._opened()
+            self._connection = self._opened(addresses, files)
             self._files = files.pop_all()
 
-    def _opened(self) -> psycopg.Connection[Any]:
+    def _opened(self, addresses: tuple[str, ...], files: ExitStack) -> psycopg.Connection[Any]:
         form, user = self.credentials, self._user()
         connection = psycopg.connect(
-            host=",".join([form.host] * len(self._addresses)),
-            hostaddr=",".join(self._addresses),
+            host=",".join([form.host] * len(addresses)),
+            hostaddr=",".join(addresses),
             port=form.port,
             dbname=form.database,
             user=user.name,
             password=user.password,
             sslmode=form.sslmode,
-            sslrootcert=self._authorities,
+            sslrootcert=certificates.authorities(form.sslmode, form.sslrootcert, files),
             # Otherwise certificates and passwords in the operator's home folder could be used.
             sslcertmode="disable",
             passfile=os.devnull,
@@ -208,7 +295,7 @@ class Redshift(Connector):
             # A long query says nothing for minutes, and gateways forget such connections.
             keepalives_idle=KEEPALIVE_S,
             keepalives_interval=KEEPALIVE_S,
-            application_name=" ".join(self.context.tags().values())[:63],
+            application_name=wire.application_name(self.context.tags()),
             client_encoding="utf8",
             prepare_threshold=None,
             autocommit=True,
@@ -239,25 +326,25 @@ class Redshift(Connector):
         return wire.bound(sql, params)
 
     def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
-        self._begin(limits.timeout_s)
-        return StreamExecution(self._connection, sql, params, limits.timeout_s)
+        return self._statement(sql, params, limits.timeout_s, run_id)
 
-    def _begin(self, timeout_s: float) -> None:
-        """Start a transaction that cannot write; the statement in it ends it."""
-        if self._connection.closed:
-            self._connection = self._opened()
-        limit_ms = max(1, int(timeout_s * 1000))
-        begin = f"BEGIN READ ONLY; SET LOCAL statement_timeout TO {limit_ms}"
-        try:
-            command(self._connection, begin, min(timeout_s, AWAKE_S))
-        except BaseException:
-            # Half begun is not begun: the next statement takes a new session.
-            self._connection.close()
-            raise
+    def _statement(
+        self, sql: str, params: Params, timeout_s: float, run_id: str = ""
+    ) -> "RedshiftExecution":
+        """In a transaction that cannot write, with its own time limit and label.
+
+        The label has the run first: some of Redshift's histories keep 30 characters of it.
+        """
+        tags, limit_ms = self.context.tags(run_id), math.ceil(timeout_s * 1000)
+        begin = (
+            f"BEGIN READ ONLY; SET LOCAL statement_timeout TO {limit_ms}; "
+            f"SET LOCAL application_name TO {_quoted(wire.application_name(tags))}; "
+            f"SET LOCAL query_group TO {_quoted(' '.join(reversed(tags.values())))}"
+        )
+        return RedshiftExecution(self._connection, begin, sql, params, timeout_s)
 
     def _read(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        self._begin(METADATA_TIMEOUT_S)
-        with closing(StreamExecution(self._connection, sql, params, METADATA_TIMEOUT_S)) as run:
+        with closing(self._statement(sql, params, METADATA_TIMEOUT_S)) as run:
             run.start()
             return [
                 row
@@ -266,25 +353,60 @@ class Redshift(Connector):
             ]
 
     def _tables(self, wanted: TableFilter) -> list[Table]:
-        schema = wanted.schema
-        params = () if schema is None else (schema,)
-        tables, columns, sizes = catalog.statements(schema)
-        found, described = self._read(tables, params), self._read(columns, params)
+        """Three reads; the third is left out where it would wake a serverless workgroup up.
+
+        The catalog is the leader node's and free; sizes are the compute nodes', which serverless
+        bills by their time.
+        """
+        found = self._read(*catalog.tables_read(wanted))
+        if not found:
+            return []
+        last = found[-1][:2]
+        described = self._read(*catalog.columns_read(wanted, last))
+        return catalog.tables(found, described, self._sizes(wanted, last))
+
+    def _sizes(self, wanted: TableFilter, last: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        if self.credentials.is_serverless():
+            return []
         try:
-            sized = self._read(sizes, params)
+            return self._read(*catalog.sizes_read(wanted, last))
         except psycopg.errors.InsufficientPrivilege:
-            sized = []
-        return catalog.tables(found, described, sized)
+            return []
+
+    def _tls(self, connection: socket.socket, endpoint: Endpoint) -> str:
+        if endpoint != self._warehouse:
+            return super()._tls(connection, endpoint)
+        form = self.credentials
+        return postgres_tls.encrypt(connection, form.host, form.sslmode, form.sslrootcert)
+
+    def _usable(self) -> str:
+        ((user, database),) = self._read(catalog.WHO)
+        return f"user {user}, database {database}"
+
+    def _may_write(self) -> bool | None:
+        ((may,),) = self._read(catalog.MAY_WRITE)
+        return bool(may)
+
+    def _is_alive(self) -> bool:
+        return wire.is_alive(self._connection)
 
     def _estimate(self, sql: str) -> Estimate:
         lines = [line for (line,) in self._read(f"EXPLAIN {sql}")]
-        return redshift_plan.estimate(lines, self.credentials.is_serverless())
+        return redshift_plan.estimate(lines, self.credentials.is_serverless(), self.prices)
 
     def _error(self, exc: Exception) -> ConnectorError | None:
-        return redshift_errors.error_for(exc)
+        error, form = redshift_errors.error_for(exc), self.credentials
+        if error and "password" in error.fields and form.password is None:
+            sentence = "The database has no such user, or does not take AWS's password for it."
+            field = "user" if form.cluster_identifier else "workgroup"
+            return CredentialsRejected(sentence, fields={field: sentence})
+        return error
 
     def _said(self, exc: Exception) -> str:
         return wire.said(exc)
+
+    def _give_up(self) -> None:
+        wire.shut(self._connection)
 
 
 CONNECTOR = Redshift

@@ -1,19 +1,22 @@
 """The go-between: what a Redshift client says is turned into what Postgres understands.
 
-Only the first words are read. Once a session is ready, bytes are passed on both ways as they
-come, never more than READ_LIMIT of them at a time in memory for each direction.
+Only the sign-in is read, and then the settings a client makes (`statements.py`). Otherwise bytes
+are passed on both ways as they come, never more than about READ_LIMIT of them at a time in memory
+for each direction.
 """
 
 import asyncio
 import logging
 import ssl
 from asyncio import IncompleteReadError, StreamReader, StreamWriter
+from collections.abc import Callable
 from contextlib import suppress
 
 from sandbox.redshift import messages, temporary, upstream
 from sandbox.redshift.messages import Message, ProtocolError, Startup
 from sandbox.redshift.scram import ScramFailed
 from sandbox.redshift.settings import LOOPBACK, Settings
+from sandbox.redshift.statements import Translator
 from sandbox.redshift.upstream import Refused, Upstream
 
 log = logging.getLogger("sandbox.redshift")
@@ -154,7 +157,10 @@ async def _report(writer: StreamWriter, server: Upstream, encoding: str | None) 
 
 async def _relay(reader: StreamReader, writer: StreamWriter, server: Upstream) -> None:
     """Carry bytes both ways until either side is done."""
-    ways = (_pump(reader, server.writer), _pump(server.reader, writer))
+    ways = (
+        _pump(reader, server.writer, Translator().translate),
+        _pump(server.reader, writer, bytes),
+    )
     tasks = [asyncio.create_task(way) for way in ways]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -164,10 +170,12 @@ async def _relay(reader: StreamReader, writer: StreamWriter, server: Upstream) -
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pump(reader: StreamReader, writer: StreamWriter) -> None:
+async def _pump(
+    reader: StreamReader, writer: StreamWriter, translated: Callable[[bytes], bytes]
+) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(READ_LIMIT):
-            writer.write(data)
+            writer.write(translated(data))
             # Waits while the other side does not read, so that nothing piles up here.
             await writer.drain()
 

@@ -142,11 +142,14 @@ def open_one(by_password: dict[str, Any]) -> Iterator[Open]:
         *,
         run: str = "",
         network: NetworkPolicy = LOCAL,
+        own_identity: frozenset[str] = frozenset(),
         **changes: Any,
     ) -> Connector:
         given = (credentials or by_password) | changes
         context = JobContext(team="acme", run=run)
-        made.append(connect("redshift", given, network=network, context=context))
+        made.append(
+            connect("redshift", given, network=network, context=context, own_identity=own_identity)
+        )
         return made[-1]
 
     yield make

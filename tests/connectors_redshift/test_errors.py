@@ -1,3 +1,4 @@
+import inspect
 from typing import Any
 
 import botocore.session
@@ -72,7 +73,7 @@ def test_an_internal_error_that_no_table_knows_is_terminal(
         ("22012", errors.DataError, False),
         ("53300", errors.WarehouseBusy, True),
         ("55P03", errors.WarehouseBusy, True),
-        ("57014", errors.QueryTimeout, False),
+        ("57014", errors.QueryCancelled, False),
         ("57P01", errors.ConnectionLost, True),
         ("ZZ123", WarehouseError, False),
     ],
@@ -95,6 +96,51 @@ def test_every_error_that_aws_declares_for_the_call_is_mapped(service: str, oper
         code = shape.metadata.get("error", {}).get("code", shape.name)
         exc = exceptions.ClientError({"Error": {"Code": code}}, operation)
         assert redshift_errors.error_for(exc) is not None, code
+
+
+UNMAPPED = frozenset(
+    """AliasConflictParameterError ApiVersionNotFoundError AwsChunkedWrapperError
+    BaseEndpointResolverError BotoCoreError CapacityNotAvailableError ChecksumError
+    DataNotFoundError EndpointProviderError EndpointResolutionError EndpointVariantError
+    FlexibleChecksumError ImminentRemovalWarning InvalidChecksumConfigError InvalidDNSNameError
+    InvalidDefaultsMode InvalidEndpointConfigurationError
+    InvalidEndpointDiscoveryConfigurationError InvalidExpressionError InvalidHostLabelError
+    InvalidIMDSEndpointError InvalidIMDSEndpointModeError InvalidMaxRetryAttemptsError
+    InvalidProxiesConfigError InvalidRegionError InvalidRetryConfigurationError
+    InvalidRetryModeError InvalidS3AddressingStyleError
+    InvalidS3UsEast1RegionalEndpointConfigError InvalidSTSRegionalEndpointsConfigError
+    MD5UnavailableError MissingDependencyException MissingParametersError MissingServiceIdError
+    NoRegionError OperationNotPageableError PaginationError RangeError ServiceNotInRegionError
+    StubAssertionError StubResponseError UnStubbedResponseError UndefinedModelAttributeError
+    UnknownClientMethodError UnknownEndpointError UnknownEndpointResolutionBuiltInName
+    UnknownFIPSEndpointError UnknownKeyError UnknownParameterError UnknownRegionError
+    UnknownServiceError UnknownServiceStyle UnknownSignatureVersionError
+    UnknownTokenProviderError UnseekableStreamError UnsupportedOutpostResourceError
+    UnsupportedS3AccesspointConfigurationError UnsupportedS3ArnError
+    UnsupportedS3ConfigurationError UnsupportedS3ControlArnError
+    UnsupportedS3ControlConfigurationError UnsupportedServiceProtocolsError
+    UnsupportedSignatureVersionError UnsupportedTLSVersionWarning ValidationError
+    WaiterConfigError WaiterError""".split()
+)
+"""Of services that are not called here, or that this code or the machine's setup is wrong."""
+
+
+def test_every_error_of_the_aws_client_is_mapped_or_known() -> None:
+    found = {
+        name: kind
+        for name, kind in inspect.getmembers(exceptions, inspect.isclass)
+        if issubclass(kind, Exception)
+        and kind.__module__ == exceptions.__name__
+        # Told by its code.
+        and not issubclass(kind, exceptions.ClientError)
+    }
+    # Their constructors want more than what a class goes by.
+    unmapped = {
+        name
+        for name, kind in found.items()
+        if redshift_errors.error_for(kind.__new__(kind)) is None
+    }
+    assert unmapped == UNMAPPED
 
 
 def test_an_aws_error_that_no_table_knows_is_terminal() -> None:

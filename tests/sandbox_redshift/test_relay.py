@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from sandbox.files import read_json, write_json
+from sandbox.redshift.statements import Translator
 
 from .conftest import CHECKOUT, Face, sign_in, wait_for
 
@@ -51,6 +53,31 @@ def test_a_large_upload_passes_through_in_little_memory(run_face: RunFace) -> No
                     copy.write(("y" * 1000 + "\n") * 1000)
             assert connection.execute("SELECT count(*) FROM uploaded").fetchone() == (50_000,)
         assert face.peak_mb() - before < FACE_MAY_GROW_MB
+
+
+def test_query_group_is_a_setting_like_any_other(endpoint: dict[str, Any]) -> None:
+    with sign_in(endpoint) as connection:
+        connection.execute("SET query_group TO 'Monday'")
+        assert connection.execute("SHOW query_group").fetchone() == ("Monday",)
+        connection.execute("BEGIN; SET LOCAL query_group = 'Tuesday'")
+        assert connection.execute("show query_group").fetchone() == ("Tuesday",)
+        connection.execute("ROLLBACK; RESET query_group")
+        assert connection.execute("SELECT 'SET ' || 'query_group'").fetchone() == (
+            "SET query_group",
+        )
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 1000])
+def test_a_setting_is_found_in_whatever_pieces_it_comes(size: int) -> None:
+    def query(text: bytes) -> bytes:
+        return struct.pack("!cI", b"Q", len(text) + 4) + text
+
+    given = query(b"SET query_group TO 1\0") + b"P\0\0\0\x08abcd" + query(b"x" * 100_000)
+    translator = Translator()
+    pieces = [given[at : at + size] for at in range(0, len(given), size)]
+    assert b"".join(map(translator.translate, pieces)) == given.replace(
+        query(b"SET query_group TO 1\0"), query(b"SET redshift.query_group TO 1\0")
+    )
 
 
 def test_many_clients_are_served_at_once(endpoint: dict[str, Any]) -> None:
