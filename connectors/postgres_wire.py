@@ -2,13 +2,16 @@
 
 import os
 import re
+import select
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from connectors import errors
+from connectors import errors, postgres_sign_in
 from connectors.errors import ConnectorError
 from connectors.result import Execution
 from connectors.types import Params, RunStats
@@ -20,7 +23,13 @@ if TYPE_CHECKING:
 FIRST_ROWS = 100
 BATCH_ROWS = 10_000
 BATCH_BYTES = 8 * 2**20
+CANCEL_S = 5.0
+END_S = 5.0
+NAME_BYTES = 63
+"""As long as a name may be in Postgres (NAMEDATALEN)."""
+BEGIN = "SELECT set_config('statement_timeout', %s, true), set_config('application_name', %s, true)"
 NUMERIC_OID = 1700
+MAX_DIGITS = 38
 JSON_TYPES = {114: "json", 3802: "jsonb"}
 
 ARROW_TYPES: dict[int, pa.DataType] = {
@@ -37,6 +46,8 @@ ARROW_TYPES: dict[int, pa.DataType] = {
     1184: pa.timestamp("us", tz="UTC"),
 }
 """Types by oid that Arrow holds exactly. Every other type arrives as the server's own text."""
+PARSED_BY_ARROW = frozenset({1082, 1114, 1184})
+"""Dates and times: from their text, which refuses BC and infinity, and is the fastest way."""
 
 ERRORS: dict[str, type[ConnectorError]] = {
     "08": errors.ConnectionLost,
@@ -98,7 +109,7 @@ def error_for(exc: Exception) -> ConnectorError | None:
     if isinstance(exc, psycopg.errors.ConnectionTimeout):
         return errors.HostUnreachable()
     if isinstance(exc, psycopg.OperationalError):
-        return _connect_error(exc)
+        return postgres_sign_in.error_for(exc)
     return None
 
 
@@ -110,17 +121,6 @@ def said(exc: Exception) -> str:
     return primary or str(exc)
 
 
-def _connect_error(exc: "psycopg.OperationalError") -> ConnectorError:
-    connection = exc.pgconn
-    if connection is None:
-        return errors.ConnectionLost()
-    if connection.used_password or connection.needs_password:
-        return errors.CredentialsRejected("The server refused user, password or database name.")
-    if "SSL" in str(exc) or "certificate" in str(exc):
-        return errors.TlsFailed()
-    return errors.HostUnreachable()
-
-
 def read_everything_else_as_text(connection: "psycopg.Connection[Any]") -> None:
     """Keep Python's own types out of the way: no float for JSON numbers, no list for arrays."""
     from psycopg.types.string import TextLoader
@@ -128,17 +128,21 @@ def read_everything_else_as_text(connection: "psycopg.Connection[Any]") -> None:
     adapters = connection.adapters
     for info in adapters.types:
         for oid in (info.oid, info.array_oid):
-            if oid and oid not in ARROW_TYPES:
+            if oid and (oid not in ARROW_TYPES or oid in PARSED_BY_ARROW):
                 adapters.register_loader(oid, TextLoader)
 
 
 def arrow_type(column: "Column") -> pa.DataType:
     """The Arrow type that holds a column exactly; text where there is none."""
     if column.type_code == NUMERIC_OID and column.precision is not None:
-        scale = column.scale or 0
-        if column.precision <= 38 and 0 <= scale <= column.precision:
-            return pa.decimal128(column.precision, scale)
+        return decimal_type(column.precision, column.scale or 0)
     return ARROW_TYPES.get(column.type_code, pa.string())
+
+
+def decimal_type(precision: int, scale: int) -> pa.DataType:
+    """The Arrow type of a ``numeric(precision, scale)``."""
+    exact = precision <= MAX_DIGITS and 0 <= scale <= precision
+    return pa.decimal128(precision, scale) if exact else pa.string()
 
 
 def arrow_schema(description: Sequence["Column"]) -> pa.Schema:
@@ -168,21 +172,34 @@ def batches(cursor: "psycopg.ServerCursor[Any]", schema: pa.Schema) -> Iterator[
 def shut(connection: "psycopg.Connection[Any]") -> None:
     """End the socket under a connection whose server says nothing; its reader gets an error."""
     if not connection.closed:
-        with socket.socket(fileno=os.dup(connection.fileno())) as handle:
+        with socket.socket(fileno=os.dup(connection.fileno())) as handle, suppress(OSError):
+            # An error says that it has ended already.
             handle.shutdown(socket.SHUT_RDWR)
 
 
 def record_batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
     """The rows, of which there is one at least, as Arrow's."""
     columns = zip(*rows, strict=True)
-    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    arrays = [_array(values, field) for values, field in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_decimal(kind):
-        return pa.array(values, pa.string()).cast(kind)
-    return pa.array(values, kind)
+def _array(values: Sequence[object], field: pa.Field) -> pa.Array:
+    kind = field.type
+    try:
+        if pa.types.is_decimal(kind) or pa.types.is_temporal(kind):
+            return pa.array(values, pa.string()).cast(kind)
+        return pa.array(values, kind)
+    except pa.ArrowInvalid as exc:
+        raise inexact(field) from exc
+
+
+def inexact(field: pa.Field) -> errors.DataError:
+    """What to say of a column with a value that its Arrow type does not have."""
+    return errors.DataError(
+        f"The column {field.name} has a value that {field.type} cannot hold exactly.",
+        hint="Cast the column to text, or leave out NaN, infinite and far-off values.",
+    )
 
 
 PLACEHOLDER = re.compile(r"%%|(?<![\w$])%(?:s|\((?P<name>\w+)\)s)(?![\w$])|%")
@@ -216,36 +233,111 @@ def bound(sql: str, params: Params) -> tuple[str, list[object]]:
     return text, list(params)
 
 
+def begin(connection: "psycopg.Connection[Any]", timeout_s: float, name: str) -> None:
+    """Start a transaction whose statements the server bounds, and shows under that name."""
+    milliseconds = str(max(1, int(timeout_s * 1000)))
+    connection.execute(BEGIN, [milliseconds, name])
+
+
+def application_name(tags: Mapping[str, str]) -> str:
+    """Service, team and run, as far as Postgres keeps names; the run is kept whole."""
+    parts = dict(tags)
+    run = parts.pop("run", "")
+    room = max(0, NAME_BYTES - len(run) - 1) if run else NAME_BYTES
+    return f"{' '.join(parts.values())[:room]} {run}".strip()[:NAME_BYTES]
+
+
+def cancel(connection: "psycopg.Connection[Any]") -> None:
+    """End what the session runs, from another thread.
+
+    Where the server takes no cancel request, the socket is ended instead: its reader gets an
+    error, and the server notices within seconds.
+    """
+    import psycopg
+
+    try:
+        connection.cancel_safe(timeout=CANCEL_S)
+    except psycopg.Error:
+        shut(connection)
+
+
+def is_alive(connection: "psycopg.Connection[Any]") -> bool:
+    """The server has not hung up on an idle session; asks the socket only.
+
+    A server says nothing to an idle session but why it ends it.
+    """
+    from psycopg.pq import TransactionStatus
+
+    if connection.closed:
+        return False
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        return True
+    sockets = select.poll()
+    sockets.register(connection.fileno(), select.POLLIN)
+    return not sockets.poll(0)
+
+
 def end(cursor: "psycopg.ServerCursor[Any]") -> None:
-    """Close a server-side cursor with its transaction, if the connection still stands."""
-    if not cursor.connection.closed:
-        cursor.connection.rollback()
+    """Close a server-side cursor with its transaction, if the connection still stands.
+
+    A server that does not answer to that within END_S loses the session.
+    """
+    connection = cursor.connection
+    if not connection.closed:
+        with _hung_up_after(connection, END_S):
+            connection.rollback()
     cursor.close()
+
+
+@contextmanager
+def _hung_up_after(connection: "psycopg.Connection[Any]", timeout_s: float) -> Iterator[None]:
+    timer = threading.Timer(timeout_s, shut, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class CursorExecution(Execution):
     """A server-side cursor in a read-only transaction of its own; ``sql`` has ``$1``, ``$2``, …"""
 
-    def __init__(self, connection: "psycopg.Connection[Any]", sql: str, params: Params) -> None:
+    def __init__(
+        self,
+        connection: "psycopg.Connection[Any]",
+        sql: str,
+        params: Params,
+        timeout_s: float,
+        name: str,
+    ) -> None:
         from psycopg import RawServerCursor
 
         self._connection = connection
         self._cursor = RawServerCursor(connection, "result")
         self._sql = sql
         self._params = params
+        self._timeout_s = timeout_s
+        self._name = name
+        self._cancelled = False
 
     def start(self) -> None:
+        begin(self._connection, self._timeout_s, self._name)
         self._cursor.execute(self._sql, self._params or None)
         self.schema = arrow_schema(self._cursor.description or ())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        return batches(self._cursor, self.schema)
+        rest = batches(self._cursor, self.schema)
+        # Between two fetches the server has nothing to cancel.
+        while not self._cancelled and (batch := next(rest, None)) is not None:
+            yield batch
 
     def stats(self) -> RunStats:
         return RunStats(vendor_query_id=str(self._connection.info.backend_pid))
 
     def cancel(self) -> None:
-        self._connection.cancel_safe(timeout=5)
+        self._cancelled = True
+        cancel(self._connection)
 
     def close(self) -> None:
         end(self._cursor)

@@ -1,28 +1,60 @@
-"""Postgres 14 and later, through psycopg: live queries, and the source of pipelines."""
+"""Postgres 14 and later, through psycopg: live queries, and the source of pipelines.
+
+Types, as a result has them; what Arrow cannot hold exactly arrives as the server's own text:
+
+| Postgres                        | Arrow               | exact?                               |
+|---------------------------------|---------------------|--------------------------------------|
+| smallint, integer, bigint       | int16, int32, int64 | yes                                  |
+| oid                             | int64               | yes                                  |
+| numeric(p, s), 38 digits at most| decimal128(p, s)    | yes; NaN raises DataError            |
+| other numeric                   | string              | text, NaN and ±Infinity too          |
+| real, double precision          | float, double       | yes, NaN and ±Infinity too           |
+| boolean                         | bool                | yes                                  |
+| char, varchar, text, name       | string              | yes; char(n) with its blanks         |
+| bytea                           | binary              | yes                                  |
+| date                            | date32              | years 1 to 9999, else DataError      |
+| timestamp                       | timestamp[us]       | years 1 to 9999, else DataError      |
+| timestamptz                     | timestamp[us, UTC]  | the instant; years 1 to 9999         |
+| time, timetz, interval          | string              | text: 24:00:00, offsets and months   |
+| json, jsonb                     | string              | text; field metadata native: json(b) |
+| uuid, inet, bit, money, xml, …  | string              | text                                 |
+| enum, domain                    | string; as the type below                                  |
+| array, composite, range         | string              | text: {1,NULL}, (1,a), [1,5)         |
+| geometry, geography (PostGIS)   | string              | EWKB, hexadecimal                    |
+
+A DataError names the column, but for text of a SQL_ASCII database that is not UTF-8: the server
+refuses that itself.
+"""
 
 import json
-import os
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from typing import Any, ClassVar, Literal
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, ClassVar
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql as pgsql
-from pydantic import Field, SecretStr, field_validator
 
-from connectors import certificates
+from connectors import postgres_catalog as catalog
+from connectors import postgres_tls
 from connectors import postgres_wire as wire
 from connectors.abilities import Extract, Extraction
-from connectors.base import Connector
-from connectors.credentials import Credentials
-from connectors.errors import ConnectorError, ObjectNotFound
+from connectors.base import GRACE_S, METADATA_TIMEOUT_S, STEP_TIMEOUT_S, Connector
+from connectors.errors import (
+    ConnectionLost,
+    ConnectorError,
+    ObjectNotFound,
+    QueryTimeout,
+    ResourceUnusable,
+)
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
+from connectors.postgres_copy import CopyExecution
+from connectors.postgres_credentials import PostgresCredentials
 from connectors.result import Execution
 from connectors.types import (
     Basis,
     Capabilities,
-    Column,
     Estimate,
     Limits,
     Params,
@@ -31,35 +63,19 @@ from connectors.types import (
     Watermark,
 )
 
-PAGE_BYTES = 8192
 # Transaction ids are compared modulo 2^32: past half of that, old and new look alike.
 XID_HALF = 2**31
 
-
-class PostgresCredentials(Credentials):
-    """How to sign in to one Postgres database."""
-
-    host: str = Field(title="Host", min_length=1, max_length=253, examples=["db.example.com"])
-    port: int = Field(5432, title="Port", ge=1, le=65535)
-    database: str = Field(title="Database", min_length=1, max_length=63)
-    user: str = Field(title="User", min_length=1, max_length=63)
-    password: SecretStr = Field(title="Password", min_length=1)
-    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        "prefer", title="TLS", description="verify-full checks the certificate and the host name."
-    )
-
-    sslrootcert: str | None = Field(
-        None, title="Certificate authority", max_length=1_000_000,
-        description="PEM text, for verify-ca and verify-full. Without it, the public ones.",
-    )  # fmt: skip
-
-    @field_validator("sslrootcert")
-    @classmethod
-    def _is_pem(cls, value: str | None) -> str | None:
-        return certificates.checked(value)
-
-    def target(self) -> str:
-        return f"{self.host}:{self.port}/{self.database}"
+GRANTS = """
+CREATE ROLE <user> LOGIN PASSWORD '<password>';
+ALTER ROLE <user> SET default_transaction_read_only = on;
+GRANT CONNECT ON DATABASE <database> TO <user>;
+-- In that database, for each schema to be read:
+GRANT USAGE ON SCHEMA <schema> TO <user>;
+GRANT SELECT ON ALL TABLES IN SCHEMA <schema> TO <user>;
+-- And for the tables that <owner> will make there:
+ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA <schema> GRANT SELECT ON TABLES TO <user>;
+""".strip()
 
 
 class Postgres(Connector, Extract):
@@ -68,6 +84,7 @@ class Postgres(Connector, Extract):
     provider = "postgres"
     label = "Postgres"
     credentials_model = PostgresCredentials
+    grants = GRANTS
     capabilities: ClassVar = Capabilities(
         dialect="postgres",
         folds_to="lower",
@@ -87,7 +104,17 @@ class Postgres(Connector, Extract):
             pg_wal_replay_* postgres_fdw_* set_config setseed setval ts_rewrite ts_stat
             xpath_table""".split()
         ),
+        refused_tables=frozenset(
+            """_pg_foreign_* _pg_user_mappings pg_authid pg_file_settings pg_hba_file_rules
+            pg_ident_file_mappings pg_largeobject pg_shadow pg_stat_gssapi pg_stat_ssl
+            pg_stat_wal_receiver pg_subscription pg_user_mapping pg_user_mappings
+            user_mapping_options""".split()
+        ),
     )
+    silence_s: ClassVar = 900.0
+    """How long a server may work before it has the next rows of an extraction."""
+    extraction_s: ClassVar = 7 * 86_400.0
+    """How long a whole extraction may take the server."""
     credentials: PostgresCredentials
     _connection: psycopg.Connection[Any]
     _files: ExitStack
@@ -109,15 +136,10 @@ class Postgres(Connector, Extract):
             port=form.port,
             dbname=form.database,
             user=form.user,
-            password=form.password.get_secret_value(),
-            sslmode=form.sslmode,
-            sslrootcert=certificates.authorities(form.sslmode, form.sslrootcert, files),
-            # Otherwise certificates and passwords in the operator's home folder could be used.
-            sslcertmode="disable",
-            passfile=os.devnull,
+            **form.for_libpq(files),
             gssencmode="disable",
             connect_timeout=int(CONNECT_TIMEOUT_S),
-            application_name=" ".join(self.context.tags().values())[:63],
+            application_name=self._name(),
             client_encoding="utf8",
             prepare_threshold=None,
             # A server that vanishes is noticed within about a minute.
@@ -142,24 +164,30 @@ class Postgres(Connector, Extract):
         return wire.bound(sql, params)
 
     def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
-        self._bound_time(limits.timeout_s)
-        return wire.CursorExecution(self._connection, sql, params)
+        name = self._name(run_id)
+        if params:
+            return wire.CursorExecution(self._connection, sql, params, limits.timeout_s, name)
+        return CopyExecution(self._connection, sql, limits.timeout_s, name, limits.max_rows)
 
-    def _bound_time(self, timeout_s: float) -> None:
-        milliseconds = str(max(1, int(timeout_s * 1000)))
-        self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
+    def _name(self, run_id: str = "") -> str:
+        return wire.application_name(self.context.tags(run_id))
+
+    @contextmanager
+    def _transaction(self, timeout_s: float) -> Iterator["psycopg.Connection[Any]"]:
+        with self._connection.transaction(force_rollback=True):
+            wire.begin(self._connection, timeout_s, self._name())
+            yield self._connection
 
     def _tables(self, wanted: TableFilter) -> list[Table]:
-        with self._connection.transaction():
-            rows = self._connection.execute(_TABLES, {"schema": wanted.schema}).fetchall()
-        return [_table(row) for row in rows]
+        with self._transaction(METADATA_TIMEOUT_S) as connection:
+            rows = connection.execute(catalog.TABLES, catalog.filters(wanted)).fetchall()
+        return catalog.tables(rows)
 
     def _estimate(self, sql: str) -> Estimate:
-        with self._connection.transaction():
-            self._bound_time(30)
+        with self._transaction(METADATA_TIMEOUT_S) as connection:
             # The guard has seen exactly one query; binary= keeps it to the one-statement protocol.
             statement = ("EXPLAIN (FORMAT JSON) " + sql).encode()
-            row = self._connection.execute(statement, binary=True).fetchone()
+            row = connection.execute(statement, binary=True).fetchone()
         plan = row[0][0]["Plan"] if row else {}
         read = sum(node["Plan Rows"] * node["Plan Width"] for node in _scans(plan))
         return Estimate(
@@ -167,7 +195,7 @@ class Postgres(Connector, Extract):
             rows=plan["Plan Rows"],
             cost_low=None,
             cost_high=None,
-            currency="USD",
+            currency=self.prices.currency,
             basis=Basis.UNKNOWN,
             explanation="Rows × width of the planner's scans. Postgres bills by server, "
             "not by query, so there is no price.",
@@ -182,25 +210,66 @@ class Postgres(Connector, Extract):
     def _give_up(self) -> None:
         wire.shut(self._connection)
 
+    def _is_alive(self) -> bool:
+        return wire.is_alive(self._connection)
+
+    def _tls(self, connection: socket.socket, endpoint: Endpoint) -> str:
+        form = self.credentials
+        return postgres_tls.encrypt(connection, form.host, form.sslmode, form.sslrootcert)
+
+    def _usable(self) -> str:
+        with self._transaction(STEP_TIMEOUT_S) as connection:
+            row = connection.execute("SELECT current_user, current_database()").fetchone()
+        user, database = row or ("", "")
+        version = connection.info.parameter_status("server_version")
+        return f"user {user}, database {database}, Postgres {version}"
+
+    def _may_write(self) -> bool:
+        self._try_to_write()
+        with self._transaction(STEP_TIMEOUT_S) as connection:
+            row = connection.execute(catalog.MAY_WRITE).fetchone()
+        return bool(row and row[0])
+
+    def _try_to_write(self) -> None:
+        """Raises ResourceUnusable where this session is not read-only; leaves nothing."""
+        refused = psycopg.errors.InsufficientPrivilege
+        try:
+            # The server asks first whether the transaction may write, and then whether the role.
+            with suppress(refused), self._transaction(STEP_TIMEOUT_S) as connection:
+                connection.execute("CREATE TEMPORARY TABLE written (nothing int)")
+        except psycopg.errors.ReadOnlySqlTransaction:
+            return
+        raise ResourceUnusable(
+            "The server lets this read-only session write.",
+            hint="Connect to the server itself, not through a pooler that changes transactions.",
+        )
+
     # Extract
 
     def extract(self, schema: str, table: str, since: Watermark | None) -> Extraction:
-        with self._session():
-            cursor = self._connection.cursor(name="extract")
+        with self._heard(), self._session():
             try:
-                return self._start_extraction(cursor, schema, table, since)
+                return self._start_extraction(schema, table, since)
             except BaseException:
-                wire.end(cursor)
+                if not self._connection.closed:
+                    self._connection.rollback()
                 raise
 
-    def _start_extraction(
-        self,
-        cursor: "psycopg.ServerCursor[Any]",
-        schema: str,
-        table: str,
-        since: Watermark | None,
-    ) -> Extraction:
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Bound a step of an extraction; ConnectionLost where the server falls silent."""
+        try:
+            with self._watched(self.silence_s + GRACE_S), self._mapped():
+                yield
+        except QueryTimeout as exc:
+            if self._open:
+                # The server itself ended the statement.
+                raise
+            raise ConnectionLost("The server has said nothing for too long.") from exc
+
+    def _start_extraction(self, schema: str, table: str, since: Watermark | None) -> Extraction:
         # The session's isolation gives bound and rows one snapshot; no row falls between them.
+        wire.begin(self._connection, self.silence_s, self._name())
         key, identity = self._key_and_identity(schema, table)
         now, age = self._watermark(since, identity)
         full = since is None or age is None or since.origin != now.origin
@@ -208,23 +277,32 @@ class Postgres(Connector, Extract):
         query = pgsql.SQL("SELECT * FROM {}").format(name)
         if not full:
             query += pgsql.SQL(" WHERE age(xmin) BETWEEN 0 AND {}").format(pgsql.Literal(age))
-        cursor.execute(query)
-        arrow = wire.arrow_schema(cursor.description or ())
         estimated = self._estimated_rows(schema, table) if full else None
-        return Extraction(arrow, key, now, full, estimated, self._drain(cursor, arrow))
+        text = query.as_string(self._connection)
+        copy = CopyExecution(self._connection, text, self.extraction_s, self._name())
+        try:
+            copy.start()
+        except BaseException:
+            copy.close()
+            raise
+        return Extraction(copy.schema, key, now, full, estimated, self._drain(copy))
 
-    def _drain(
-        self, cursor: "psycopg.ServerCursor[Any]", schema: pa.Schema
-    ) -> Iterator[pa.RecordBatch]:
-        with self._mapped():
-            try:
-                yield from wire.batches(cursor, schema)
-            finally:
-                wire.end(cursor)
+    def _drain(self, copy: CopyExecution) -> Iterator[pa.RecordBatch]:
+        batches = copy.batches()
+        try:
+            while True:
+                with self._heard():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield batch
+        finally:
+            with self._mapped():
+                copy.close()
 
     def _key_and_identity(self, schema: str, table: str) -> tuple[tuple[str, ...], str]:
         """The primary key, and what makes this table this table: database, table, partitions."""
-        row = self._connection.execute(_KEY_AND_IDENTITY, [schema, table]).fetchone()
+        row = self._connection.execute(catalog.KEY_AND_IDENTITY, [schema, table]).fetchone()
         if row is None:
             raise ObjectNotFound(f"There is no table {schema}.{table}.")
         return tuple(json.loads(row[0])), str(row[1])
@@ -237,7 +315,9 @@ class Postgres(Connector, Extract):
         ``None`` when it would not be safe: transaction ids have gone half round since, or the
         server has been put back to a time before.
         """
-        row = self._connection.execute(_SNAPSHOT, [since.snapshot if since else None]).fetchone()
+        row = self._connection.execute(
+            catalog.SNAPSHOT, [since.snapshot if since else None]
+        ).fetchone()
         snapshot, cluster, age, distance = row or ("", "", None, None)
         safe = distance is not None and 0 <= int(distance) < XID_HALF
         return Watermark(str(snapshot), f"{cluster}/{identity}"), age if safe else None
@@ -256,69 +336,5 @@ def _scans(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for child in plan.get("Plans", ()):
         yield from _scans(child)
 
-
-def _table(row: tuple[Any, ...]) -> Table:
-    schema, name, kind, rows, pages, columns, key = row
-    return Table(
-        catalog=None,
-        schema=schema,
-        name=name,
-        kind=kind,
-        columns=tuple(Column(*column) for column in json.loads(columns)),
-        primary_key=tuple(json.loads(key)),
-        row_count=rows,
-        size_bytes=None if pages is None else pages * PAGE_BYTES,
-    )
-
-
-# An index can carry columns beside its key (INCLUDE): only the first indnkeyatts are the key.
-_KEY_COLUMNS = """
-    SELECT json_agg(attname ORDER BY part.position)
-    FROM pg_index i
-    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS part(attnum, position)
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.attnum
-    WHERE i.indrelid = c.oid AND i.indisprimary AND part.position <= i.indnkeyatts
-"""
-
-_TABLES = f"""
-SELECT n.nspname, c.relname,
-       CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
-                      WHEN 'f' THEN 'foreign table' ELSE 'table' END,
-       CASE WHEN c.reltuples >= 0 AND c.relkind IN ('r', 'm') THEN c.reltuples::bigint END,
-       CASE WHEN c.reltuples >= 0 AND c.relkind IN ('r', 'm') THEN c.relpages::bigint END,
-       coalesce(a.columns, '[]'), coalesce(({_KEY_COLUMNS})::text, '[]')
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_array(attname, format_type(atttypid, atttypmod),
-                                     NOT attnotnull, attnum) ORDER BY attnum)::text AS columns
-    FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-) a ON true
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%%'
-  AND n.nspname NOT LIKE 'pg_temp%%'
-  AND has_table_privilege(c.oid, 'SELECT')
-  AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s)
-ORDER BY 1, 2
-"""
-
-_KEY_AND_IDENTITY = f"""
-SELECT coalesce(({_KEY_COLUMNS}), '[]')::text,
-       (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || c.oid || '/'
-           || coalesce((SELECT md5(string_agg(relid::oid::text, ',' ORDER BY relid::oid))
-                        FROM pg_partition_tree(c.oid)), '')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'm')
-"""
-
-_SNAPSHOT = """
-SELECT pg_current_snapshot()::text,
-       (SELECT system_identifier FROM pg_control_system()) || '/'
-           || (SELECT timeline_id FROM pg_control_checkpoint()),
-       age(pg_snapshot_xmin(previous.snapshot)::xid),
-       pg_snapshot_xmin(pg_current_snapshot())::text::numeric
-           - pg_snapshot_xmin(previous.snapshot)::text::numeric
-FROM (SELECT %s::text::pg_snapshot AS snapshot) AS previous
-"""
 
 CONNECTOR = Postgres

@@ -1,17 +1,22 @@
-"""A real Postgres: the server binaries of a wheel or of the system, one data folder a root."""
+"""A real Postgres: the server binaries of a wheel or of the system, one data folder a root.
+
+A second port has TLS (see sandbox.postgres_tls).
+"""
 
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
 
 from sandbox.errors import SandboxError
-from sandbox.files import write_private
+from sandbox.files import write_json, write_private
 from sandbox.guarded import run_guarded
 from sandbox.postgres_binaries import find_binaries
 from sandbox.postgres_roles import DATAVAULT, READER, SERVICE, seed_roles
+from sandbox.postgres_tls.authority import AUTHORITY, CLIENT, SERVER, make_certificates
 from sandbox.reach import folder_for, give_to, unprivileged_user
 from sandbox.services.base import LOOPBACK, Process, Service, accepts_connections
 
@@ -47,6 +52,7 @@ class Postgres(Service):
     def plan(self) -> dict[str, Any]:
         """Keep port and passwords from run to run: the data folder remembers the passwords."""
         port = self.kept_port()
+        self._tls_port = self.kept_port("tls_port")
         return {
             "host": LOOPBACK,
             "port": port,
@@ -59,6 +65,15 @@ class Postgres(Service):
                 "database": DATAVAULT,
                 "user": READER,
                 "password": self.kept_secret(READER),
+            },
+            "tls": {
+                "host": "localhost",
+                "port": self._tls_port,
+                "database": DATAVAULT,
+                "user": READER,
+                "sslrootcert": str(self.home / f"{AUTHORITY}.crt"),
+                "sslcert": str(self.home / f"{CLIENT}.crt"),
+                "sslkey": str(self.home / f"{CLIENT}.key"),
             },
         }
 
@@ -82,19 +97,33 @@ class Postgres(Service):
         # The root is locked for us, so no server of ours is alive; the process id in this file
         # may belong to somebody else by now, and the server would not start.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
+        self._prepare_tls()
+
+    def _prepare_tls(self) -> None:
+        make_certificates(self.home, READER)
+        settings = {
+            "port": self._tls_port,
+            "postgres_port": self.endpoints[self.name]["port"],
+            "certificate": str(self.home / f"{SERVER}.crt"),
+            "private_key": str(self.home / f"{SERVER}.key"),
+            "client_authority": str(self.home / f"{AUTHORITY}.crt"),
+            "passwords": {READER: self.kept_secret(READER)},
+        }
+        write_json(self.home / "tls.json", settings)
 
     def processes(self) -> list[Process]:
-        """Return the one server, which starts its own children."""
+        """Return the one server, which starts its own children, and what gives it TLS."""
         settings = _SETTINGS | {"port": str(self.endpoints[self.name]["port"])}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         argv = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
         # SIGINT is its fast shutdown; on SIGTERM it would wait for clients to leave.
-        return [Process(argv, user=self._user, stop_signal=signal.SIGINT)]
+        tls = [sys.executable, "-m", "sandbox.postgres_tls", str(self.home / "tls.json")]
+        return [Process(argv, user=self._user, stop_signal=signal.SIGINT), Process(tls)]
 
     def ready(self) -> bool:
         """Tell whether the superuser can sign in."""
         endpoint = self.endpoints[self.name]
-        if not accepts_connections(endpoint["port"]):
+        if not all(map(accepts_connections, (endpoint["port"], self._tls_port))):
             return False
         try:
             psycopg.connect(endpoint["superuser_dsn"], connect_timeout=2).close()

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 import pytest
 
 from connectors import Connector, JobContext, Limits, NetworkPolicy, connect
@@ -18,7 +17,7 @@ from connectors.errors import (
     SqlRefused,
 )
 from connectors.postgres_wire import bound
-from tests.connectors.helpers import assert_arrives, rows_of
+from tests.connectors.helpers import rows_of
 
 PROVIDER = "postgres"
 
@@ -104,9 +103,10 @@ def test_session_says_whom_it_works_for(
 ) -> None:
     context = JobContext(service="svc", team="t" * 80, run="r")
     with connect("postgres", credentials["postgres"], network=loopback, context=context) as own:
-        assert rows_of(own, "SELECT current_setting('application_name') AS n") == [
-            (f"svc {'t' * 59}",)
-        ]
+        name = "SELECT current_setting('application_name') AS n"
+        assert rows_of(own, name) == [(f"svc {'t' * 57} r",)]
+        with own.query(name, run_id="q" * 40) as result:
+            assert result.read_all().to_pylist() == [{"n": f"svc {'t' * 18} {'q' * 40}"}]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,21 @@ def test_session_says_whom_it_works_for(
 def test_session_is_set_up(connector: Connector, name: str, value: str) -> None:
     found = connector.query(f"SELECT current_setting('{name}') AS v", limits=Limits(timeout_s=7.5))
     assert found.read_all().to_pylist() == [{"v": value}]
+
+
+def test_idle_session_that_the_server_ended_is_replaced_unseen(
+    credentials: dict[str, dict[str, Any]], loopback: NetworkPolicy, endpoints: dict[str, Any]
+) -> None:
+    context = JobContext(service="idle-and-ended")
+    with connect("postgres", credentials["postgres"], network=loopback, context=context) as own:
+        for _ in range(2):
+            assert rows_of(own, "SELECT 1 AS one") == [(1,)]
+            with psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as server:
+                server.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE application_name = 'idle-and-ended'"
+                )
+        assert own.fetch_tables("no_such_schema") == []
 
 
 def test_session_that_the_server_ended_is_replaced(
@@ -157,125 +172,7 @@ def test_engine_keeps_the_session_read_only_by_itself(
     session.rollback()
 
 
-# Types
-
-
-@pytest.mark.parametrize(
-    ("sql", "kind", "value"),
-    [
-        ("true", pa.bool_(), True),
-        ("1::smallint", pa.int16(), 1),
-        ("2147483647", pa.int32(), 2147483647),
-        ("9223372036854775807", pa.int64(), 9223372036854775807),
-        ("1.5::real", pa.float32(), 1.5),
-        ("'1e308'::float8", pa.float64(), 1e308),
-        ("12.30::numeric(6,2)", pa.decimal128(6, 2), Decimal("12.30")),
-        ("'-0.001'::numeric(38,38)", pa.decimal128(38, 38), Decimal("-0.001")),
-        ("12.300::numeric", pa.string(), "12.300"),
-        ("'NaN'::numeric", pa.string(), "NaN"),
-        ("1::numeric(39,0)", pa.string(), "1"),
-        ("'x'::text", pa.string(), "x"),
-        ("'x'::char(3)", pa.string(), "x  "),
-        ("'\\x00ff'::bytea", pa.binary(), b"\x00\xff"),
-        ("''::bytea", pa.binary(), b""),
-        ("'2026-01-02'::date", pa.date32(), datetime.date(2026, 1, 2)),
-        ("'24:00'::time", pa.string(), "24:00:00"),
-        ("'1 mon 2 days'::interval", pa.string(), "1 mon 2 days"),
-        (
-            "'2026-01-02 03:04:05.123456'::timestamp",
-            pa.timestamp("us"),
-            datetime.datetime.fromisoformat("2026-01-02T03:04:05.123456"),
-        ),
-        (
-            "'2026-01-02 03:04:05.123456+02'::timestamptz",
-            pa.timestamp("us", tz="UTC"),
-            datetime.datetime(2026, 1, 2, 1, 4, 5, 123456, tzinfo=datetime.UTC),
-        ),
-        ("'{\"a\": 12345678901234567890}'::jsonb", pa.string(), '{"a": 12345678901234567890}'),
-        ("'{\"a\":  1.10}'::json", pa.string(), '{"a":  1.10}'),
-        ("ARRAY[1, NULL]", pa.string(), "{1,NULL}"),
-        ("ARRAY[ARRAY['a b']]", pa.string(), '{{"a b"}}'),
-        (
-            "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid",
-            pa.string(),
-            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
-        ),
-        ("'10.0.0.0/8'::inet", pa.string(), "10.0.0.0/8"),
-        ("int4range(1, 5)", pa.string(), "[1,5)"),
-        ("ROW(1, 'a')", pa.string(), "(1,a)"),
-        ("NULL::int", pa.int32(), None),
-    ],
-)
-def test_value_arrives_exactly(
-    connector: Connector, sql: str, kind: pa.DataType, value: Any
-) -> None:
-    assert_arrives(connector, sql, kind, value)
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "'NaN'::numeric(6,2)",
-        "'infinity'::date",
-        "'-infinity'::timestamptz",
-        "'0044-03-15 BC'::date",
-        "'infinity'::timestamp",
-        "'294276-01-01'::timestamp",
-        "1 / 0",
-        "'x'::int",
-    ],
-)
-def test_value_that_cannot_be_exact_is_an_error(connector: Connector, sql: str) -> None:
-    with pytest.raises(DataError):
-        connector.query(f"SELECT {sql} AS v").read_all()
-    assert rows_of(connector, "SELECT 1 AS one") == [(1,)]
-
-
-def test_json_says_what_it_is(connector: Connector) -> None:
-    schema = connector.query("SELECT '1'::json AS a, '1'::jsonb AS b, '1'::text AS c").schema
-    assert [field.metadata for field in schema] == [
-        {b"native": b"json"},
-        {b"native": b"jsonb"},
-        None,
-    ]
-
-
 # Tables
-
-
-def test_tables_of_every_kind_are_listed(
-    connector: Connector, source: str, owner: psycopg.Connection[Any]
-) -> None:
-    owner.execute(
-        f"""SET search_path = {source};
-        CREATE TABLE plain (b int NOT NULL, a numeric(5,2), gone int, PRIMARY KEY (b));
-        ALTER TABLE plain DROP COLUMN gone;
-        CREATE TABLE "Mixed Case" (id int, line int, PRIMARY KEY (line, id));
-        CREATE TABLE parts (at date, n int) PARTITION BY RANGE (at);
-        CREATE VIEW seen AS SELECT b FROM plain;
-        CREATE MATERIALIZED VIEW kept AS SELECT b FROM plain;
-        CREATE TABLE hidden (a int);
-        REVOKE ALL ON hidden FROM etl_reader;
-        INSERT INTO plain SELECT g FROM generate_series(1, 10) AS g;
-        ANALYZE plain; RESET search_path"""
-    )
-    tables = {table.name: table for table in connector.fetch_tables(source)}
-    assert {name: table.kind for name, table in tables.items()} == {
-        "plain": "table",
-        "Mixed Case": "table",
-        "parts": "table",
-        "seen": "view",
-        "kept": "materialized view",
-    }
-    plain = tables["plain"]
-    assert [(c.name, c.native_type, c.nullable, c.position) for c in plain.columns] == [
-        ("b", "integer", False, 1),
-        ("a", "numeric(5,2)", True, 2),
-    ]
-    assert (plain.row_count, plain.primary_key, plain.size_bytes) == (10, ("b",), 8192)
-    assert tables["Mixed Case"].primary_key == ("line", "id")
-    assert (tables["seen"].row_count, tables["seen"].size_bytes) == (None, None)
-    assert tables["Mixed Case"].row_count is None
 
 
 def test_table_that_may_not_be_read_is_denied(

@@ -31,7 +31,7 @@ def activity(endpoints: dict[str, Any]) -> Iterator[Callable[[], list[tuple[str,
 
         def look() -> list[tuple[str, str]]:
             return connection.execute(
-                "SELECT state, query FROM pg_stat_activity WHERE application_name = 'svc this'"
+                "SELECT state, query FROM pg_stat_activity WHERE application_name LIKE 'svc this%'"
             ).fetchall()
 
         yield look

@@ -1,0 +1,102 @@
+"""The messages of one COPY … TO STDOUT (FORMAT BINARY) into Arrow record batches.
+
+Nothing is taken on trust: bytes that do not fit the columns raise, whatever they are. Source of
+the format: PostgreSQL documentation, COPY, Binary Format.
+"""
+
+import struct
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from connectors import postgres_wire as wire
+from connectors.errors import DataError, WarehouseError
+from connectors.postgres_fields import PADDING, Fields, Malformed, NotExact, NotText, columns
+from connectors.postgres_types import CopiedColumn
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+HEADER = struct.Struct(f">{len(SIGNATURE)}sII")
+"""The signature, flags, and the size of an extension that is to be skipped."""
+CRITICAL = 0xFFFF0000
+"""Flags that say that the format is another one."""
+TRAILER = b"\xff\xff"
+
+
+class BinaryRows:
+    """Decodes what one COPY sends, some messages at a time, and knows whether it has ended."""
+
+    def __init__(self, copied: Sequence[CopiedColumn]) -> None:
+        self._columns = copied
+        self._schema = pa.schema([column.field for column in copied])
+        self._begun = False
+        self._ended = False
+
+    def decode(self, messages: bytearray, sizes: "array[int]") -> pa.RecordBatch:
+        """The rows in some messages, of which ``sizes`` are the lengths.
+
+        Both are used up. Raises DataError, which names the column, for a value that cannot be
+        carried exactly, and WarehouseError for bytes that are no rows.
+        """
+        try:
+            if sizes:
+                self._unframe(messages, sizes)
+            if sizes:
+                return self._rows(messages, sizes)
+        except Malformed as exc:
+            raise _broken() from exc
+        return pa.RecordBatch.from_pylist([], schema=self._schema)
+
+    def end(self) -> None:
+        """Raises WarehouseError when the end is missing."""
+        if not self._ended:
+            raise _broken()
+
+    def _unframe(self, messages: bytearray, sizes: "array[int]") -> None:
+        """Take away the header and the trailer, where they are."""
+        if self._ended:
+            raise Malformed
+        if not self._begun:
+            self._skip_header(messages, sizes)
+        if sizes and sizes[-1] == len(TRAILER) and messages.endswith(TRAILER):
+            self._ended = True
+            del messages[-len(TRAILER) :]
+            del sizes[-1]
+
+    def _skip_header(self, messages: bytearray, sizes: "array[int]") -> None:
+        """It shares a message with the first row, or with the trailer where there is none."""
+        if sizes[0] < HEADER.size:
+            raise Malformed
+        signature, flags, extension = HEADER.unpack_from(messages)
+        length = HEADER.size + extension
+        if signature != SIGNATURE or flags & CRITICAL or sizes[0] < length:
+            raise Malformed
+        self._begun = True
+        del messages[:length]
+        sizes[0] -= length
+        if not sizes[0]:
+            del sizes[0]
+
+    def _rows(self, messages: bytearray, sizes: "array[int]") -> pa.RecordBatch:
+        messages += PADDING
+        data = np.frombuffer(messages, np.uint8)
+        found = columns(data, np.frombuffer(sizes, np.int64), len(self._columns))
+        arrays = [_array(*pair) for pair in zip(self._columns, found, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+def _array(column: CopiedColumn, fields: Fields) -> pa.Array:
+    try:
+        return column.array(fields)
+    except NotExact as exc:
+        raise wire.inexact(column.field) from exc
+    except NotText as exc:
+        raise DataError(
+            f"The column {column.field.name} has text that is not in the database's encoding.",
+            hint="Convert the column with convert_from(), or select its bytes as bytea.",
+        ) from exc
+
+
+def _broken() -> WarehouseError:
+    return WarehouseError("The rows that the server sent are not those it has described.")

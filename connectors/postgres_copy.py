@@ -1,0 +1,241 @@
+"""A query's rows by COPY (FORMAT BINARY): the fastest way out of Postgres, and an exact one.
+
+The rows come in pieces that fit a processor's cache; each is decoded a column at a time, with no
+Python object for any value, and pieces make up batches.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+import pyarrow as pa
+from psycopg import waiting
+from psycopg.errors import error_from_result
+from psycopg.generators import execute, fetch
+from psycopg.pq import ExecStatus, TransactionStatus
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import TokenType
+
+from connectors import postgres_wire as wire
+from connectors.errors import QueryCancelled, SqlRefused
+from connectors.postgres_binary import BinaryRows
+from connectors.postgres_types import CopiedColumn, copied
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn, PGresult
+
+T = TypeVar("T")
+
+PIECE_BYTES = 2**20
+"""Of messages: many enough rows to be worth a call, few enough for a processor's cache."""
+FIRST_BYTES = 2**16
+"""A reader sees the first rows early; each batch may then be GROWTH times as large as the last."""
+GROWTH = 4
+NOTHING_YET = (0, b"")
+WAKE_S = 0.1
+"""How long a cancel may go unseen when the server has missed it."""
+
+
+class CopyExecution(wire.CursorExecution):
+    """A query without parameters in a read-only transaction of its own, copied out.
+
+    A cursor is declared first and never read: so the server itself has read the text as one
+    query, planned it, judged its privileges and described its columns before it becomes a part of
+    COPY. With ``max_rows`` the server ends after one row more, which tells that there are more.
+    """
+
+    def __init__(
+        self,
+        connection: "psycopg.Connection[Any]",
+        sql: str,
+        timeout_s: float,
+        name: str,
+        max_rows: int | None = None,
+    ) -> None:
+        super().__init__(connection, sql, (), timeout_s, name)
+        self._max_rows = max_rows
+        self._cancelled = False
+        self._copied = False
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Of BATCH_BYTES at most, but for a row that is larger; the first ones are smaller."""
+        return batched(self._pieces())
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        super().cancel()
+
+    def close(self) -> None:
+        """End the copy if it runs, and the session if the server does not answer."""
+        connection, pgconn = self._connection, self._connection.pgconn
+        if pgconn.transaction_status == TransactionStatus.ACTIVE:
+            wire.cancel(connection)
+            try:
+                waiting.wait(_drained(pgconn), pgconn.socket, WAKE_S, wire.END_S)
+            except psycopg.Error:
+                # A session in an unknown state must not be used again.
+                connection.close()
+        super().close()
+
+    def _pieces(self) -> Iterator[pa.RecordBatch]:
+        described = zip(self._cursor.description or (), self.schema, strict=True)
+        columns = [copied(column.type_code, field) for column, field in described]
+        rows = BinaryRows(columns)
+        self._begin(copy_statement(self._sql, columns, self._max_rows))
+        yield self._piece(rows, FIRST_BYTES)
+        while not self._copied:
+            yield self._piece(rows, PIECE_BYTES)
+        rows.end()
+
+    def _piece(self, rows: BinaryRows, enough: int) -> pa.RecordBatch:
+        messages, sizes = bytearray(), array("q")
+        self._copied = not self._wait(_received(self._connection.pgconn, messages, sizes, enough))
+        if self._copied:
+            # Before the last rows, so that whoever stops at them leaves nothing to cancel.
+            self._end()
+        return rows.decode(messages, sizes)
+
+    def _begin(self, statement: str) -> None:
+        pgconn = self._connection.pgconn
+        pgconn.send_query_params(statement.encode(), None)
+        result = self._wait(execute(pgconn))[-1]
+        if result.status != ExecStatus.COPY_OUT:
+            raise _error(result)
+
+    def _end(self) -> None:
+        """Raises what the server says in place of the rows that are missing."""
+        while (result := self._wait(fetch(self._connection.pgconn))) is not None:
+            if result.status != ExecStatus.COMMAND_OK:
+                raise _error(result)
+
+    def _wait(self, steps: "PQGen[T]") -> T:
+        return waiting.wait(self._watched(steps), self._connection.pgconn.socket, WAKE_S)
+
+    def _watched(self, steps: "PQGen[T]") -> "PQGen[T]":
+        """A cancel that comes before the server has the statement ends nothing there."""
+        try:
+            wanted = next(steps)
+            while True:
+                ready = yield wanted
+                if self._cancelled:
+                    raise QueryCancelled
+                wanted = steps.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def batched(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join them up to BATCH_BYTES, but for the first one; only a piece can be larger.
+
+    Keeps nothing of what it has handed out.
+    """
+    held: list[pa.RecordBatch] = []
+    size = goal = 0
+    for piece in pieces:
+        added = piece.nbytes
+        if size + added > wire.BATCH_BYTES:
+            yield from _joined(held)
+            size = 0
+        held.append(piece)
+        size += added
+        del piece
+        # Another one like this would be too much: what is there need not wait for it.
+        if size + added > goal:
+            yield from _joined(held)
+            size, goal = 0, min(max(goal, FIRST_BYTES) * GROWTH, wire.BATCH_BYTES)
+    yield from _joined(held)
+
+
+def _joined(pieces: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One batch of those that have rows, if any has; takes them out of the list."""
+    some = [piece for piece in pieces if piece.num_rows]
+    pieces.clear()
+    if len(some) > 1:
+        some = [pa.concat_batches(some)]
+    while some:
+        yield some.pop()
+
+
+def copy_statement(sql: str, columns: Sequence[CopiedColumn], max_rows: int | None = None) -> str:
+    """COPY of a query whose columns these are; of one row more than ``max_rows`` at most.
+
+    The query is left as it is where it can be. Where the server has to make text of a column, or
+    to stop, it becomes a subquery, with OFFSET 0 so that no expression of it is computed twice; a
+    scan of a subquery keeps the order of its rows.
+    """
+    query = f"(\n{_enclosable(sql)}\n)"
+    if max_rows is not None or not all(column.read for column in columns):
+        names = [f"c{n}" for n in range(len(columns))]
+        values = ", ".join(map(_value, names, columns))
+        bound = "OFFSET 0" if max_rows is None else f"LIMIT {max_rows + 1}"
+        inner = f"(SELECT * FROM {query} AS q {bound}) AS q"
+        query = f"(SELECT {values} FROM {inner}{'(' + ', '.join(names) + ')' if names else ''})"
+    return f"COPY {query} TO STDOUT (FORMAT BINARY)"
+
+
+def _value(name: str, column: CopiedColumn) -> str:
+    """The column, or what its type's output function makes of it: a cast to text may do more.
+
+    Whether it is NULL is asked in a way that takes ROW(NULL) for a value, as it is.
+    """
+    if column.read:
+        return name
+    return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN pg_catalog.concat({name}) END"
+
+
+def _enclosable(sql: str) -> str:
+    """The query without what may follow it: semicolons, comments. Raises SqlRefused.
+
+    No parenthesis of it closes one that it has not opened, so none that is put around it.
+    """
+    try:
+        tokens = Postgres().tokenize(sql)
+    except SqlglotError:
+        raise SqlRefused("unparseable", "The query cannot be parsed.") from None
+    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        del tokens[-1]
+    depth = 0
+    for token in tokens:
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth < 0 or token.token_type == TokenType.SEMICOLON:
+            raise SqlRefused("multiple_statements", "Only one statement may be sent at a time.")
+    if depth or not tokens:
+        raise SqlRefused("unparseable", "The query cannot be parsed.")
+    return sql[: tokens[-1].end + 1]
+
+
+def _received(
+    pgconn: "PGconn", messages: bytearray, sizes: "array[int]", enough: int
+) -> "PQGen[bool]":
+    """Append messages until they are ``enough`` bytes; false after the last."""
+    take = partial(pgconn.get_copy_data, 1)
+    while True:
+        for size, message in iter(take, NOTHING_YET):
+            if size < 0:
+                return False
+            messages += message
+            sizes.append(size)
+            if len(messages) >= enough:
+                return True
+        while not (yield waiting.Wait.R):
+            pass
+        pgconn.consume_input()
+
+
+def _drained(pgconn: "PGconn") -> "PQGen[None]":
+    """Throw away what is still to come, be it an error."""
+    while (result := (yield from fetch(pgconn))) is not None:
+        running = result.status == ExecStatus.COPY_OUT
+        while running:
+            running = yield from _received(pgconn, bytearray(), array("q"), PIECE_BYTES)
+
+
+def _error(result: "PGresult") -> psycopg.Error:
+    error = error_from_result(result, encoding="utf-8")
+    # Without a code they are libpq's own words: the connection broke.
+    return error if error.sqlstate else psycopg.OperationalError(str(error))

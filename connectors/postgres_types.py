@@ -1,0 +1,177 @@
+"""How the values of each Postgres type stand in a binary copy, and how they become Arrow's.
+
+Which Arrow type a column has is said in postgres_wire, for every way that rows can come; here is
+what it is made from. A type that is not here is copied as the text that its own output function
+makes of it: time, interval, money, inet, arrays, enums, ranges, whatever an extension brings.
+Source: PostgreSQL, src/backend/utils/adt, the send function of each type.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.postgres_fields import Array, Fields, Malformed, NotExact, NotText
+from connectors.postgres_numeric import decimals
+
+Reader: TypeAlias = Callable[[Fields, pa.DataType], pa.Array]
+Numbers: TypeAlias = Callable[[Fields], Array]
+
+UUID_BYTES, UUID_CHARS = 16, 36
+UUID_DIGITS = [place for place in range(UUID_CHARS) if place not in (8, 13, 18, 23)]
+HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
+JSONB_VERSION = 1
+EPOCH_DAYS = 10_957
+"""From Arrow's day 0, in 1970, to that of Postgres, in 2000."""
+EPOCH_US = EPOCH_DAYS * 86_400 * 10**6
+FIRST_DAY, LAST_DAY = -730_119, 2_921_939
+"""0001-01-01 and 9999-12-31, from 2000 on: what text that Arrow reads can say."""
+FIRST_US, LAST_US = FIRST_DAY * 86_400 * 10**6, (LAST_DAY + 1) * 86_400 * 10**6 - 1
+
+
+@dataclass(frozen=True)
+class CopiedColumn:
+    """A column of a copy. ``read`` is ``None`` where the server has to make text of it."""
+
+    field: pa.Field
+    read: Reader | None
+
+    def array(self, fields: Fields) -> pa.Array:
+        """Raises Malformed, NotExact and NotText."""
+        return (self.read or _text)(fields, self.field.type)
+
+
+def copied(oid: int, field: pa.Field) -> CopiedColumn:
+    """How a column of that type is copied to become that field."""
+    if pa.types.is_decimal(field.type):
+        exactly = partial(decimals, precision=field.type.precision, scale=field.type.scale)
+        return CopiedColumn(field, _fixed(exactly))
+    return CopiedColumn(field, READERS.get(oid))
+
+
+def _fixed(numbers: Numbers) -> Reader:
+    """A reader of values that are all of one width in Arrow; ``numbers`` sees no NULL."""
+
+    def read(fields: Fields, kind: pa.DataType) -> pa.Array:
+        present = fields.sizes >= 0
+        if present.all():
+            return _array(kind, len(fields), None, numbers(fields))
+        found = numbers(fields.where(present))
+        values = np.zeros((len(fields), *found.shape[1:]), found.dtype)
+        values[present] = found
+        return _array(kind, len(fields), present, values)
+
+    return read
+
+
+def _array(kind: pa.DataType, count: int, present: Array | None, values: Array) -> pa.Array:
+    if pa.types.is_boolean(kind):
+        values = np.packbits(values, bitorder="little")
+    buffers = [_bitmap(present), pa.py_buffer(values)]
+    return pa.Array.from_buffers(kind, count, buffers)
+
+
+def _bitmap(present: Array | None) -> pa.Buffer | None:
+    return None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+
+
+def _loaded(kind: str, fields: Fields) -> Array:
+    return fields.load_whole(kind)
+
+
+def _booleans(fields: Fields) -> Array:
+    values = fields.load_whole("u1")
+    if (values > 1).any():
+        raise Malformed
+    return values
+
+
+def _oids(fields: Fields) -> Array:
+    return fields.load_whole(">u4").astype(np.int64)
+
+
+def _days(fields: Fields) -> Array:
+    return _since_1970(fields.load_whole(">i4"), FIRST_DAY, LAST_DAY, EPOCH_DAYS)
+
+
+def _instants(fields: Fields) -> Array:
+    return _since_1970(fields.load_whole(">i8"), FIRST_US, LAST_US, EPOCH_US)
+
+
+def _since_1970(values: Array, first: int, last: int, epoch: int) -> Array:
+    if len(values) and (values.min() < first or values.max() > last):
+        raise NotExact
+    values += epoch
+    return values
+
+
+def _bytes(fields: Fields, kind: pa.DataType) -> pa.Array:
+    """The values between what stands between them: an array of both, of which one half is taken."""
+    count = len(fields)
+    bounds = np.empty(2 * count, np.int32)
+    bounds[0::2] = fields.starts
+    bounds[1::2] = fields.starts + np.maximum(fields.sizes, 0)
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(fields.data)]
+    both = pa.Array.from_buffers(pa.binary(), 2 * count - 1, buffers)
+    values = both.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32)))
+    present = fields.sizes >= 0
+    if present.all():
+        return values
+    return pa.Array.from_buffers(kind, count, [_bitmap(present), *values.buffers()[1:]])
+
+
+def _text(fields: Fields, kind: pa.DataType) -> pa.Array:
+    try:
+        return _bytes(fields, pa.binary()).cast(kind)
+    except pa.ArrowInvalid:
+        # A database in SQL_ASCII holds any bytes.
+        raise NotText from None
+
+
+def _jsonb(fields: Fields, kind: pa.DataType) -> pa.Array:
+    present = fields.sizes >= 0
+    versions = fields.where(present)
+    if (versions.sizes < 1).any() or (versions.load("u1") != JSONB_VERSION).any():
+        raise Malformed
+    return _text(Fields(fields.data, fields.starts + present, fields.sizes - present), kind)
+
+
+def _uuids(fields: Fields, kind: pa.DataType) -> pa.Array:
+    """As the server writes them: 32 hexadecimal digits in five groups."""
+    present = fields.sizes >= 0
+    given = fields.where(present)
+    if (given.sizes != UUID_BYTES).any():
+        raise Malformed
+    text = np.full((len(given), UUID_CHARS), ord("-"), np.uint8)
+    digits = HEX[given.data[given.starts[:, np.newaxis] + np.arange(UUID_BYTES)]].view(np.uint8)
+    text[:, UUID_DIGITS] = digits
+    offsets = np.zeros(len(fields) + 1, np.int32)
+    np.cumsum(present * np.int32(UUID_CHARS), out=offsets[1:])
+    buffers = [_bitmap(present), pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(kind, len(fields), buffers)
+
+
+READERS: dict[int, Reader] = {
+    16: _fixed(_booleans),
+    17: _bytes,
+    19: _text,
+    20: _fixed(partial(_loaded, ">i8")),
+    21: _fixed(partial(_loaded, ">i2")),
+    23: _fixed(partial(_loaded, ">i4")),
+    25: _text,
+    26: _fixed(_oids),
+    114: _text,
+    700: _fixed(partial(_loaded, ">f4")),
+    701: _fixed(partial(_loaded, ">f8")),
+    1042: _text,
+    1043: _text,
+    1082: _fixed(_days),
+    1114: _fixed(_instants),
+    1184: _fixed(_instants),
+    2950: _uuids,
+    3802: _jsonb,
+}
+"""By the type's oid. Numeric is read by precision and scale, all others as the server's text."""
