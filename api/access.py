@@ -1,11 +1,12 @@
 """The team in the address: a stranger sees nothing, a teammate what the role allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django_filters.rest_framework import DjangoFilterBackend  # type: ignore[import-untyped]
 from rest_framework import serializers
 from rest_framework.exceptions import MethodNotAllowed, NotFound, PermissionDenied
+from rest_framework.filters import BaseFilterBackend
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -27,8 +28,8 @@ class TeamViewSet(GenericViewSet[Any]):
     permission_classes = (IsAuthenticated,)
     parser_classes = (TextJSONParser,)
     renderer_classes = (JSONRenderer,)
-    filter_backends = (DjangoFilterBackend,)
-    pagination_class = NewestFirst
+    filter_backends: Sequence[type[BaseFilterBackend]] = (DjangoFilterBackend,)
+    pagination_class: type[NewestFirst] | None = NewestFirst
     http_method_names = ["get", "post", "patch", "delete", "head"]
     roles: ClassVar[dict[str, Role]] = {}
     """Least role for an action; one that is not listed needs ADMIN."""

@@ -1,11 +1,12 @@
 """`/api/environments/<team_id>/warehouse_connections/`."""
 
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -14,11 +15,13 @@ from rest_framework.response import Response
 
 from api import results
 from api.access import StrictSerializer, TeamViewSet
+from api.hangup import HangupWatch
+from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
-from connectors.types import CheckReport, Estimate
+from connectors.types import Estimate
 from warehouse import connections, query_executor
 from warehouse.access import Role
-from warehouse.connections import Draft
+from warehouse.connections import ConnectionTest, Draft
 from warehouse.models import ConnectionMode, WarehouseConnection
 
 CREDENTIALS_HELP = "Fields of the provider. Written, never returned."
@@ -95,6 +98,7 @@ class StepSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.CharField()
     hint = serializers.CharField()
+    warning = serializers.BooleanField(help_text="It went well, and its code says what to mend.")
 
 
 class CheckSerializer(serializers.Serializer[Any]):
@@ -114,28 +118,6 @@ class EstimateSerializer(serializers.Serializer[Any]):
     rows = serializers.IntegerField(allow_null=True)
     cost = CostSerializer()
     explanation = serializers.CharField()
-
-
-class ColumnSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField()
-    native_type = serializers.CharField()
-    nullable = serializers.BooleanField(allow_null=True)
-    position = serializers.IntegerField()
-
-
-class TableSerializer(serializers.Serializer[Any]):
-    catalog = serializers.CharField(allow_null=True)
-    schema = serializers.CharField()
-    name = serializers.CharField()
-    kind = serializers.CharField()
-    primary_key = serializers.ListField(child=serializers.CharField())
-    row_count = serializers.IntegerField(allow_null=True)
-    size_bytes = serializers.IntegerField(allow_null=True)
-    columns = ColumnSerializer(many=True)
-
-
-class TablesSerializer(serializers.Serializer[Any]):
-    tables = TableSerializer(many=True)
 
 
 class ResultColumnSerializer(serializers.Serializer[Any]):
@@ -207,24 +189,24 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     def test_unsaved(self, request: Request, **_: Any) -> Response:
         """Check credentials without saving them."""
         data = _valid(UnsavedConnectionSerializer, request)
-        return _check(connections.test_unsaved(self.team, data["provider"], data["credentials"]))
+        return _tested(
+            connections.test_of_unsaved(self.team, data["provider"], data["credentials"]), request
+        )
 
     @extend_schema(request=None, responses=CheckSerializer)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, **_: Any) -> Response:
         """Check a saved connection and remember how it ended."""
-        return _check(connections.test(self.get_object()))
+        return _tested(connections.test_of(self.get_object()), request)
 
-    @extend_schema(
-        responses=TablesSerializer,
-        parameters=[OpenApiParameter("schema", description="Only this schema or dataset.")],
-    )
+    @extend_schema(responses=TablesSerializer, parameters=[WantedTablesSerializer])
     @action(detail=True, url_path="schema")
     def tables(self, request: Request, **_: Any) -> Response:
-        """Tables and columns, from the warehouse's metadata."""
-        schema = request.query_params.get("schema")
-        tables = query_executor.list_tables(self.get_object(), schema)
-        return Response({"tables": [asdict(table) for table in tables]})
+        """Tables and columns, from the warehouse's metadata, page by page."""
+        wanted = WantedTablesSerializer(data=request.query_params.dict())
+        wanted.is_valid(raise_exception=True)
+        tables, more = query_executor.list_tables(self.get_object(), **wanted.validated_data)
+        return Response(page(tables, more=more))
 
     @extend_schema(request=SqlSerializer, responses=EstimateSerializer)
     @action(detail=True, methods=["post"])
@@ -253,8 +235,12 @@ def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, An
     return dict(checked.validated_data)
 
 
-def _check(report: CheckReport) -> Response:
-    return Response({"ok": report.ok, "steps": [asdict(step) for step in report.steps]})
+def _tested(test: ConnectionTest, request: Request) -> Response:
+    """The report of a test, which a client that goes away ends."""
+    with closing(HangupWatch(request.META, test.cancel)):
+        report = test.run()
+    steps = [asdict(step) | {"warning": step.warning} for step in report.steps]
+    return Response({"ok": report.ok, "steps": steps})
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import structlog
 from django.core.exceptions import PermissionDenied as DjangoDenied
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from kombu.exceptions import OperationalError as QueueSilent
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -95,6 +96,9 @@ def of(exc: Exception, **where: str) -> Problem:
             return _of_drf(drf.PermissionDenied())
         case drf.APIException():
             return _of_drf(exc)
+        case QueueSilent():
+            hint = "Nothing is lost: a run that was asked for starts once the queue is back."
+            return Problem(503, "queue_unavailable", "The workers' queue does not answer.", hint)
         case RequestDataTooBig():
             hint = f"Send less: a query has {MAX_SQL_CHARS:,} characters at most."
             return Problem(413, "request_too_large", "The request is too large.", hint)

@@ -6,11 +6,13 @@ from rest_framework.routers import SimpleRouter
 
 from api.connection import WarehouseConnectionViewSet
 from api.pipeline import PipelineViewSet
+from api.provider import ProviderViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register(
     "warehouse_connections", WarehouseConnectionViewSet, basename="warehouse-connection"
 )
+router.register("warehouse_providers", ProviderViewSet, basename="warehouse-provider")
 router.register("pipelines", PipelineViewSet, basename="pipeline")
 
 urlpatterns = [

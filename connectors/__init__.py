@@ -22,9 +22,15 @@ def connect(
     *,
     network: NetworkPolicy | None = None,
     context: JobContext | None = None,
+    own_identity: frozenset[str] = frozenset(),
+    prices: Mapping[str, Any] | None = None,
 ) -> Connector:
     """A connector of ``provider``; nothing is opened before its first verb.
 
-    Raises UnknownProvider or InvalidCredentials.
+    ``own_identity`` lists where the machine's own identity may sign in without a secret, such as
+    ``bigquery:my-project``. ``prices`` stand in the places of list prices (``prices_model``).
+    Raises UnknownProvider, InvalidCredentials, or InvalidInput for a price.
     """
-    return registry.provider(provider)(credentials, network=network, context=context)
+    return registry.provider(provider)(
+        credentials, network=network, context=context, own_identity=own_identity, prices=prices
+    )

@@ -21,9 +21,11 @@ from connectors.errors import (
     ConnectorError,
     HostRefused,
     QueryTimeout,
+    ResourceUnusable,
     WarehouseError,
 )
 from connectors.network import Endpoint, NetworkPolicy
+from connectors.prices import Prices
 from connectors.result import Execution, Result
 from connectors.types import (
     MAX_TABLES,
@@ -75,6 +77,9 @@ class Connector(ABC):
     domains: ClassVar[tuple[str, ...]] = ()
     """Ends of the names of the provider's own hosts; others only as the operator lists them."""
 
+    prices_model: ClassVar[type[Prices]] = Prices
+    """The list prices that an estimate multiplies with, where a query has a price."""
+
     grants: ClassVar[str] = ""
     """The least rights that all verbs need, as a script to paste into the warehouse."""
 
@@ -84,10 +89,15 @@ class Connector(ABC):
         *,
         network: NetworkPolicy | None = None,
         context: JobContext | None = None,
+        own_identity: frozenset[str] = frozenset(),
+        prices: Mapping[str, Any] | None = None,
     ) -> None:
+        self.own_identity = own_identity
+        """Where the operator lets this machine's own identity sign in, as ``provider:place``."""
         self.credentials = self._form(self.credentials_model.parse(credentials))
         self.network = network or NetworkPolicy()
         self.context = context or JobContext()
+        self.prices = self.prices_model.parse(prices or {})
         self._running: dict[str, Cancellable] = {}
         self._open = False
         self._given_up = False
@@ -100,7 +110,13 @@ class Connector(ABC):
         Ends at the first step that fails, and within CHECK_TIMEOUT_S whatever happens. Never
         raises for a failing step, and bills nothing. ``cancel(run_id)`` ends it at once.
         """
-        probe = type(self)(self.credentials.reveal(), network=self.network, context=self.context)
+        probe = type(self)(
+            self.credentials.reveal(),
+            network=self.network,
+            context=self.context,
+            own_identity=self.own_identity,
+            prices=self.prices.given(),
+        )
         check = Check(probe._check_steps(), probe._overdue, probe.close)
         with self._cancellable(run_id, check):
             return check.run()
@@ -165,6 +181,11 @@ class Connector(ABC):
             self._open = False
             with self._mapped():
                 self._close()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Its session stands and nothing that was given a run_id goes on in it."""
+        return self._open and not self._given_up and not self._running
 
     def __enter__(self) -> Self:
         return self
@@ -276,8 +297,12 @@ class Connector(ABC):
             self._give_up()
 
     def _guard(self, sql: str) -> None:
+        facts = self.capabilities
         sql_guard.check(
-            sql, self.capabilities.dialect, refused_functions=self.capabilities.refused_functions
+            sql,
+            facts.dialect,
+            refused_functions=facts.refused_functions,
+            refused_tables=facts.refused_tables,
         )
 
     @contextmanager
@@ -339,7 +364,7 @@ class Connector(ABC):
             ("network policy", way.allow),
             ("connect", way.connect),
             ("TLS", way.encrypt),
-            ("sign in", lambda: self._try(Finding)),
+            ("sign in", self._try_signing_in),
             ("usable", lambda: self._try(lambda: Finding(self._usable()))),
             ("read", self._try_reading),
             ("write refused", lambda: self._try(lambda: WRITES[self._may_write()])),
@@ -348,6 +373,12 @@ class Connector(ABC):
     def _try(self, action: Action) -> Finding:
         with self._watched(STEP_TIMEOUT_S), self._session():
             return action()
+
+    def _try_signing_in(self) -> Finding:
+        # Whoever is let in but not to what was asked for has signed in; "usable" says the rest.
+        with suppress(ResourceUnusable):
+            self._try(Finding)
+        return Finding()
 
     def _try_reading(self) -> Finding:
         with self.query("SELECT 1 AS one", limits=Limits(STEP_TIMEOUT_S, 1)) as result:

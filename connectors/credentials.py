@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import InvalidCredentials
 
@@ -17,6 +17,14 @@ class SignIn(NamedTuple):
     title: str
     needs: tuple[str, ...]
     may_have: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (*self.needs, *self.may_have)
+
+    def fits(self, given: set[str]) -> bool:
+        """These are all of its fields, and none of another way's."""
+        return set(self.needs) <= given <= set(self.fields)
 
 
 class Credentials(BaseModel):
@@ -32,17 +40,6 @@ class Credentials(BaseModel):
 
     example: ClassVar[dict[str, Any]] = {}
     """A form as it may look, with secrets that open nothing."""
-
-    @model_validator(mode="after")
-    def _signs_in_one_way(self) -> Self:
-        fields = {name for way in self.sign_ins for name in (*way.needs, *way.may_have)}
-        given = {name for name in fields if getattr(self, name) is not None}
-        if self.sign_ins and not any(
-            set(way.needs) <= given <= {*way.needs, *way.may_have} for way in self.sign_ins
-        ):
-            ways = "; or ".join(" with ".join(way.needs) for way in self.sign_ins)
-            raise ValueError(f"Give the secrets of one way to sign in: {ways}.")
-        return self
 
     @classmethod
     def form(cls) -> dict[str, Any]:
@@ -61,11 +58,25 @@ class Credentials(BaseModel):
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
         """The form filled with ``data``; raises InvalidCredentials naming each field at fault."""
+        faults = cls._sign_in_faults(data)
         try:
-            return cls.model_validate(dict(data))
+            form = cls.model_validate(dict(data))
         except ValidationError as exc:
-            fields = {_field_name(error["loc"]): _sentence(error) for error in exc.errors()}
-            raise InvalidCredentials(fields=fields) from None
+            raise InvalidCredentials(fields=faults | faults_by_field(exc)) from None
+        if faults:
+            raise InvalidCredentials(fields=faults)
+        return form
+
+    @classmethod
+    def _sign_in_faults(cls, data: Mapping[str, Any]) -> dict[str, str]:
+        """What the way to sign in that is most likely meant lacks, or has too much."""
+        given = {n for way in cls.sign_ins for n in way.fields if data.get(n) is not None}
+        if not cls.sign_ins or any(way.fits(given) for way in cls.sign_ins):
+            return {}
+        meant = max(cls.sign_ins, key=lambda way: len(given.intersection(way.fields)))
+        at = (set(meant.needs) - given) or (given - set(meant.fields))
+        ways = "; or ".join(" with ".join(way.needs) for way in cls.sign_ins)
+        return dict.fromkeys(sorted(at), f"Give the secrets of one way to sign in: {ways}.")
 
     def reveal(self) -> dict[str, Any]:
         """The plain values, to be encrypted and stored. Never log or return this."""
@@ -106,6 +117,11 @@ def secret_parts(secret: str) -> Iterator[str]:
         yield from secret.replace("\\n", "\n").splitlines()
 
 
+def faults_by_field(exc: ValidationError, whole: str = "credentials") -> dict[str, str]:
+    """A sentence for each field at fault; ``whole`` names the form where no field does."""
+    return {_field_name(error["loc"], whole): _sentence(error) for error in exc.errors()}
+
+
 def _is_secret(form: Mapping[str, Any]) -> bool:
     return bool(form.get("writeOnly")) or any(_is_secret(part) for part in form.get("anyOf", ()))
 
@@ -114,8 +130,8 @@ def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def _field_name(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "credentials"
+def _field_name(location: tuple[int | str, ...], whole: str) -> str:
+    return ".".join(str(part) for part in location) or whole
 
 
 def _sentence(error: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from connectors.errors import ConnectorError, QueryCancelled, QueryTimeout
+from connectors.errors import ConnectionLost, ConnectorError, QueryCancelled, QueryTimeout
 from connectors.types import Limits, RunStats
 
 CANCEL_AGAIN_S = 0.2
@@ -142,6 +142,7 @@ class Result:
         self.close()
 
     def _next(self) -> pa.RecordBatch | None:
+        self._raise_if_cancelled()
         with self._told():
             batch = next(self._batches, None)
         self._raise_if_cancelled()
@@ -160,13 +161,15 @@ class Result:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Errors as ours; what a cancelled query fails with is that it was cancelled."""
+        """Errors as ours; but a query that was cancelled, or is overdue, fails with just that."""
         try:
             with self._mapped():
                 yield
         except ConnectorError as exc:
             if self._cancelled:
                 raise QueryCancelled() from exc
+            if isinstance(exc, ConnectionLost) and time.monotonic() > self._deadline:
+                raise QueryTimeout() from exc
             raise
 
     def _fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -15,10 +15,12 @@ from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import SqlglotError
 from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import Token, TokenType
 
+from connectors import databricks_guard
 from connectors.errors import SqlRefused
 from connectors.sql_text import read_alike
 
@@ -31,6 +33,7 @@ MAX_STEPS_PER_TOKEN = 4
 # There, ('/etc/passwd'::text).pg_read_file is a call.
 ATTRIBUTES_CALL = frozenset({"postgres", "redshift"})
 VALUE_ENDS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.NUMBER})
+NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 
 # The parser logs statements it cannot place, with their text; queries do not belong in logs.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -44,13 +47,21 @@ WRITES = (
 )  # fmt: skip
 
 
-def check(sql: str, dialect: str, *, refused_functions: frozenset[str] = frozenset()) -> None:
+def check(
+    sql: str,
+    dialect: str,
+    *,
+    refused_functions: frozenset[str] = frozenset(),
+    refused_tables: frozenset[str] = frozenset(),
+) -> None:
     """Return quietly when ``sql`` is one read-only query of ``dialect``; else raise SqlRefused.
 
     ``refused_functions`` are lower-case names a provider cannot let through; ``*`` in one stands
-    for any characters, and one with a dot is held against the qualified name. Reasons: ``empty``,
+    for any characters, and one with a dot is held against the qualified name. ``refused_tables``
+    likewise, held against every name in the text, wherever it stands. Reasons: ``empty``,
     ``too_long``, ``too_deep``, ``unparseable``, ``ambiguous``, ``multiple_statements``,
-    ``not_a_query``, ``writes``, ``select_into``, ``locks_rows``, ``reads_stage``, ``function``.
+    ``not_a_query``, ``writes``, ``select_into``, ``locks_rows``, ``reads_stage``, ``function``,
+    ``table``.
     """
     _judge_text(sql)
     reader = Dialect.get_or_raise(dialect)
@@ -63,6 +74,9 @@ def check(sql: str, dialect: str, *, refused_functions: frozenset[str] = frozens
     for node in tree.walk():
         _judge(node)
     _judge_tokens(sql, dialect, tokens, refused_functions)
+    _judge_tables(tokens, refused_tables)
+    if dialect == databricks_guard.DIALECT:
+        databricks_guard.check(sql, tree, tokens)
     if not read_alike(sql, dialect, tokens):
         raise SqlRefused(
             "ambiguous",
@@ -92,9 +106,22 @@ def _is_utf8(sql: str) -> bool:
 
 def _tokenize(sql: str, reader: Dialect) -> list[Token]:
     try:
-        return reader.tokenize(sql)
+        tokens = reader.tokenize(sql)
     except SqlglotError:
         raise SqlRefused("unparseable", "The query cannot be parsed.") from None
+    if isinstance(reader, Snowflake):
+        return [part for token in tokens for part in _cast_apart(token)]
+    return tokens
+
+
+def _cast_apart(token: Token) -> Iterator[Token]:
+    """``?::`` as a placeholder and a cast: it is one operator in Databricks only."""
+    if token.token_type != TokenType.QDCOLON:
+        yield token
+        return
+    line, column, start = token.line, token.col, token.start
+    yield Token(TokenType.PLACEHOLDER, "?", line, column, start, start)
+    yield Token(TokenType.DCOLON, "::", line, column, start + 1, start + 2, token.comments)
 
 
 def _parse_one(sql: str, reader: Dialect, tokens: list[Token]) -> exp.Expr:
@@ -163,6 +190,13 @@ def _judge_tokens(sql: str, dialect: str, tokens: Sequence[Token], refused: froz
             raise SqlRefused("function", f"The function {parts[-1]} is not allowed here.")
 
 
+def _judge_tables(tokens: Sequence[Token], refused: frozenset[str]) -> None:
+    patterns = _patterns(refused)
+    for token in tokens:
+        if token.token_type in NAMES and patterns.fullmatch(_folded(token)):
+            raise SqlRefused("table", f"The table {token.text} is not allowed here.")
+
+
 def _names(tokens: Sequence[Token], *, attributes_call: bool) -> Iterator[tuple[list[str], bool]]:
     """Qualified names that may be calls, in lower case and in parts, and whether they look it.
 
@@ -179,13 +213,17 @@ def _names(tokens: Sequence[Token], *, attributes_call: bool) -> Iterator[tuple[
             dot = True
             of_value = of_value or (before is not None and before.token_type in VALUE_ENDS)
             continue
-        # Warehouses fold by upper case, which makes an S of the long s.
-        name = token.text.upper().lower()
+        name = _folded(token)
         parts, of_value = ([*parts, name], of_value) if dot else ([name], False)
         opens = following is not None and following.token_type == TokenType.L_PAREN
         if opens or dot:
             yield parts, opens or (attributes_call and of_value)
         before, dot = token, False
+
+
+def _folded(token: Token) -> str:
+    # Warehouses fold by upper case, which makes an S of the long s.
+    return token.text.upper().lower()
 
 
 @cache

@@ -7,7 +7,7 @@ to read in more than one way: a comment within a comment, a lone carriage return
 quoted name, a blank that is not ASCII.
 
 Sources: PostgreSQL documentation, 4.1 Lexical Structure; GoogleSQL, Lexical structure and syntax;
-Snowflake, String & binary data types and Identifier requirements.
+Snowflake, String & binary data types and Identifier requirements; Apache Spark, SqlBaseLexer.g4.
 """
 
 import re
@@ -64,6 +64,13 @@ READERS = {
         r"""'(?:[^'\\]|''|\\[^'])*+'|"(?:[^"]|"")*+\"""",
         word=r"""(?![bBeEnNxX]'|[uU]&['"])[^\W\d][\w$]*|\d\w*|\$\d+""",
         sign="#",
+    ),
+    "databricks": _reader(
+        r"""[xX]?'(?:[^'\\]|''|\\.)*+'|[rR]'[^']*+'(?!')|[rR]"[^"]*+"(?!")"""
+        r"""|"(?:[^"\\]|\\.)*+"(?!")|`(?:[^`]|``)*+`""",
+        # A comment goes on in the next line after a backslash.
+        comment=r"--(?![^\n]*\\\n)",
+        word=r"""(?![rR]['"])\w+""",
     ),
 }
 OTHER = _reader(

@@ -42,6 +42,8 @@ class Capabilities:
     refused_functions: frozenset[str] = frozenset()
     """Functions that read outside the warehouse or change its state, lower case, with ``*`` for
     any characters; one with a dot is a qualified name."""
+    refused_tables: frozenset[str] = frozenset()
+    """System tables that hold secrets or the server's own files, likewise; in any schema."""
 
     def fold(self, name: str) -> str:
         """A name as people type it bare in this warehouse; other names stay as they are."""
@@ -146,6 +148,10 @@ class Step:
     detail: str = ""
     code: str = ""
     hint: str = ""
+
+    @property
+    def warning(self) -> bool:
+        return self.ok and bool(self.code)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def _url(*schemes: str, example: str) -> AfterValidator:
 
 
 Words = Annotated[list[str], BeforeValidator(_split)]
+Places = Annotated[list[Annotated[str, Field(pattern=r"^\w+:\S+$")]], BeforeValidator(_split)]
 Text = Annotated[str, Field(min_length=1)]
 Dotted = Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
 Postgres = Annotated[
@@ -82,6 +83,14 @@ SETTINGS = (
     Setting("WAREHOUSE_ALLOWED_PRIVATE_HOSTS", Words, [],
             "Private hosts that connections may reach: host, host:port, IP or CIDR, "
             "comma-separated."),
+    Setting("WAREHOUSE_OWN_IDENTITY", Places, [],
+            "Where connections may sign in as this machine, without a secret: provider:target, "
+            "comma-separated."),
+    Setting("WAREHOUSE_POOL_SIZE", Annotated[int, Field(ge=1, le=32)], 8,
+            "Most sessions that one process has open for the queries of one connection; all "
+            "connections share 32."),
+    Setting("WAREHOUSE_POOL_IDLE_S", Annotated[int, Field(ge=0, le=3600)], 60,
+            "Seconds after which a session that no query uses is closed; 0 keeps none."),
     Setting("WAREHOUSE_TEAM_MODEL", Dotted, "warehouse.Team", "The model that owns connections."),
     Setting("WAREHOUSE_ACCESS_POLICY", Dotted, "warehouse.access.MembershipPolicy",
             "The class that says which role a user has in a team."),

@@ -27,6 +27,9 @@ WAREHOUSE_KEYS = _values["WAREHOUSE_KEYS"]
 WAREHOUSE_KMS_KEY_ID = _values["WAREHOUSE_KMS_KEY_ID"]
 WAREHOUSE_KMS_ENDPOINT = _values["WAREHOUSE_KMS_ENDPOINT"]
 WAREHOUSE_ALLOWED_PRIVATE_HOSTS = _values["WAREHOUSE_ALLOWED_PRIVATE_HOSTS"]
+WAREHOUSE_OWN_IDENTITY = _values["WAREHOUSE_OWN_IDENTITY"]
+WAREHOUSE_POOL_SIZE = _values["WAREHOUSE_POOL_SIZE"]
+WAREHOUSE_POOL_IDLE_S = _values["WAREHOUSE_POOL_IDLE_S"]
 WAREHOUSE_TEAM_MODEL = _values["WAREHOUSE_TEAM_MODEL"]
 WAREHOUSE_ACCESS_POLICY = _values["WAREHOUSE_ACCESS_POLICY"]
 QUERY_TIMEOUT_S = _values["QUERY_TIMEOUT_S"]
@@ -94,7 +97,15 @@ DATABASES = {
         "NAME": unquote(_database.path.lstrip("/")),
         "USER": unquote(_database.username or ""),
         "PASSWORD": unquote(_database.password or ""),
-        "OPTIONS": dict(parse_qsl(_database.query)),
+        # A server that has vanished is noticed, whatever the operating system would wait for.
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "tcp_user_timeout": 30_000,
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            **dict(parse_qsl(_database.query)),
+        },
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -120,6 +131,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that says nothing must not hold up whoever has something for the queue.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 3, "socket_connect_timeout": 3}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.2}
 CELERY_TIMEZONE = TIME_ZONE
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 

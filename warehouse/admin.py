@@ -6,11 +6,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from connectors.errors import ConnectorError
-from warehouse import conf, connections
+from connectors.types import CheckReport
+from warehouse import conf, connection_config, connections
 from warehouse.connections import Draft
 from warehouse.errors import NameTaken
 from warehouse.models import Membership, Team, WarehouseConnection
@@ -71,7 +73,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
             return data
         try:
             provider = data.get("provider") or self.instance.provider
-            connections.checked_config(provider, data["config"])
+            connection_config.checked(provider, data["config"])
             self._check_credentials(data)
         except ConnectorError as exc:
             faults = "; ".join(f"{name}: {text}" for name, text in exc.fields.items())
@@ -137,14 +139,13 @@ class WarehouseConnectionAdmin(ModelAdmin):
     def test(self, request: HttpRequest, queryset: QuerySet[WarehouseConnection]) -> None:
         for connection in queryset:
             try:
-                report = connections.test(connection)
+                report = connections.test_of(connection).run()
             except ConnectorError as exc:
                 self.message_user(request, f"{connection}: {exc.detail}", messages.ERROR)
                 continue
-            failure = report.failure
-            text = f"failed at {failure.name}: {failure.detail}" if failure else "passed"
-            level = messages.ERROR if failure else messages.SUCCESS
-            self.message_user(request, f"{connection}: {text}", level)
+            level, verdict = _verdict(report)
+            said = format_html("{}: {}<pre>{}</pre>", connection, verdict, _aligned(report))
+            self.message_user(request, said, level)
 
     @admin.action(description="Pause")
     def pause(self, request: HttpRequest, queryset: QuerySet[WarehouseConnection]) -> None:
@@ -153,3 +154,22 @@ class WarehouseConnectionAdmin(ModelAdmin):
     @admin.action(description="Resume")
     def resume(self, request: HttpRequest, queryset: QuerySet[WarehouseConnection]) -> None:
         self.message_user(request, f"{queryset.update(is_active=True)} resumed.")
+
+
+def _verdict(report: CheckReport) -> tuple[int, str]:
+    if report.failure is not None:
+        return messages.ERROR, f"failed at {report.failure.name}"
+    if any(step.warning for step in report.steps):
+        return messages.WARNING, "passed, with a warning"
+    return messages.SUCCESS, "passed"
+
+
+def _aligned(report: CheckReport) -> str:
+    """The steps, one a line: how it went, name, milliseconds, and what to know of it."""
+    width = max(len(step.name) for step in report.steps)
+    lines = []
+    for step in report.steps:
+        sign = "!" if step.warning else "✓" if step.ok else "✗"
+        said = " ".join(filter(None, (step.detail, step.hint)))
+        lines.append(f"{sign} {step.name:<{width}} {step.ms:>9,.1f} ms  {said}".rstrip())
+    return "\n".join(lines)

@@ -26,6 +26,18 @@ def allowed_private_hosts() -> list[str]:
     return list(getattr(settings, "WAREHOUSE_ALLOWED_PRIVATE_HOSTS", ()))
 
 
+def own_identity() -> list[str]:
+    return list(getattr(settings, "WAREHOUSE_OWN_IDENTITY", ()))
+
+
+def pool_size() -> int:
+    return int(getattr(settings, "WAREHOUSE_POOL_SIZE", 8))
+
+
+def pool_idle_s() -> float:
+    return float(getattr(settings, "WAREHOUSE_POOL_IDLE_S", 60))
+
+
 def query_timeout_s() -> int:
     return int(getattr(settings, "QUERY_TIMEOUT_S", 60))
 

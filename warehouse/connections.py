@@ -1,51 +1,35 @@
 """What can be done to a team's connections: the rules, whoever asks (API, admin, command)."""
 
+import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connectors import registry
 from connectors.base import Connector
 from connectors.credentials import Credentials
-from connectors.errors import InvalidCredentials, InvalidInput
+from connectors.errors import InvalidCredentials, QueryCancelled
 from connectors.network import NetworkPolicy
 from connectors.types import CheckReport, JobContext
-from warehouse import conf
+from warehouse import conf, connection_config
+from warehouse.connection_config import ConnectionConfig
 from warehouse.errors import ConnectionInUse, ConnectionPaused, CredentialsUnreadable, NameTaken
 from warehouse.models import ConnectionMode, TestStatus, WarehouseConnection
+from warehouse.pool import Lease, pool
 
 log = structlog.get_logger(__name__)
 
 NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 """NUL, which Postgres cannot keep, and halves of surrogate pairs, which UTF-8 cannot spell."""
-
-
-class ConnectionConfig(BaseModel):
-    """What a team may set on a connection beside its credentials; ``None`` is the service's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    timeout_s: int | None = Field(None, ge=1, le=3600)
-    max_rows: int | None = Field(None, ge=1)
-    max_bytes_scanned: int | None = Field(None, ge=0)
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> "ConnectionConfig":
-        """Raises InvalidInput naming each field at fault."""
-        try:
-            return cls.model_validate(dict(data))
-        except ValidationError as exc:
-            faults = {str(error["loc"][0]): error["msg"] + "." for error in exc.errors()}
-            fields = _inside("config", faults)
-            raise InvalidInput("The config cannot be used.", fields=fields) from None
 
 
 @dataclass(frozen=True)
@@ -70,9 +54,8 @@ class Draft:
     ) -> "Draft":
         """Raises UnknownProvider, InvalidCredentials or InvalidInput."""
         form = checked_credentials(provider, credentials)
-        return cls(
-            name, provider, ConnectionMode(mode), form, checked_config(provider, config or {})
-        )
+        checked_config = connection_config.checked(provider, config or {})
+        return cls(name, provider, ConnectionMode(mode), form, checked_config)
 
 
 def checked_credentials(provider: str, values: Mapping[str, Any]) -> Credentials:
@@ -91,16 +74,6 @@ def checked_credentials(provider: str, values: Mapping[str, Any]) -> Credentials
         raise InvalidCredentials(fields=_inside("credentials", exc.fields)) from None
 
 
-def checked_config(provider: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config as it is stored; raises InvalidInput, also for a limit nobody would keep."""
-    config = ConnectionConfig.parse(values)
-    facts = registry.provider(provider).capabilities
-    if config.max_bytes_scanned is not None and not facts.limits_bytes_scanned:
-        fault = f"{provider} cannot stop a query at a number of bytes."
-        raise InvalidInput("The config cannot be used.", fields={"config.max_bytes_scanned": fault})
-    return config.model_dump(exclude_none=True)
-
-
 def _inside(part: str, faults: Mapping[str, str]) -> dict[str, str]:
     return {name if name == part else f"{part}.{name}": text for name, text in faults.items()}
 
@@ -113,9 +86,20 @@ def network_policy() -> NetworkPolicy:
         raise ImproperlyConfigured(f"WAREHOUSE_ALLOWED_PRIVATE_HOSTS: {exc}.") from exc
 
 
-def connector_for(provider: str, credentials: Mapping[str, Any], context: JobContext) -> Connector:
-    """A connector under the operator's network policy; nothing is opened yet."""
-    return registry.provider(provider)(credentials, network=network_policy(), context=context)
+def connector_for(
+    provider: str,
+    credentials: Mapping[str, Any],
+    context: JobContext,
+    config: Mapping[str, Any] | None = None,
+) -> Connector:
+    """A connector under the operator's rules; nothing is opened yet."""
+    return registry.provider(provider)(
+        credentials,
+        network=network_policy(),
+        context=context,
+        own_identity=frozenset(conf.own_identity()),
+        prices=ConnectionConfig.parse(config or {}).prices,
+    )
 
 
 def create(team: Any, user: Any, draft: Draft) -> WarehouseConnection:
@@ -144,10 +128,11 @@ def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> Wareh
         for name in changes.keys() & {"name", "mode", "is_active"}:
             setattr(connection, name, changes[name])
         if "config" in changes:
-            connection.config = checked_config(connection.provider, changes["config"])
+            connection.config = connection_config.checked(connection.provider, changes["config"])
         if new := changes.get("credentials"):
             merged = merged_credentials(connection, new)
             _put_credentials(connection, checked_credentials(connection.provider, merged))
+        transaction.on_commit(partial(pool.drop, connection.pk))
         return _saved(connection)
 
 
@@ -193,39 +178,90 @@ def _saved(connection: WarehouseConnection) -> WarehouseConnection:
 
 def delete(connection: WarehouseConnection) -> None:
     """Remove it and its credentials; raises ConnectionInUse while a pipeline needs it."""
+    pk = connection.pk
     try:
         connection.delete()
     except (models.ProtectedError, models.RestrictedError):
         raise ConnectionInUse() from None
+    transaction.on_commit(partial(pool.drop, pk))
+
+
+def connector_of(connection: WarehouseConnection, *, run: str = "") -> Connector:
+    """A connector with the stored credentials, paused or not; raises CredentialsUnreadable."""
+    context = JobContext(team=str(connection.team_id), run=run)
+    values = connection.read_credentials()
+    return connector_for(connection.provider, values, context, connection.config)
 
 
 @contextmanager
 def opened(connection: WarehouseConnection, *, run: str = "") -> Iterator[Connector]:
-    """A connector for a saved connection, closed at the end.
+    """A connector of its own for a saved connection, closed at the end.
 
     Raises ConnectionPaused and CredentialsUnreadable; every verb raises ConnectorError.
     """
     if not connection.is_active:
         raise ConnectionPaused()
-    context = JobContext(team=str(connection.team_id), run=run)
-    with connector_for(connection.provider, connection.read_credentials(), context) as connector:
+    with connector_of(connection, run=run) as connector:
         yield connector
 
 
-def test_unsaved(team: Any, provider: str, credentials: Mapping[str, Any]) -> CheckReport:
-    """Check credentials that are not kept; raises UnknownProvider, InvalidCredentials."""
+@contextmanager
+def leased(connection: WarehouseConnection) -> Iterator[Lease]:
+    """A connector out of the pool for one use; whatever of the connection counts is as it is now.
+
+    Raises ConnectionPaused, CredentialsUnreadable and WarehouseBusy; every verb ConnectorError.
+    """
+    if not connection.is_active:
+        pool.drop(connection.pk)
+        raise ConnectionPaused()
+    version = (
+        str(connection.team_id),
+        connection.provider,
+        connection.credential_version,
+        json.dumps(connection.config.get("prices"), sort_keys=True),
+        network_policy(),
+        tuple(conf.own_identity()),
+    )
+    with pool.lease(connection.pk, version, partial(connector_of, connection)) as lease:
+        yield lease
+
+
+class ConnectionTest:
+    """One test of a connection, to be run once; ``cancel`` comes from another thread."""
+
+    __test__ = False  # keeps test runners from taking it for a test
+
+    def __init__(self, connector: Connector, saved: WarehouseConnection | None = None) -> None:
+        self._connector = connector
+        self._saved = saved
+        self._run_id = str(uuid.uuid4())
+
+    def run(self) -> CheckReport:
+        """The steps; how they ended is remembered with a connection that is saved."""
+        with self._connector:
+            report = self._connector.check(self._run_id)
+        failure = report.failure
+        cancelled = failure is not None and failure.code == QueryCancelled.code
+        if self._saved is not None and not cancelled:
+            _remember(self._saved, report)
+        return report
+
+    def cancel(self) -> bool:
+        """End it; false while it does not run."""
+        reached = self._connector.cancel(self._run_id)
+        log.info("test.cancelled", reached=reached)
+        return reached
+
+
+def test_of_unsaved(team: Any, provider: str, credentials: Mapping[str, Any]) -> ConnectionTest:
+    """Of credentials that are not kept; raises UnknownProvider, InvalidCredentials."""
     checked_credentials(provider, credentials)
-    with connector_for(provider, credentials, JobContext(team=str(team.pk))) as connector:
-        return connector.check()
+    return ConnectionTest(connector_for(provider, credentials, JobContext(team=str(team.pk))))
 
 
-def test(connection: WarehouseConnection) -> CheckReport:
-    """Check a saved connection, paused or not, and remember how it ended."""
-    context = JobContext(team=str(connection.team_id))
-    with connector_for(connection.provider, connection.read_credentials(), context) as connector:
-        report = connector.check()
-    _remember(connection, report)
-    return report
+def test_of(connection: WarehouseConnection) -> ConnectionTest:
+    """Of a saved connection, paused or not; raises CredentialsUnreadable."""
+    return ConnectionTest(connector_of(connection), connection)
 
 
 def _remember(connection: WarehouseConnection, report: CheckReport) -> None:

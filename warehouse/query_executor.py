@@ -1,8 +1,9 @@
 """The only door to a warehouse's data: price, run and explore on behalf of a team."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Self
 
@@ -13,8 +14,9 @@ from connectors.base import Connector
 from connectors.result import Result
 from connectors.types import Estimate, Limits, Params, RunStats, Table
 from warehouse import conf, connections
-from warehouse.connections import ConnectionConfig
+from warehouse.connection_config import ConnectionConfig
 from warehouse.models import WarehouseConnection
+from warehouse.pool import Lease, in_doubt
 
 MAX_RESULT_BYTES = 100 * 2**20
 """Rows that take more, in Arrow's form, are cut off, and the answer says so."""
@@ -22,16 +24,24 @@ MAX_RESULT_BYTES = 100 * 2**20
 log = structlog.get_logger(__name__)
 
 
-def list_tables(connection: WarehouseConnection, schema: str | None = None) -> list[Table]:
-    """The connection's tables, from metadata only."""
-    with connections.opened(connection) as connector:
-        return connector.fetch_tables(schema)
+def list_tables(
+    connection: WarehouseConnection,
+    schema: str | None = None,
+    *,
+    search: str | None = None,
+    after: tuple[str, str] | None = None,
+    limit: int,
+) -> tuple[list[Table], bool]:
+    """At most ``limit`` tables by schema and name, from metadata only; and whether more follow."""
+    with connections.leased(connection) as lease:
+        tables = lease.connector.fetch_tables(schema, search=search, after=after, limit=limit + 1)
+    return tables[:limit], len(tables) > limit
 
 
 def estimate(connection: WarehouseConnection, sql: str) -> Estimate:
     """What a query would read and cost, without running it."""
-    with connections.opened(connection) as connector:
-        return connector.estimate(sql)
+    with connections.leased(connection) as lease:
+        return lease.connector.estimate(sql)
 
 
 def run(
@@ -40,10 +50,12 @@ def run(
     """One read-only query, to be started, iterated for its batches, and closed."""
     run_id = str(uuid.uuid4())
     limits = limits_for(connection, max_rows)
-    with ExitStack() as stack:
-        connector = stack.enter_context(connections.opened(connection))
-        start = partial(connector.query, sql, params, limits, run_id)
-        return QueryRun(run_id, str(connection.pk), connector, start, stack.pop_all())
+
+    def start(connector: Connector) -> Result:
+        log.info("query.started", run_id=run_id, connection=str(connection.pk))
+        return connector.query(sql, params, limits, run_id)
+
+    return QueryRun(run_id, partial(connections.leased, connection), start)
 
 
 def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
@@ -64,21 +76,23 @@ class QueryRun:
     def __init__(
         self,
         run_id: str,
-        connection: str,
-        connector: Connector,
-        start: Callable[[], Result],
-        resources: ExitStack,
+        leased: Callable[[], AbstractContextManager[Lease]],
+        query: Callable[[Connector], Result],
     ) -> None:
         self.run_id = run_id
-        self._connection = connection
-        self._connector = connector
-        self._start = start
-        self._resources = resources
+        self._leased = leased
+        self._query = query
+        self._resources = ExitStack()
+        self._lease: Lease | None = None
+        self._ending = threading.Lock()
+        self._over = False
 
     def start(self) -> None:
         """Send it, and return when its first rows can be read; raises ConnectorError."""
-        log.info("query.started", run_id=self.run_id, connection=self._connection)
-        self._result = self._resources.enter_context(self._start())
+        lease = self._resources.enter_context(self._leased())
+        self._lease = lease
+        with self._ending_what_is_in_doubt(lease):
+            self._result = self._resources.enter_context(self._query(lease.connector))
 
     @property
     def schema(self) -> pa.Schema:
@@ -97,20 +111,32 @@ class QueryRun:
         return self._result.stats
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        yield from self._result
+        if self._lease is None:
+            raise RuntimeError("A query is read after it has been started.")
+        with self._ending_what_is_in_doubt(self._lease):
+            yield from self._result
         log.info("query.finished", run_id=self.run_id, rows=self.rows, truncated=self.truncated)
 
     def cancel(self) -> bool:
         """End the query in the warehouse, from another thread; its reader gets QueryCancelled.
 
-        False while it has not been started yet.
+        False while it has not been sent yet.
         """
-        reached = self._connector.cancel(self.run_id)
+        with self._ending:
+            if self._over:
+                return True
+            if self._lease is None:
+                return False
+            # It may arrive when this query is over; by then nobody else has the session.
+            self._lease.end_after()
+        reached = self._lease.connector.cancel(self.run_id)
         log.info("query.cancelled", run_id=self.run_id, reached=reached)
         return reached
 
     def close(self) -> None:
-        """End the query if it still runs, and free its session."""
+        """End the query if it still runs, and give its session back."""
+        with self._ending:
+            self._over = True
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -118,3 +144,13 @@ class QueryRun:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @contextmanager
+    def _ending_what_is_in_doubt(self, lease: Lease) -> Iterator[None]:
+        """What goes wrong is told to the reader, who then closes: the pool would not see it."""
+        try:
+            yield
+        except Exception as exc:
+            if in_doubt(exc):
+                lease.end_after()
+            raise

@@ -1,17 +1,68 @@
 """Connections of the team, saved without going through the API."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from rest_framework.test import APIClient
 
 from warehouse import connections
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
+from warehouse.pool import pool
 
 Save = Callable[..., WarehouseConnection]
 Ask = Callable[..., Any]
+SOON_S = 5
+
+
+class Sessions:
+    """The sessions that a team's Postgres connections have, as the server tells."""
+
+    def __init__(self, admin: "psycopg.Connection[Any]", team: Team) -> None:
+        self._admin = admin
+        # A name in Postgres has room for the beginning of the team's id only.
+        self._mark = f"%{str(team.pk)[:16]}%"
+
+    def pids(self, state: str = "%") -> list[int]:
+        sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s AND state LIKE %s"
+        return [pid for (pid,) in self._admin.execute(sql, [self._mark, state]).fetchall()]
+
+    def become(self, pids: Iterable[int]) -> bool:
+        """Whether they are these within SOON_S."""
+        return until(lambda: sorted(self.pids()) == sorted(pids))
+
+    def end(self, pid: int) -> None:
+        self._admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    def once_busy(self, act: Callable[[], Any]) -> Any:
+        """What ``act`` returns once the server works for the team."""
+        assert until(lambda: bool(self.pids("active")))
+        return act()
+
+
+def until(condition: Callable[[], bool], within_s: float = SOON_S) -> bool:
+    """Poll until something holds; false where it does not in time."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.fixture
+def sessions(endpoints: dict[str, Any], team: Team) -> Iterator[Sessions]:
+    with psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as admin:
+        yield Sessions(admin, team)
+
+
+@pytest.fixture(autouse=True)
+def _no_session_outlives_its_test() -> Iterator[None]:
+    yield
+    pool.close()
 
 
 @pytest.fixture

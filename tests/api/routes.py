@@ -20,6 +20,7 @@ class Route(NamedTuple):
 
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
 ROUTES = [
+    Route("GET", "warehouse_providers/", VIEWER),
     Route("GET", CONNECTIONS, VIEWER),
     Route("POST", CONNECTIONS, ADMIN, {}),
     Route("POST", CONNECTIONS + "test/", ADMIN, {}),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from time import monotonic
@@ -12,8 +12,10 @@ import pyarrow as pa
 import pytest
 
 from api.results import SAFE_INTEGER, JsonRows, encode_rows
+from connectors import connect
 from connectors.result import Execution, Result
 from connectors.types import Limits, RunStats
+from warehouse.pool import Lease, Session
 from warehouse.query_executor import QueryRun
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -88,6 +90,9 @@ class FarFuture(Execution):
 
     schema = pa.schema({"at": pa.timestamp("us")})
 
+    def start(self) -> None:
+        """There is nothing to send."""
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         for microseconds in (0, 2**62):
             yield pa.record_batch([pa.array([microseconds], pa.timestamp("us"))], self.schema)
@@ -107,8 +112,11 @@ def test_what_nobody_foresaw_stands_in_error_and_is_logged(
 ) -> None:
     limits = Limits(timeout_s=5)
     deadline = monotonic() + limits.timeout_s
-    found = Result(FarFuture(), limits, deadline, nullcontext, lambda: None)
-    run = QueryRun("r1", found, ExitStack())
+    found = Result(limits, deadline, nullcontext, lambda: None)
+    found.start(FarFuture())
+    form = {"host": "db.example.com", "database": "d", "user": "u", "password": "not-a-real-one"}
+    lease = Lease(Session("c1", 1), connect("postgres", form))
+    run = QueryRun("r1", lambda: nullcontext(lease), lambda _: found)
     body = json.loads(b"".join(JsonRows(run, {})))
     assert body["rows"] == [["1970-01-01T00:00:00"]]
     assert body["error"]["code"] == "internal_error"

@@ -3,23 +3,20 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import psycopg
-import psycopg.rows
 import pytest
 import requests
 from rest_framework.test import APIClient
 
 from sandbox.guardian import descendants_of
+from tests.api.conftest import Sessions, until
 from tests.service.running import Running, environment, web
-from warehouse.models import WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MB = 2**20
-ENDED_WITHIN_S = 5
 ROWS_OF_500_BYTES = "SELECT g, repeat('x', 500) AS filler FROM generate_series(1, {}) AS g"
 SLOW_FROM_ROW_10001 = (
     "SELECT g FROM generate_series(1, 12000) AS g WHERE g <= 10000 OR pg_sleep(0.0005) IS NOT NULL"
@@ -52,30 +49,6 @@ def ask(
         )
 
     return post
-
-
-@pytest.fixture
-def running_queries(
-    endpoints: dict[str, Any], shop: WarehouseConnection
-) -> Iterator[Callable[[], int]]:
-    """How many sessions of the team the warehouse has now."""
-    with psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as admin:
-        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
-
-        def count() -> int:
-            row = admin.execute(sql, [f"%{shop.team_id}%"]).fetchone()
-            return int(row[0]) if row else 0
-
-        yield count
-
-
-def until(condition: Callable[[], bool], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def peak_mb(pid: int) -> float:
@@ -118,18 +91,21 @@ def test_first_rows_are_sent_before_the_last_are_made(
 
 
 def test_client_that_goes_away_while_reading_ends_the_query(
-    ask: Callable[[str], requests.Response], running_queries: Callable[[], int]
+    ask: Callable[[str], requests.Response], sessions: Sessions
 ) -> None:
     answer = ask("SELECT generate_series(1, 100000000), repeat('x', 1000) AS filler")
     next(answer.iter_content(1000))
-    assert running_queries() == 1
+    assert len(sessions.pids()) == 1
     answer.close()
-    assert until(lambda: running_queries() == 0, ENDED_WITHIN_S)
+    assert until(lambda: sessions.pids() == sessions.pids("idle"))
 
 
 def test_client_that_goes_away_while_waiting_ends_the_query(
-    ask: Callable[..., requests.Response], running_queries: Callable[[], int]
+    ask: Callable[..., requests.Response], sessions: Sessions
 ) -> None:
-    with pytest.raises(requests.ReadTimeout):
-        ask(NO_ROW_FOR_A_MINUTE, timeout_s=1)
-    assert until(lambda: running_queries() == 0, ENDED_WITHIN_S)
+    with ThreadPoolExecutor(1) as client:
+        asking = client.submit(ask, NO_ROW_FOR_A_MINUTE, timeout_s=1)
+        assert until(lambda: bool(sessions.pids("active")))
+        assert isinstance(asking.exception(), requests.ReadTimeout)
+    assert until(lambda: not sessions.pids("active"))
+    assert ask("SELECT 1").json()["rows"] == [[1]]

@@ -62,6 +62,8 @@ def plant(
             "bigquery",
             working["bigquery"] | {"service_account_json": json.dumps(wrong_key)},
         ),
+        "databricks": ("databricks", working["databricks"]),
+        "databricks, wrong": ("databricks", working["databricks"] | {"token": _word()}),
     }
     found = {secret for _, values in credentials.values() for secret in _secrets(values)}
     return Planted(credentials, frozenset(found).union(more))
@@ -96,7 +98,7 @@ def _make_role(superuser_dsn: str, password: str, *, like: str) -> None:
 
 
 def _secrets(values: dict[str, Any]) -> Iterator[str]:
-    for name in ("password", "private_key_passphrase"):
+    for name in ("password", "private_key_passphrase", "token"):
         if name in values:
             yield values[name]
     if "private_key" in values:

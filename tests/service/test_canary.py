@@ -226,6 +226,7 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
     seen = caller._seen
     seen.messages = queued_messages(caller.queue_pipeline(ids))
     caller.api("GET", "warehouse_connections/")
+    caller.api("GET", "warehouse_providers/")
     for page in ("/api/schema/", "/api/docs/", "/health/ready"):
         caller.page("GET", page)
     for name in ("postgres", "postgres, wrong"):
@@ -271,7 +272,7 @@ def test_everything_was_really_done(seen: Seen, planted: Planted) -> None:
     worked = [text for name, status, text in seen.answers if "/query/" in name and status == 200]
     assert len(worked) == len([name for name in planted.credentials if "wrong" not in name])
     assert all(json.loads(text)["rows"] == [[1]] for text in worked)
-    assert seen.printed.startswith("6 wrapped anew with key new")
+    assert seen.printed.startswith("8 wrapped anew with key new")
     assert "connection.tested" in seen.log
     assert "warehouse.error" in seen.log
     assert "etl.execute_run" in seen.messages

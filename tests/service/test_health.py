@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import requests
 
-from tests.service.running import environment, web
+from tests.service.running import environment, python, web
 
 DATABASE = f"health_check_{os.getpid()}"
 
@@ -58,3 +58,17 @@ def test_readiness_follows_the_database_and_life_does_not(
         assert answer("ready") == (200, {"ready": True})
         cut_off(admin)  # the connection it kept is dead, the database is there
         assert answer("ready") == (200, {"ready": True})
+
+
+def test_service_starts_without_the_clients_of_the_warehouses() -> None:
+    """They, and the pandas that one of them brings, cost every process memory."""
+    script = (
+        "import sys, service.wsgi, service.celery\n"
+        "service.celery.app.loader.import_default_modules()\n"
+        "from django.urls import get_resolver\n"
+        "assert get_resolver().url_patterns\n"
+        "heavy = {'databricks', 'google.cloud.bigquery', 'pandas', 'snowflake', 'thrift'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = python("-c", script, env=environment(DJANGO_SETTINGS_MODULE="service.settings"))
+    assert done.stdout.strip() == "[]", done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import save, shop  # noqa: F401 fixtures
+from tests.api.conftest import _no_session_outlives_its_test, save, sessions, shop  # noqa: F401
 from warehouse import secrets
 
 UseRing = Callable[..., None]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -121,7 +122,7 @@ def test_change_of_one_credential_keeps_the_others(
     ("changed", "fault"),
     [
         ({"provider": "oracle"}, "There is no such provider."),
-        ({"credentials": "{}"}, "credentials.password: This field is required."),
+        ({"credentials": "{}"}, "credentials.user: This field is required."),
         ({"credentials": "[1]"}, "Enter a JSON object."),
         ({"credentials": '"x"'}, "Enter a JSON object."),
         ({"credentials": "{"}, "Enter a valid JSON."),
@@ -180,14 +181,35 @@ def test_actions_test_pause_and_resume(root: Client, save: Save) -> None:
     broken = save(name="broken")
     WarehouseConnection.all_teams.filter(pk=broken.pk).update(encrypted_credentials="{}")
     told = said(act(root, "test", good, bad, broken))
-    assert "good: passed" in told
-    assert any(text.startswith("bad: failed at sign in: ") for text in told)
+    good_told, bad_told = (next(t for t in told if t.startswith(n)) for n in ("good", "bad"))
+    first, *steps = good_told.removesuffix("</pre>").replace("<pre>", "\n").splitlines()
+    assert first == "good: passed"
+    assert [step[:16] for step in steps] == [
+        f"✓ {name:<14}"
+        for name in "resolve,network policy,connect,TLS,sign in,usable,read,write refused".split(
+            ","
+        )
+    ]
+    assert len({step.index(" ms") for step in steps}) == 1  # aligned
+    assert bad_told.startswith("bad: failed at sign in<pre>")
+    assert "\n✗ sign in" in bad_told
     assert any(text.startswith("broken: The stored credentials cannot be read") for text in told)
     statuses = dict(WarehouseConnection.all_teams.values_list("name", "last_test_status"))
     assert statuses == {"good": "passed", "bad": "failed", "broken": "never_tested"}
     assert said(act(root, "pause", good, bad)) == ["2 paused."]
     assert WarehouseConnection.all_teams.filter(is_active=True).get() == broken
     assert said(act(root, "resume", good)) == ["1 resumed."]
+
+
+def test_warning_of_a_test_is_shown_as_one(
+    root: Client, save: Save, endpoints: dict[str, Any]
+) -> None:
+    owner = urlsplit(endpoints["postgres"]["datavault_dsn"])
+    answer = act(root, "test", save(name="owner", user=owner.username, password=owner.password))
+    (message,) = answer.context["messages"]
+    assert message.level_tag == "warning"
+    assert "owner: passed, with a warning<pre>" in str(message)
+    assert "\n! write refused" in str(message)
 
 
 def test_team_is_made_with_its_members(root: Client, django_user_model: Any) -> None:

@@ -125,9 +125,18 @@ def test_tightest_limit_counts(
 
 def test_run_can_be_used_without_http(shop: WarehouseConnection) -> None:
     with query_executor.run(shop, "SELECT generate_series(1, 3) AS n", max_rows=2) as run:
+        run.start()
         assert run.schema.names == ["n"]
         assert [row for batch in run for row in batch["n"].to_pylist()] == [1, 2]
     assert (run.rows, run.truncated) == (2, True)
+
+
+def test_connector_knows_where_the_machines_own_identity_may_sign_in(
+    shop: WarehouseConnection, settings: Any
+) -> None:
+    assert connections.connector_of(shop).own_identity == frozenset()
+    settings.WAREHOUSE_OWN_IDENTITY = ["bigquery:my-project"]
+    assert connections.connector_of(shop).own_identity == {"bigquery:my-project"}
 
 
 def test_paused_connection_is_not_opened(shop: WarehouseConnection) -> None:

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from connectors import registry, sql_guard
 from connectors.errors import SqlRefused, UnknownProvider
+from connectors.types import Capabilities
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         for number, line in enumerate(sys.stdin, start=1):
             if line.strip():
                 sql = text_field(line, number, "sql")
-                self.stdout.write(json.dumps(verdict(sql, facts.dialect, facts.refused_functions)))
+                self.stdout.write(json.dumps(verdict(sql, facts)))
 
 
 def text_field(line: str, number: int, *names: str) -> str:
@@ -41,10 +42,15 @@ def text_field(line: str, number: int, *names: str) -> str:
     return str(found[0])
 
 
-def verdict(sql: str, dialect: str, refused_functions: frozenset[str]) -> dict[str, Any]:
+def verdict(sql: str, facts: Capabilities) -> dict[str, Any]:
     """What the guard says: ``code`` is stable, ``reason`` a sentence; both empty when allowed."""
     try:
-        sql_guard.check(sql, dialect, refused_functions=refused_functions)
+        sql_guard.check(
+            sql,
+            facts.dialect,
+            refused_functions=facts.refused_functions,
+            refused_tables=facts.refused_tables,
+        )
     except SqlRefused as exc:
         return {"allow": False, "code": exc.reason, "reason": exc.detail}
     return {"allow": True, "code": "", "reason": ""}
