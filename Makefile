@@ -4,17 +4,18 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 	$(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $(p))))
 VENV := .venv
 BIGQUERY_VENV := .venv-bigquery
+SPARK_VENV := .venv-spark
 RUN := $(VENV)/bin/python
 PIP_FLAGS := -qq --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check env sandbox-env lock
+.PHONY: help run test check bench-connectors env sandbox-env lock
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: env ## The main job on a fresh sandbox, then stay up until Ctrl-C (ONCE=1: exit after it)
-	@$(RUN) manage.py run $(if $(ONCE),--once)
+run: env ## The main job on a fresh sandbox, then stay up until Ctrl-C (ONCE=1: exit after it; SANDBOX=all: every stand-in)
+	@$(RUN) manage.py run $(if $(ONCE),--once) $(if $(SANDBOX),--sandbox $(SANDBOX))
 
 test: env ## Every test, with coverage
 	@$(RUN) -m pytest $(if $(TESTS)$(PYTEST),--no-cov $(TESTS) $(PYTEST),--cov --cov-report=term)
@@ -25,10 +26,14 @@ check: env ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/mypy .
 	@$(VENV)/bin/lint-imports --no-logo
 
-env: ## The environments, from the lock files; does nothing when they are up to date
-	@$(MAKE) --silent -j2 $(VENV)/.installed $(BIGQUERY_VENV)/.installed
+bench-connectors: env ## query() against each vendor's client used bare (CASE=postgres: one; QUICK=1; JSON=path)
+	@$(RUN) -m tests.benchmarks.connectors $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) \
+		$(if $(JSON),--json $(JSON))
 
-sandbox-env: $(BIGQUERY_VENV)/.installed ## Only the environment of the BigQuery stand-in
+env: ## The environments, from the lock files; does nothing when they are up to date
+	@$(MAKE) --silent -j2 $(VENV)/.installed $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed
+
+sandbox-env: $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed ## Only what the BigQuery and Databricks stand-ins need
 
 # The stand-in pins other versions of what the service uses, so it has an environment of its own.
 $(VENV)/.installed: locks/all.lock
@@ -40,9 +45,20 @@ $(BIGQUERY_VENV)/.installed: locks/bigquery-standin.lock
 	@$(PYTHON) -m pip --python $*/bin/python install $(PIP_FLAGS) -r $<
 	@touch $@
 
+# Spark has no wheel: it is built by the setuptools of the service's environment, whose Python then
+# runs it once. It is a folder of jars and a Java, not an environment to run Python in.
+$(SPARK_VENV)/.installed: locks/spark-standin.lock | $(VENV)/.installed
+	@echo "Installing $< into $(SPARK_VENV) (once, a minute or two) …"
+	@rm -rf $(SPARK_VENV)
+	@$(PYTHON) -m pip --python $(VENV)/bin/python install $(PIP_FLAGS) --no-binary pyspark \
+		--no-build-isolation --target $(SPARK_VENV) -r $<
+	@$(RUN) -m sandbox.databricks.warm_up || echo "Spark will start more slowly."
+	@touch $@
+
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile pyproject.toml --all-extras $(LOCK_FLAGS) -o locks/all.lock
-	uv pip compile pyproject.toml $(LOCK_FLAGS) --extra bigquery --extra snowflake -o locks/service.lock
+	uv pip compile pyproject.toml $(LOCK_FLAGS) --extra bigquery --extra databricks --extra snowflake -o locks/service.lock
 	uv pip compile locks/bigquery-standin.in $(LOCK_FLAGS) -o locks/bigquery-standin.lock
+	uv pip compile locks/spark-standin.in $(LOCK_FLAGS) -o locks/spark-standin.lock
 
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet

@@ -17,6 +17,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from connectors.network import NetworkPolicy
+from tests import vendors
 from warehouse import conf
 from warehouse.models import Membership, Team
 
@@ -33,21 +34,7 @@ def endpoints() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def credentials(endpoints: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Working credentials by provider, as a team would enter them."""
-    snowflake, bigquery = endpoints["snowflake"], endpoints["bigquery"]
-    wanted = "account user password warehouse database schema host port protocol".split()
-    redshift = "host port database user password".split()
-    return {
-        "postgres": dict(endpoints["postgres"]["reader"]),
-        "redshift": {name: endpoints["redshift"][name] for name in redshift},
-        "snowflake": {name: snowflake[name] for name in wanted},
-        "bigquery": {
-            "project": bigquery["project"],
-            "dataset": bigquery["dataset"],
-            "service_account_json": bigquery["service_account"],
-            "api_endpoint": bigquery["api_endpoint"],
-            "storage_endpoint": bigquery["storage_endpoint"],
-        },
-    }
+    return vendors.sandbox_forms(endpoints)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,75 @@
-"""A schema of one's own in each stand-in, and a connector of each provider that reads it."""
+"""Connectors to try: on a schema of one's own in each stand-in, or on a real account's."""
 
 import logging
 import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from connectors import Connector, NetworkPolicy, connect
+from tests.connectors import live
+from tests.connectors.matrix import MATRIX, Row
+from tests.connectors.subject import Subject
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without ``-m live`` nothing of it is collected, nor counted."""
+    return (collection_path.name == "test_live.py" and not live.is_wanted(config)) or None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The contract is held against every row of the matrix; with ``-m live``, for real.
+
+    A test that asks for a ``way`` is held against every way in which a provider's rows come.
+    """
+    if "subject" not in metafunc.fixturenames:
+        return
+    marks, rows = list[pytest.MarkDecorator](), MATRIX
+    if live.is_wanted(metafunc.config):
+        marks = [pytest.mark.live]
+        rows = tuple(row for row in MATRIX if live.is_given(row.provider))
+    if "way" in metafunc.fixturenames:
+        pairs = [
+            pytest.param(row, way, id="-".join(filter(None, [row.provider, way])), marks=marks)
+            for row in rows
+            for way in row.through
+        ]
+        metafunc.parametrize("subject, way", pairs, indirect=["subject"], scope="module")
+    else:
+        params = [pytest.param(row, id=row.provider, marks=marks) for row in rows]
+        metafunc.parametrize("subject", params, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def subject(
+    request: pytest.FixtureRequest,
+    endpoints: dict[str, Any],
+    credentials: dict[str, dict[str, Any]],
+    network: NetworkPolicy,
+    loopback: NetworkPolicy,
+    private_name: str,
+) -> Iterator[Subject]:
+    row: Row = request.param
+    if live.is_wanted(request.config):
+        account = live.account(row.provider)
+        with account.table(row) as name:
+            yield Subject(row, account.schema, name, account.form, network, live=True)
+        return
+    schema, form = row.fold(private_name), credentials[row.provider]
+    with row.prepared(endpoints, form, schema):
+        yield Subject(row, schema, row.fold("numbers"), form, loopback)
+
+
+@pytest.fixture(scope="module")
+def shared(subject: Subject) -> Iterator[Connector]:
+    """A session that many tests use one after another: none of them may spoil it."""
+    with subject.connector() as connector:
+        yield connector
 
 
 @pytest.fixture(scope="session")

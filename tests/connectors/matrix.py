@@ -2,124 +2,145 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
-import snowflake.connector
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from google.cloud import bigquery
-from google.oauth2 import service_account
+from psycopg import conninfo
+
+from tests import vendors
+from tests.connectors import history, ten_columns
+from tests.connectors.history import Watch
 
 ROWS = 25_000
+SMALL_TABLES = ("page_1", "page_10", "page_2")
 Endpoints = Mapping[str, Any]
 Form = dict[str, Any]
+Via = Callable[[str, int], int]
+"""A port of this machine's that leads to a host and port."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """How to try one provider. ``{schema}`` in a text is the schema of this test run.
+    """How to try one provider.
 
-    There, a table ``numbers`` holds ROWS rows: ``id`` from 1 on, and a word of 100 characters.
+    What it is tried on is a table ``numbers`` of ROWS rows: ``id`` from 1 on, and a word of 100
+    characters. In a text, ``{table}`` is that table as a query names it, and ``{mark}`` a name
+    that only one test uses.
     """
 
     provider: str
-    prepared: Callable[[Endpoints, str], Any]
-    """A context in which the schema exists and holds the table."""
+    owner: Callable[[Endpoints, Form], Form]
+    """Credentials for the stand-in of somebody who may make tables."""
     pointed_at: Callable[[Form, str, int], Form]
     """Credentials that lead to another host and port."""
     with_wrong_secret: Callable[[Form], Form]
-    table: str
+    watch: Watch
+    """What the warehouse says of our statements."""
+    numbers: str
+    """The rows of the table: a query with ``{rows}``."""
     column_types: tuple[str, str]
     bound: tuple[tuple[str, Any], ...]
     """Statements in each placeholder style, with values that make them yield one row: 7, x'y."""
     endless: str
-    nonsense: str
+    """Runs for hours before its first row."""
+    digest: str
+    """32 characters that no compression shortens, from ``{text}``."""
+    ten: str
+    """A query of ``{rows}`` rows in ten columns of the common types."""
+    text: str = "VARCHAR"
+    """The type that text is cast to."""
+    storage: str = ""
+    """How the stand-in is to keep tables, for their size to be that of their rows."""
+    analyze: str = ""
+    """What makes the stand-in know how large the table is."""
+    watched_live: bool = True
+    """``watch`` works on a real account as well."""
+    fold: Callable[[str], str] = str.lower
+    nonsense: str = "SELECT NO_SUCH_FUNCTION(1) AS a"
     """Our guard can parse it, the warehouse cannot understand it."""
-    schema: Callable[[str], str] = str.lower
-
-
-@contextmanager
-def _postgres(endpoints: Endpoints, schema: str) -> Iterator[None]:
-    with psycopg.connect(endpoints["postgres"]["datavault_dsn"], autocommit=True) as owner:
-        owner.execute(f"CREATE SCHEMA {schema}")
-        owner.execute(
-            f"CREATE TABLE {schema}.numbers AS SELECT id, repeat('w', 100) AS word "
-            f"FROM generate_series(1, {ROWS}) AS id"
-        )
-        owner.execute(f"ANALYZE {schema}.numbers")
-        yield
-        owner.execute(f"DROP SCHEMA {schema} CASCADE")
-
-
-@contextmanager
-def _redshift(endpoints: Endpoints, schema: str) -> Iterator[None]:
-    with psycopg.connect(endpoints["redshift"]["owner_dsn"], autocommit=True) as owner:
-        owner.execute(f"CREATE SCHEMA {schema}")
-        owner.execute(
-            f"CREATE TABLE {schema}.numbers AS SELECT id, repeat('w', 100)::varchar(100) AS word "
-            f"FROM generate_series(1, {ROWS}) AS id"
-        )
-        owner.execute(f"ANALYZE {schema}.numbers")
-        yield
-        owner.execute(f"DROP SCHEMA {schema} CASCADE")
-
-
-@contextmanager
-def snowflake_session(endpoints: Endpoints) -> Iterator[Any]:
-    """A cursor of the vendor's own client."""
-    there = endpoints["snowflake"]
-    wanted = "account user password warehouse database schema host port protocol".split()
-    with snowflake.connector.connect(
-        **{name: there[name] for name in wanted},
-        login_timeout=10,
-        network_timeout=30,
-        platform_detection_timeout_seconds=0,
-    ) as connection:
-        yield connection.cursor()
-
-
-@contextmanager
-def _snowflake(endpoints: Endpoints, schema: str) -> Iterator[None]:
-    with snowflake_session(endpoints) as cursor:
-        cursor.execute(f"CREATE SCHEMA {schema.upper()}")
-        cursor.execute(
-            f"CREATE TABLE {schema.upper()}.NUMBERS AS SELECT SEQ4() + 1 AS ID, "
-            f"REPEAT('w', 100) AS WORD FROM TABLE(GENERATOR(ROWCOUNT => {ROWS}))"
-        )
-        yield
-        cursor.execute(f"DROP SCHEMA {schema.upper()}")
-
-
-@contextmanager
-def _bigquery(endpoints: Endpoints, schema: str) -> Iterator[None]:
-    there = endpoints["bigquery"]
-    key = service_account.Credentials.from_service_account_info(there["admin_service_account"])
-    client = bigquery.Client(
-        project=there["project"],
-        credentials=key,
-        client_options={"api_endpoint": there["api_endpoint"]},
+    through: Mapping[str, Callable[[Form, Via], Form]] = field(
+        default_factory=lambda: {"": _host_through}
     )
-    try:
-        client.query(f"CREATE SCHEMA {schema}").result(timeout=20)
-        client.query(
-            f"CREATE TABLE {schema}.numbers AS SELECT id, REPEAT('w', 100) AS word "
-            f"FROM UNNEST(GENERATE_ARRAY(1, {ROWS})) AS id"
-        ).result(timeout=20)
-        yield
-        client.delete_dataset(schema, delete_contents=True)
-    finally:
-        client.close()
+    """The ways that rows come, each with credentials that lead every byte of it through ports."""
+
+    patience: Mapping[str, float] = field(default_factory=dict)
+    """Seconds in place of a bound that is too long to be waited for in a test, by its name."""
+
+    def many(self, table: str, times: int) -> str:
+        """A query of ROWS × ``times`` rows that do not compress."""
+        a, b = (f"CAST({name}.id AS {self.text})" for name in "ab")
+        word = self.digest.format(text=f"{a} || '-' || {b}")
+        return f"SELECT a.id, {word} AS word FROM {table} a JOIN {table} b ON b.id <= {times}"
+
+    @contextmanager
+    def prepared(self, endpoints: Endpoints, form: Form, schema: str) -> Iterator[None]:
+        """The schema exists, with the table and SMALL_TABLES in it."""
+        with vendors.EXECUTING[self.provider](self.owner(endpoints, form)) as run:
+            run(f"CREATE SCHEMA {schema}")
+            try:
+                with self.table(run, f"{schema}.numbers", self.storage):
+                    for name in SMALL_TABLES:
+                        run(f"CREATE TABLE {schema}.{name} AS {self.ten.format(rows=2)}")
+                    yield
+            finally:
+                run(f"DROP SCHEMA {schema} CASCADE")
+
+    @contextmanager
+    def table(self, run: vendors.Execute, name: str, storage: str = "") -> Iterator[None]:
+        """The table exists meanwhile, under that name."""
+        run(f"CREATE TABLE {name} {storage} AS {self.numbers.format(rows=ROWS)}")
+        try:
+            if self.analyze:
+                run(self.analyze.format(table=name))
+            yield
+        finally:
+            run(f"DROP TABLE {name}")
+
+
+def snowflake_session(endpoints: Endpoints) -> AbstractContextManager[Any]:
+    """A cursor of the vendor's own client."""
+
+    @contextmanager
+    def cursor() -> Iterator[Any]:
+        with vendors.snowflake(endpoints["snowflake"], network_timeout=30) as connection:
+            yield connection.cursor()
+
+    return cursor()
+
+
+def _by_dsn(provider: str, dsn: str) -> Callable[[Endpoints, Form], Form]:
+    def owner(endpoints: Endpoints, form: Form) -> Form:
+        parts = conninfo.conninfo_to_dict(endpoints[provider][dsn])
+        return form | {"user": parts["user"], "password": parts["password"]}
+
+    return owner
+
+
+def _same(endpoints: Endpoints, form: Form) -> Form:
+    return form
+
+
+def _bigquery_owner(endpoints: Endpoints, form: Form) -> Form:
+    return form | {"service_account_json": endpoints["bigquery"]["admin_service_account"]}
 
 
 def _host_at(form: Form, host: str, port: int) -> Form:
     return form | {"host": host, "port": port}
 
 
+def _host_through(form: Form, via: Via) -> Form:
+    return form | {"port": via(form["host"], form["port"])}
+
+
 def _with_another_password(form: Form) -> Form:
     return form | {"password": "wrong-canary-4711"}
+
+
+def _with_another_token(form: Form) -> Form:
+    return form | {"token": "wrong-canary-4711"}
 
 
 def _bigquery_at(form: Form, host: str, port: int) -> Form:
@@ -130,6 +151,18 @@ def _bigquery_at(form: Form, host: str, port: int) -> Form:
         "storage_endpoint": f"{host}:{port}",
         "service_account_json": key,
     }
+
+
+def _rest_through(form: Form, via: Via) -> Form:
+    """Rows as JSON: without a Storage Read API. Tokens come as they always do."""
+    host, _, port = form["api_endpoint"].removeprefix("http://").partition(":")
+    without = {name: value for name, value in form.items() if name != "storage_endpoint"}
+    return without | {"api_endpoint": f"http://{host}:{via(host, int(port))}"}
+
+
+def _storage_through(form: Form, via: Via) -> Form:
+    host, _, port = form["storage_endpoint"].partition(":")
+    return _rest_through(form, via) | {"storage_endpoint": f"{host}:{via(host, int(port))}"}
 
 
 def _with_another_key(form: Form) -> Form:
@@ -145,59 +178,102 @@ def _with_another_key(form: Form) -> Form:
 MATRIX = (
     Row(
         provider="postgres",
-        prepared=_postgres,
+        owner=_by_dsn("postgres", "datavault_dsn"),
         pointed_at=_host_at,
         with_wrong_secret=_with_another_password,
-        table="{schema}.numbers",
+        watch=history.of_sessions,
+        numbers="SELECT id, repeat('w', 100) AS word FROM generate_series(1, {rows}) AS id",
         column_types=("integer", "text"),
         bound=(
             ("SELECT %s::int AS n, %s::text AS t", [7, "x'y"]),
             ("SELECT %(n)s::int AS n, %(t)s::text AS t", {"t": "x'y", "n": 7}),
         ),
-        endless="SELECT count(*) FROM generate_series(1, 100000000000) AS a",
+        endless="SELECT count(*) AS {mark} FROM generate_series(1, 100000000000) AS a",
+        digest="md5({text})",
+        ten=ten_columns.POSTGRES,
+        analyze="ANALYZE {table}",
         nonsense="SELECT 1 AS a FROM pg_class QUALIFY true",
     ),
     Row(
         provider="redshift",
-        prepared=_redshift,
+        owner=_by_dsn("redshift", "owner_dsn"),
         pointed_at=_host_at,
         with_wrong_secret=_with_another_password,
-        table="{schema}.numbers",
+        watch=history.of_sessions,
+        # A cluster makes no table from generate_series, which runs on its leader only.
+        numbers="""WITH d AS (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3
+            UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7
+            UNION ALL SELECT 8 UNION ALL SELECT 9),
+            i AS (SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n + 1 AS id
+                  FROM d AS a, d AS b, d AS c, d, d AS e)
+            SELECT id, repeat('w', 100)::varchar(100) AS word FROM i WHERE id <= {rows}""",
         column_types=("integer", "character varying(100)"),
         bound=(
             ("SELECT %s::int AS n, %s::varchar AS t", [7, "x'y"]),
             ("SELECT %(n)s::int AS n, %(t)s::varchar AS t", {"t": "x'y", "n": 7}),
         ),
-        endless="SELECT count(*) FROM svv_columns a, svv_columns b, svv_columns c",
+        endless="SELECT count(*) AS {mark} FROM svv_columns a, svv_columns b, svv_columns c",
+        digest="md5({text})",
+        ten=ten_columns.POSTGRES,
+        analyze="ANALYZE {table}",
+        # The stand-in has its sessions where Postgres has them; a cluster has SYS_QUERY_HISTORY.
+        watched_live=False,
         nonsense="SELECT 1 AS a FROM pg_class QUALIFY true",
     ),
     Row(
         provider="snowflake",
-        prepared=_snowflake,
+        owner=_same,
         pointed_at=_host_at,
         with_wrong_secret=_with_another_password,
-        table="{schema}.numbers",
-        column_types=("NUMBER", "TEXT"),
+        watch=history.of_snowflake,
+        numbers="SELECT SEQ4() + 1 AS ID, REPEAT('w', 100) AS WORD "
+        "FROM TABLE(GENERATOR(ROWCOUNT => {rows}))",
+        column_types=("NUMBER(38,0)", "TEXT"),
         bound=(("SELECT CAST(? AS INT) AS n, CAST(? AS VARCHAR) AS t", [7, "x'y"]),),
-        endless="SELECT COUNT(*) FROM TABLE(GENERATOR(ROWCOUNT => 10000000)) a, "
+        endless="SELECT COUNT(*) AS {mark} FROM TABLE(GENERATOR(ROWCOUNT => 10000000)) a, "
         "TABLE(GENERATOR(ROWCOUNT => 10000000)) b",
-        nonsense="SELECT NO_SUCH_FUNCTION(1) AS a",
-        schema=str.upper,
+        digest="MD5({text})",
+        ten=ten_columns.SNOWFLAKE,
+        fold=str.upper,
+        patience={"connectors.providers.snowflake.SOCKET_TIMEOUT_S": 8},
     ),
     Row(
         provider="bigquery",
-        prepared=_bigquery,
+        owner=_bigquery_owner,
         pointed_at=_bigquery_at,
         with_wrong_secret=_with_another_key,
-        table="{schema}.numbers",
+        watch=history.of_bigquery,
+        numbers="SELECT id, REPEAT('w', 100) AS word FROM UNNEST(GENERATE_ARRAY(1, {rows})) AS id",
         column_types=("INT64", "STRING"),
         bound=(
             ("SELECT ? AS n, ? AS t", [7, "x'y"]),
             ("SELECT @n AS n, @t AS t", {"t": "x'y", "n": 7}),
         ),
-        endless="SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 10000)) AS a "
+        endless="SELECT COUNT(*) AS {mark} FROM UNNEST(GENERATE_ARRAY(1, 10000)) AS a "
         "CROSS JOIN UNNEST(GENERATE_ARRAY(1, 10000)) AS b "
         "CROSS JOIN UNNEST(GENERATE_ARRAY(1, 10000)) AS c WHERE MOD(a * b + c, 7) = 3",
-        nonsense="SELECT NO_SUCH_FUNCTION(1) AS a",
+        digest="TO_HEX(MD5({text}))",
+        ten=ten_columns.BIGQUERY,
+        text="STRING",
+        through={"rest": _rest_through, "storage": _storage_through},
+    ),
+    Row(
+        provider="databricks",
+        owner=_same,
+        pointed_at=_host_at,
+        with_wrong_secret=_with_another_token,
+        watch=history.of_databricks,
+        numbers="SELECT id, REPEAT('w', 100) AS word FROM RANGE(1, {rows} + 1)",
+        column_types=("BIGINT", "STRING"),
+        bound=(
+            ("SELECT ? AS n, ? AS t", [7, "x'y"]),
+            ("SELECT :n AS n, :t AS t", {"t": "x'y", "n": 7}),
+        ),
+        endless="SELECT count(*) AS {mark} FROM range(1000000000) AS a JOIN range(1000000000) AS b "
+        "ON a.id % 7 = b.id % 7 WHERE a.id * b.id % 11 = 3",
+        digest="MD5({text})",
+        ten=ten_columns.DATABRICKS,
+        text="STRING",
+        storage="USING JSON",
     ),
 )

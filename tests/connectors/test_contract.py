@@ -1,21 +1,21 @@
 """The contract of a connector, held against every provider by the same tests.
 
-A skip comes from the provider's capabilities only, and says why.
+Here: estimate(), query(), what is refused, closing, and what gets out. Beside it test_check,
+test_tables, test_form, test_ending and test_faults. A skip comes from the provider's
+capabilities, or from its being a real account, and says why.
 """
 
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from connectors import Connector, Limits, NetworkPolicy, connect
+from connectors import Connector, Limits
 from connectors.errors import (
     ConnectorError,
     InvalidParameters,
@@ -27,139 +27,12 @@ from connectors.errors import (
 )
 from connectors.registry import names
 from tests.connectors.helpers import wait_for
-from tests.connectors.matrix import MATRIX, ROWS, Row
-
-STEPS = [
-    "resolve", "network policy", "connect", "TLS", "sign in", "usable", "read", "write refused",
-]  # fmt: skip
-
-
-@dataclass
-class Subject:
-    """One provider under test."""
-
-    row: Row
-    schema: str
-    form: dict[str, Any]
-    network: NetworkPolicy
-
-    @property
-    def table(self) -> str:
-        return self.row.table.format(schema=self.schema)
-
-    def connector(self, form: dict[str, Any] | None = None, **options: Any) -> Connector:
-        return connect(self.row.provider, form or self.form, **{"network": self.network, **options})
-
-    def at(self, host: str, port: int) -> dict[str, Any]:
-        return self.row.pointed_at(self.form, host, port)
-
-
-@pytest.fixture(scope="module", params=MATRIX, ids=lambda row: row.provider)
-def subject(
-    request: pytest.FixtureRequest,
-    endpoints: dict[str, Any],
-    credentials: dict[str, dict[str, Any]],
-    loopback: NetworkPolicy,
-    private_name: str,
-) -> Iterator[Subject]:
-    row: Row = request.param
-    schema = row.schema(private_name)
-    with row.prepared(endpoints, schema):
-        yield Subject(row, schema, credentials[row.provider], loopback)
-
-
-@pytest.fixture(scope="module")
-def shared(subject: Subject) -> Iterator[Connector]:
-    """A session that many tests use one after another: none of them may spoil it."""
-    with subject.connector() as connector:
-        yield connector
+from tests.connectors.matrix import MATRIX, ROWS
+from tests.connectors.subject import Subject
 
 
 def test_every_provider_is_in_the_matrix() -> None:
     assert [row.provider for row in sorted(MATRIX, key=lambda row: row.provider)] == list(names())
-
-
-# check()
-
-
-def test_check_passes_step_by_step(subject: Subject) -> None:
-    with subject.connector() as connector:
-        report = connector.check()
-    assert report.ok
-    assert [step.name for step in report.steps] == STEPS
-    assert all(step.ms >= 0 for step in report.steps)
-    assert not [step for step in report.steps if step.code and step.name != "write refused"]
-    assert next(step.detail for step in report.steps if step.name == "read") == "1 row"
-
-
-def test_wrong_secret_fails_at_sign_in(subject: Subject) -> None:
-    with subject.connector(subject.row.with_wrong_secret(subject.form)) as connector:
-        report = connector.check()
-    assert [(step.name, step.code) for step in report.steps if not step.ok] == [
-        ("sign in", "credentials_rejected")
-    ]
-    assert report.failure is not None
-    assert report.failure.hint
-
-
-def test_closed_port_fails_at_connect(subject: Subject, closed_port: int) -> None:
-    with subject.connector(subject.at("127.0.0.1", closed_port)) as connector:
-        report = connector.check()
-        assert (report.failure.name, report.failure.code) == ("connect", "host_unreachable")  # type: ignore[union-attr]
-        with pytest.raises(ConnectorError) as caught:
-            connector.query("SELECT 1 AS one")
-    assert caught.value.code == "host_unreachable"
-
-
-def test_unknown_host_fails_at_resolve(subject: Subject) -> None:
-    with subject.connector(subject.at("nowhere.invalid", 443)) as connector:
-        failure = connector.check().failure
-    assert failure is not None
-    assert (failure.name, failure.code) == ("resolve", "host_unknown")
-
-
-def test_private_address_is_refused_before_anything_is_sent(
-    subject: Subject, listener: socket.socket
-) -> None:
-    form = subject.at("127.0.0.1", listener.getsockname()[1])
-    with subject.connector(form, network=NetworkPolicy()) as connector:
-        failure = connector.check().failure
-        for verb in (connector.fetch_tables, lambda: connector.query("SELECT 1 AS one")):
-            with pytest.raises(ConnectorError) as caught:
-                verb()
-            assert caught.value.code == "host_refused"
-    assert failure is not None
-    # Where the client looks names up again, only the provider's own names are looked up at all.
-    step = "resolve" if connector.domains else "network policy"
-    assert (failure.name, failure.code) == (step, "host_refused")
-    with pytest.raises(BlockingIOError):
-        listener.accept()
-
-
-# fetch_tables()
-
-
-def test_tables_have_their_columns_in_order(shared: Connector, subject: Subject) -> None:
-    tables = shared.fetch_tables(subject.schema)
-    assert [(table.schema, table.name.lower(), table.kind) for table in tables] == [
-        (subject.schema, "numbers", "table")
-    ]
-    columns = tables[0].columns
-    assert [(column.name.lower(), column.position) for column in columns] == [
-        ("id", 1),
-        ("word", 2),
-    ]
-    assert tuple(column.native_type for column in columns) == subject.row.column_types
-    assert tables[0].row_count in (None, ROWS)
-
-
-def test_all_schemas_are_listed_when_none_is_named(shared: Connector, subject: Subject) -> None:
-    assert subject.schema in {table.schema for table in shared.fetch_tables()}
-
-
-@pytest.mark.parametrize("name", ["no_such_schema", "x`; DROP", "x' OR '1'='1", 'x"', ""])
-def test_schema_that_is_not_there_has_no_tables(shared: Connector, name: str) -> None:
-    assert shared.fetch_tables(name) == []
 
 
 # estimate()
@@ -167,7 +40,9 @@ def test_schema_that_is_not_there_has_no_tables(shared: Connector, name: str) ->
 
 def test_estimate_is_bytes_and_money_or_unknown(shared: Connector, subject: Subject) -> None:
     estimate = shared.estimate(f"SELECT * FROM {subject.table}")
-    assert estimate.bytes_scanned is None or estimate.bytes_scanned >= ROWS * 100
+    # A real account may count bytes as they are stored, packed.
+    least = 1 if subject.live else ROWS * 100
+    assert estimate.bytes_scanned is None or estimate.bytes_scanned >= least
     assert estimate.currency == "USD"
     assert estimate.explanation
     if estimate.cost_high is None:
@@ -265,7 +140,7 @@ def test_timeout_ends_the_query_and_spares_the_session(subject: Subject) -> None
     with subject.connector() as connector:
         started = time.monotonic()
         with pytest.raises(QueryTimeout):
-            connector.query(subject.row.endless, limits=Limits(timeout_s=1)).read_all()
+            connector.query(subject.endless("n"), limits=Limits(timeout_s=1)).read_all()
         assert time.monotonic() - started < 6
         assert connector.query("SELECT 1 AS one").read_all().num_rows == 1
 

@@ -113,8 +113,7 @@ GOOGLE_UNMAPPED = frozenset(
 )
 """Of uploads, which are not done here; of redirects, which are not followed; or a mere base."""
 GOOGLE_AUTH_UNMAPPED = frozenset(
-    """ClientCertError DefaultCredentialsError GoogleAuthError InvalidOperation InvalidResource
-    InvalidType InvalidValue MalformedError MutualTLSChannelError OAuthError OSError ResponseError
+    """ClientCertError GoogleAuthError MutualTLSChannelError OAuthError ResponseError
     UserAccessTokenError""".split()
 )
 """Of ways to sign in that are not offered, or that this code calls the library wrongly."""

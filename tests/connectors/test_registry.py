@@ -87,7 +87,7 @@ def test_no_vendors_client_is_imported_before_it_is_needed() -> None:
         from connectors import connect, registry
         for name in registry.names():
             registry.provider(name)
-        vendors = ("google.cloud", "snowflake", "grpc", "django")
+        vendors = ("databricks", "django", "google.cloud", "grpc", "pandas", "snowflake", "thrift")
         print([name for name in vendors if name in sys.modules])
         """
     )

@@ -19,17 +19,19 @@ CORPUS = [
     json.loads(line)
     for line in (Path(__file__).parent / "sql_corpus.jsonl").read_text().splitlines()
 ]
-DIALECTS = ("postgres", "snowflake", "bigquery")
+DIALECTS = ("postgres", "snowflake", "bigquery", "databricks")
 # Of work, not of waiting for a busy machine.
 BOUND_S = 2.0
 
 
 def refusal(sql: str, dialect: str, refused: frozenset[str] | None = None) -> str | None:
     """The reason of a refusal; None for a query that may run."""
+    tables = frozenset[str]()
     if refused is None:
-        refused = registry.provider(dialect).capabilities.refused_functions
+        facts = registry.provider(dialect).capabilities
+        refused, tables = facts.refused_functions, facts.refused_tables
     try:
-        sql_guard.check(sql, dialect, refused_functions=refused)
+        sql_guard.check(sql, dialect, refused_functions=refused, refused_tables=tables)
     except SqlRefused as exc:
         return exc.reason
     return None
@@ -171,6 +173,29 @@ def test_volatile_functions_of_the_server_are_refused_or_known(
     ).fetchall()
     allowed = {name for (name,) in rows if refusal(f"SELECT {name}()", "postgres") is None}
     assert allowed - HARMLESS == set()
+
+
+KNOWN_TABLES = frozenset(
+    """pg_aios pg_backend_memory_contexts pg_config pg_replication_origin_status
+    pg_shmem_allocations pg_shmem_allocations_numa pg_statistic pg_statistic_ext_data sql_parts
+    transforms""".split()
+)
+"""For superusers only, and yet no secrets: the server's memory, and samples of what they read."""
+
+
+def test_tables_of_the_server_that_not_everybody_reads_are_refused_or_known(
+    owner: psycopg.Connection[Any],
+) -> None:
+    rows = owner.execute(
+        "SELECT DISTINCT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+        "WHERE c.relkind IN ('r', 'v') AND a.attnum > 0 AND c.relnamespace IN "
+        "('pg_catalog'::regnamespace, 'information_schema'::regnamespace) "
+        "AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')"
+    ).fetchall()
+    found = {name for (name,) in rows}
+    assert "pg_authid" in found
+    allowed = {name for name in found if refusal(f"SELECT * FROM {name}", "postgres") is None}
+    assert allowed - KNOWN_TABLES == set()
 
 
 FRAGMENTS = """' ' ' " $$ $a$ $é$ $1 E' e' U&' U&" N' B' X' /* */ -- \\ \\' '' "" , 1 a AS_b {#
