@@ -20,7 +20,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from connectors import databricks_guard
+from connectors.databricks import guard as databricks_guard
 from connectors.errors import SqlRefused
 from connectors.sql_text import read_alike
 

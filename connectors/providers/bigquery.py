@@ -7,13 +7,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors import bigquery_auth as auth
-from connectors import bigquery_errors, bigquery_jobs, errors
+from connectors import errors
 from connectors.base import Connector
-from connectors.bigquery_catalog import Row
-from connectors.bigquery_jobs import BigQueryExecution
-from connectors.bigquery_listing import Listing
-from connectors.bigquery_parameters import query_parameters
+from connectors.bigquery import auth
+from connectors.bigquery import errors as bigquery_errors
+from connectors.bigquery import jobs as bigquery_jobs
+from connectors.bigquery.catalog import Row
+from connectors.bigquery.jobs import BigQueryExecution
+from connectors.bigquery.listing import Listing
+from connectors.bigquery.parameters import query_parameters
 from connectors.credentials import Credentials, SignIn
 from connectors.errors import ConnectorError
 from connectors.network import Endpoint

@@ -28,19 +28,17 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from connectors import (
-    databricks_access,
-    databricks_auth,
-    databricks_catalog,
-    databricks_errors,
-    databricks_guard,
-    databricks_plan,
-    errors,
-)
+from connectors import errors
 from connectors.base import Connector
-from connectors.databricks_auth import CredentialsProvider
-from connectors.databricks_credentials import GRANTS, DatabricksCredentials
-from connectors.databricks_statement import FETCH_BYTES, FETCH_ROWS, DatabricksExecution
+from connectors.databricks import access as databricks_access
+from connectors.databricks import auth as databricks_auth
+from connectors.databricks import catalog as databricks_catalog
+from connectors.databricks import errors as databricks_errors
+from connectors.databricks import guard as databricks_guard
+from connectors.databricks import plan as databricks_plan
+from connectors.databricks.auth import CredentialsProvider
+from connectors.databricks.credentials import GRANTS, DatabricksCredentials
+from connectors.databricks.statement import FETCH_BYTES, FETCH_ROWS, DatabricksExecution
 from connectors.errors import (
     ConnectorError,
     CredentialsRejected,

@@ -36,9 +36,6 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql as pgsql
 
-from connectors import postgres_catalog as catalog
-from connectors import postgres_tls
-from connectors import postgres_wire as wire
 from connectors.abilities import Extract, Extraction
 from connectors.base import GRACE_S, METADATA_TIMEOUT_S, STEP_TIMEOUT_S, Connector
 from connectors.errors import (
@@ -49,8 +46,10 @@ from connectors.errors import (
     ResourceUnusable,
 )
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
-from connectors.postgres_copy import CopyExecution
-from connectors.postgres_credentials import PostgresCredentials
+from connectors.postgres import catalog, wire
+from connectors.postgres import tls as postgres_tls
+from connectors.postgres.copy import CopyExecution
+from connectors.postgres.credentials import PostgresCredentials
 from connectors.result import Execution
 from connectors.types import (
     Basis,

@@ -34,9 +34,7 @@ import psycopg
 import pyarrow as pa
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from connectors import certificates, postgres_tls, redshift_errors, redshift_iam, redshift_plan
-from connectors import postgres_wire as wire
-from connectors import redshift_catalog as catalog
+from connectors import certificates
 from connectors.base import Connector
 from connectors.credentials import Credentials, SignIn
 from connectors.errors import (
@@ -46,9 +44,15 @@ from connectors.errors import (
     InvalidCredentials,
 )
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
-from connectors.postgres_stream import AWAKE_S, StreamExecution, command
+from connectors.postgres import tls as postgres_tls
+from connectors.postgres import wire
+from connectors.postgres.stream import AWAKE_S, StreamExecution, command
 from connectors.prices import RedshiftPrices
-from connectors.redshift_iam import AwsKey, TemporaryUser
+from connectors.redshift import catalog
+from connectors.redshift import errors as redshift_errors
+from connectors.redshift import iam as redshift_iam
+from connectors.redshift import plan as redshift_plan
+from connectors.redshift.iam import AwsKey, TemporaryUser
 from connectors.result import Execution
 from connectors.types import Basis, Capabilities, Estimate, Limits, Params, Table, TableFilter
 

@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors import snowflake_access as access
-from connectors import snowflake_auth as auth
-from connectors import snowflake_catalog as catalog
-from connectors import snowflake_errors
 from connectors.abilities import BulkLoad
 from connectors.base import Connector
 from connectors.credentials import Credentials, SignIn
@@ -26,8 +22,10 @@ from connectors.errors import (
 from connectors.network import Endpoint
 from connectors.prices import SnowflakePrices
 from connectors.result import Execution
-from connectors.snowflake_load import Loader
-from connectors.snowflake_query import SnowflakeExecution, bound_values, statement_settings
+from connectors.snowflake import access, auth, catalog
+from connectors.snowflake import errors as snowflake_errors
+from connectors.snowflake.load import Loader
+from connectors.snowflake.query import SnowflakeExecution, bound_values, statement_settings
 from connectors.types import (
     Basis,
     Capabilities,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from connectors import Connector
-from connectors.bigquery_types import arrow_type
+from connectors.bigquery.types import arrow_type
 from connectors.errors import DataError, InvalidParameters
 from tests import vendors
 from tests.connectors.helpers import assert_arrives

@@ -13,8 +13,11 @@ import snowflake.connector.errors
 from google.api_core import exceptions as google_api
 from google.auth import exceptions as google_auth
 
-from connectors import bigquery_errors, errors, postgres_wire, snowflake_errors
+from connectors import errors
+from connectors.bigquery import errors as bigquery_errors
 from connectors.errors import ConnectorError
+from connectors.postgres import wire as postgres_wire
+from connectors.snowflake import errors as snowflake_errors
 
 CLASSES = {name: found for name, found in vars(errors).items() if isinstance(found, type)}
 

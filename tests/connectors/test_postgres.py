@@ -16,7 +16,7 @@ from connectors.errors import (
     PermissionDenied,
     SqlRefused,
 )
-from connectors.postgres_wire import bound
+from connectors.postgres.wire import bound
 from tests.connectors.helpers import rows_of
 
 PROVIDER = "postgres"

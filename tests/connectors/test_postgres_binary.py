@@ -23,10 +23,10 @@ from psycopg.types.bool import BoolBinaryDumper
 from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 from psycopg.types.uuid import UUIDBinaryDumper
 
-from connectors import postgres_wire as wire
 from connectors.errors import DataError, WarehouseError
-from connectors.postgres_binary import HEADER, SIGNATURE, TRAILER, BinaryRows
-from connectors.postgres_types import READERS, copied
+from connectors.postgres import wire
+from connectors.postgres.binary import HEADER, SIGNATURE, TRAILER, BinaryRows
+from connectors.postgres.types import READERS, copied
 
 NUMERIC = wire.NUMERIC_OID
 Rows = Sequence[Sequence[Any]]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from psycopg import sql as pgsql
 
 from connectors import Connector, Limits, sql_guard
-from connectors import postgres_wire as wire
 from connectors.errors import DataError, QueryCancelled, SqlRefused
-from connectors.postgres_copy import FIRST_BYTES, PIECE_BYTES, CopyExecution, copy_statement
-from connectors.postgres_types import copied
+from connectors.postgres import wire
+from connectors.postgres.copy import FIRST_BYTES, PIECE_BYTES, CopyExecution, copy_statement
+from connectors.postgres.types import copied
 from tests.connectors.helpers import rows_of
 
 PROVIDER = "postgres"

@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors import Connector, JobContext, NetworkPolicy, connect, postgres_wire
+from connectors import Connector, JobContext, NetworkPolicy, connect
 from connectors.abilities import Extraction
 from connectors.errors import ConnectionLost, ConnectorError, QueryCancelled, QueryTimeout
+from connectors.postgres import wire as postgres_wire
 from connectors.providers import postgres
 from connectors.providers.postgres import Postgres
 from tests.connectors.helpers import drain, nothing_is_left, rows_of, wait_for

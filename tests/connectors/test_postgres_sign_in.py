@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 
 from connectors import Connector
 from connectors.errors import ConnectorError, CredentialsRejected, InvalidCredentials
-from connectors.postgres_credentials import EXAMPLE_CERTIFICATE, EXAMPLE_KEY
-from connectors.postgres_sign_in import error_for
+from connectors.postgres.credentials import EXAMPLE_CERTIFICATE, EXAMPLE_KEY
+from connectors.postgres.sign_in import error_for
 from sandbox.postgres_tls.authority import Authority
 from tests.connectors.helpers import rows_of
 

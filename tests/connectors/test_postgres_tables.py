@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from connectors import Connector
-from connectors.postgres_catalog import arrow_type
+from connectors.postgres.catalog import arrow_type
 from connectors.types import Table
 from tests.connectors.proxy import Proxy
 

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from connectors import snowflake_sql as statements
 from connectors.errors import Unsupported
+from connectors.snowflake import sql as statements
 from connectors.types import LoadTarget, Manifest, StagedFile
 
 TARGET = LoadTarget(schema="PUBLIC", table="ORDERS", stage="ETL_STAGE", fence=7)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors import Connector, JobContext, NetworkPolicy, connect
-from connectors.databricks_auth import TOKEN_PATH
+from connectors.databricks.auth import TOKEN_PATH
 from sandbox.services.databricks import client_for
 from tests.databricks_standin import StandIn, running
 

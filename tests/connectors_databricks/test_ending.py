@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors import Connector, Limits, databricks_statement
+from connectors import Connector, Limits
+from connectors.databricks import statement as databricks_statement
 from connectors.errors import ConnectionLost, HostUnreachable, QueryCancelled, QueryTimeout
 from connectors.providers import databricks
 from tests.databricks_standin import ENDLESS, StandIn, bridge, wait_for
@@ -56,7 +57,7 @@ def test_the_servers_own_limit_is_a_timeout_as_well(
     warehouse = open_one()
     drain(warehouse, "SELECT 1 AS one")
     # As if our own clock stood still.
-    monkeypatch.setattr("connectors.databricks_statement.time.monotonic", lambda: 0.0)
+    monkeypatch.setattr("connectors.databricks.statement.time.monotonic", lambda: 0.0)
     with pytest.raises(QueryTimeout) as caught:
         drain(warehouse, ENDLESS, timeout_s=1)
     assert "Statement has timed out" in str(caught.value.__cause__)

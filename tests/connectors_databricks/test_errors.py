@@ -12,7 +12,7 @@ import urllib3.exceptions as http
 from databricks.sql import exc as client
 
 from connectors import Connector, errors
-from connectors.databricks_errors import CLASSES, CONDITIONS, HTTP, SQLSTATES, error_for
+from connectors.databricks.errors import CLASSES, CONDITIONS, HTTP, SQLSTATES, error_for
 from connectors.errors import ConnectorError
 
 from .conftest import Open

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from connectors import Connector, databricks_catalog
-from connectors.databricks_plan import bytes_scanned
-from connectors.databricks_types import arrow_type
+from connectors import Connector
+from connectors.databricks import catalog as databricks_catalog
+from connectors.databricks.plan import bytes_scanned
+from connectors.databricks.types import arrow_type
 from connectors.errors import DataError, InvalidParameters, ObjectNotFound
 from connectors.prices import DatabricksPrices
 from connectors.types import Basis, Column, Table, TableFilter

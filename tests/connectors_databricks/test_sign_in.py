@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from connectors import Connector, NetworkPolicy
-from connectors.databricks_auth import CredentialsProvider
-from connectors.databricks_credentials import DatabricksCredentials
+from connectors.databricks.auth import CredentialsProvider
+from connectors.databricks.credentials import DatabricksCredentials
 from connectors.errors import (
     ConnectorError,
     CredentialsRejected,

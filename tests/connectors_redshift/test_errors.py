@@ -6,9 +6,10 @@ import psycopg
 import pytest
 from botocore import exceptions
 
-from connectors import Connector, errors, redshift_errors
+from connectors import Connector, errors
 from connectors.errors import ConnectorError, WarehouseError
-from connectors.redshift_errors import DETAILS
+from connectors.redshift import errors as redshift_errors
+from connectors.redshift.errors import DETAILS
 
 # How a compute node's error looks on the wire.
 DETAIL = """

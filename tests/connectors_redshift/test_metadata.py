@@ -8,8 +8,10 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from connectors import Connector, redshift_catalog, redshift_plan
+from connectors import Connector
 from connectors.prices import RedshiftPrices
+from connectors.redshift import catalog as redshift_catalog
+from connectors.redshift import plan as redshift_plan
 from connectors.types import Basis, Column, Table
 
 from .conftest import Open

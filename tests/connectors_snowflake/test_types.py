@@ -16,8 +16,8 @@ from snowflake.connector.cursor import ResultMetadataV2
 from snowflake.connector.result_batch import ArrowResultBatch
 
 from connectors import Connector
-from connectors import snowflake_types as types
 from connectors.errors import ConnectionLost, DataError
+from connectors.snowflake import types
 
 UTC = datetime.UTC
 NTZ, TZ = pa.timestamp("us"), pa.timestamp("us", tz="UTC")

@@ -14,8 +14,8 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from connectors.postgres_fields import Array, Fields, Malformed, NotExact, NotText
-from connectors.postgres_numeric import decimals
+from connectors.postgres.fields import Array, Fields, Malformed, NotExact, NotText
+from connectors.postgres.numeric import decimals
 
 Reader: TypeAlias = Callable[[Fields, pa.DataType], pa.Array]
 Numbers: TypeAlias = Callable[[Fields], Array]

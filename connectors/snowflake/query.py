@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from connectors import snowflake_types as types
 from connectors.errors import InvalidParameters, QueryTimeout
 from connectors.result import Execution
+from connectors.snowflake import types
 from connectors.types import Limits, Params, RunStats
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import re
 
-from connectors import databricks_errors
+from connectors.databricks import errors as databricks_errors
 from connectors.errors import ObjectNotFound, PermissionDenied, ResourceUnusable
 
 KINDS = {"http_path": "SQL warehouse", "catalog": "catalog", "schema": "schema"}

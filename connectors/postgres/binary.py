@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from connectors import postgres_wire as wire
 from connectors.errors import DataError, WarehouseError
-from connectors.postgres_fields import PADDING, Fields, Malformed, NotExact, NotText, columns
-from connectors.postgres_types import CopiedColumn
+from connectors.postgres import wire
+from connectors.postgres.fields import PADDING, Fields, Malformed, NotExact, NotText, columns
+from connectors.postgres.types import CopiedColumn
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 HEADER = struct.Struct(f">{len(SIGNATURE)}sII")

@@ -19,10 +19,10 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
-from connectors import postgres_wire as wire
 from connectors.errors import QueryCancelled, SqlRefused
-from connectors.postgres_binary import BinaryRows
-from connectors.postgres_types import CopiedColumn, copied
+from connectors.postgres import wire
+from connectors.postgres.binary import BinaryRows
+from connectors.postgres.types import CopiedColumn, copied
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import errors
-from connectors.databricks_types import arrow_schema
+from connectors.databricks.types import arrow_schema
 from connectors.errors import ConnectorError
 from connectors.result import Execution
 from connectors.types import Params, RunStats

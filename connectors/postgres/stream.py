@@ -20,8 +20,8 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute, fetch, send
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from connectors import postgres_wire as wire
 from connectors.errors import QueryCancelled, QueryTimeout
+from connectors.postgres import wire
 from connectors.result import Execution
 from connectors.types import Params, RunStats
 

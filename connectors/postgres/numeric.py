@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from connectors.postgres_fields import Fields, Malformed, NotExact
+from connectors.postgres.fields import Fields, Malformed, NotExact
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 Integers: TypeAlias = npt.NDArray[np.int64]

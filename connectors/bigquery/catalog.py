@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.bigquery_types import arrow_type
+from connectors.bigquery.types import arrow_type
 from connectors.types import Column, Table, TableFilter
 
 DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")

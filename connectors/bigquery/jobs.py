@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import errors
-from connectors.bigquery_types import arrow_schema, converted
+from connectors.bigquery.types import arrow_schema, converted
 from connectors.result import Execution
 from connectors.types import RunStats
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.databricks_types import arrow_type
+from connectors.databricks.types import arrow_type
 from connectors.types import Column, Table, TableFilter
 
 INFORMATION_SCHEMA = "information_schema"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.errors import ResourceUnusable
-from connectors.snowflake_sql import literal, quoted
+from connectors.snowflake.sql import literal, quoted
 
 Show = Callable[[str], Sequence[Mapping[str, Any]]]
 """Run a statement that bills nothing; its rows by column name, in lower case."""

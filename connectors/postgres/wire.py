@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from connectors import errors, postgres_sign_in
+from connectors import errors
 from connectors.errors import ConnectorError
+from connectors.postgres import sign_in as postgres_sign_in
 from connectors.result import Execution
 from connectors.types import Params, RunStats
 

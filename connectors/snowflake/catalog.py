@@ -11,8 +11,8 @@ Source: Snowflake documentation, Information Schema, SHOW TABLES, SHOW PRIMARY K
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.snowflake_sql import quoted
-from connectors.snowflake_types import arrow_type
+from connectors.snowflake.sql import quoted
+from connectors.snowflake.types import arrow_type
 from connectors.types import Column, Table, TableFilter
 
 Row = Sequence[Any]

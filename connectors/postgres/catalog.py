@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors import postgres_wire as wire
+from connectors.postgres import wire
 from connectors.types import Column, Table, TableFilter
 
 NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")

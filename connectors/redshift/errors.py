@@ -5,8 +5,8 @@ import re
 import psycopg
 
 from connectors import errors
-from connectors import postgres_wire as wire
 from connectors.errors import ConnectorError
+from connectors.postgres import wire
 
 DETAIL_CODE = re.compile(r"^\s*code:\s+(\d+)\s*$", re.MULTILINE)
 INTERNAL_ERROR = "XX000"

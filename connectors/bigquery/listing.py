@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from connectors import bigquery_catalog as catalog
-from connectors import bigquery_errors
-from connectors.bigquery_catalog import Found, Row
+from connectors.bigquery import catalog
+from connectors.bigquery import errors as bigquery_errors
+from connectors.bigquery.catalog import Found, Row
 from connectors.errors import PermissionDenied
 from connectors.types import Table, TableFilter
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from connectors import snowflake_sql as statements
 from connectors.errors import LoadMismatch, LoadSuperseded, SchemaChanged
+from connectors.snowflake import sql as statements
 from connectors.types import LoadOutcome, LoadTarget, Manifest
 
 if TYPE_CHECKING:

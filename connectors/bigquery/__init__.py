@@ -1,0 +1,1 @@
+"""What the BigQuery provider is made of."""

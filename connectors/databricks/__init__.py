@@ -1,0 +1,1 @@
+"""What the Databricks provider is made of."""

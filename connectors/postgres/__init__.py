@@ -1,0 +1,1 @@
+"""What the Postgres provider is made of."""

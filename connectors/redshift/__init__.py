@@ -1,0 +1,1 @@
+"""What the Redshift provider is made of."""

@@ -1,0 +1,1 @@
+"""What the Snowflake provider is made of."""
