@@ -20,6 +20,7 @@ from connectors.errors import (
     ConnectionLost,
     ConnectorError,
     HostRefused,
+    InvalidInput,
     QueryTimeout,
     ResourceUnusable,
     WarehouseError,
@@ -101,6 +102,7 @@ class Connector(ABC):
         self._running: dict[str, Cancellable] = {}
         self._open = False
         self._given_up = False
+        self._broken = False
 
     # The public verbs.
 
@@ -108,7 +110,8 @@ class Connector(ABC):
         """Whether a query could be run, step by step, in a session of its own.
 
         Ends at the first step that fails, and within CHECK_TIMEOUT_S whatever happens. Never
-        raises for a failing step, and bills nothing. ``cancel(run_id)`` ends it at once.
+        raises for a failing step. Scans no bytes that are billed; a Databricks warehouse that
+        sleeps is woken. ``cancel(run_id)`` ends it at once.
         """
         probe = type(self)(
             self.credentials.reveal(),
@@ -117,7 +120,7 @@ class Connector(ABC):
             own_identity=self.own_identity,
             prices=self.prices.given(),
         )
-        check = Check(probe._check_steps(), probe._overdue, probe.close)
+        check = Check(probe._check_steps(), probe._mapped, probe._overdue, probe.close)
         with self._cancellable(run_id, check):
             return check.run()
 
@@ -133,8 +136,11 @@ class Connector(ABC):
 
         ``search`` is a part of the table's name, in any case. ``after`` (schema, name) is the
         last table of the page before; a page with fewer than ``limit`` tables is the last.
+        Raises InvalidInput for a limit above MAX_TABLES.
         """
-        wanted = TableFilter(schema, search, after, min(limit, MAX_TABLES))
+        if not 1 <= limit <= MAX_TABLES:
+            raise InvalidInput(fields={"limit": f"From 1 to {MAX_TABLES:,}."})
+        wanted = TableFilter(schema, search, after, limit)
         with self._watched(METADATA_TIMEOUT_S), self._session():
             return self._tables(wanted)
 
@@ -185,7 +191,11 @@ class Connector(ABC):
     @property
     def is_at_rest(self) -> bool:
         """Its session stands and nothing that was given a run_id goes on in it."""
-        return self._open and not self._given_up and not self._running
+        return self._open and not self._is_spent and not self._running
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._given_up or self._broken
 
     def __enter__(self) -> Self:
         return self
@@ -265,7 +275,7 @@ class Connector(ABC):
         """What of the driver's text may stand in the operator's log: no statement, no values."""
         return str(exc)
 
-    def _give_up(self) -> None:  # noqa: B027 a client with deadlines of its own needs nothing here
+    def _give_up(self) -> None:  # noqa: B027 a client that bounds each call needs nothing here
         """Make a blocked call of this session fail; from another thread, after its time."""
 
     # Shared machinery.
@@ -282,7 +292,10 @@ class Connector(ABC):
 
     @contextmanager
     def _watched(self, timeout_s: float) -> Iterator[None]:
-        """Bound what is done inside, also where a server stays connected and says nothing."""
+        """Bound what is done inside, also where a server stays connected and says nothing.
+
+        Where a provider has no ``_give_up``, its client bounds each of its calls.
+        """
         timer = threading.Timer(timeout_s, self._overdue)
         timer.daemon = True
         timer.start()
@@ -308,9 +321,10 @@ class Connector(ABC):
     @contextmanager
     def _session(self) -> Iterator[None]:
         with self._mapped():
-            if self._open and not self._is_alive():
+            if self._open and (self._is_spent or not self._is_alive()):
                 self._drop()
             if not self._open:
+                self._given_up = self._broken = False
                 addresses = [self.network.resolve(endpoint) for endpoint in self._reachable()]
                 self._connect(addresses[0])
                 self._open = True
@@ -333,13 +347,12 @@ class Connector(ABC):
         except Exception as exc:
             error = QueryTimeout() if self._given_up else self._error(exc)
             self._log(exc, error)
-            if self._given_up or isinstance(error, ConnectionLost):
-                self._drop()
+            # Closed by the next verb: this may be another thread than the session's.
+            self._broken = self._broken or isinstance(error, ConnectionLost)
             raise (error or WarehouseError()) from exc
 
     def _drop(self) -> None:
         """Forget a session that is broken; the next verb opens another."""
-        self._given_up = False
         if self._open:
             self._open = False
             # It may be beyond closing, too; what matters is the error that brought us here.

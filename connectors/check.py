@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, suppress
 from typing import NamedTuple
 
 from connectors import network
@@ -27,7 +27,7 @@ Action = Callable[[], Finding]
 
 
 class Check:
-    """One run of the steps, up to the first that raises ConnectorError.
+    """One run of the steps, up to the first that raises; ``mapped`` makes it a ConnectorError.
 
     They run in a thread of their own, because not every call of every client can be bounded:
     what hangs is told to ``give_up`` and left behind, to end by itself and call ``close``.
@@ -36,10 +36,12 @@ class Check:
     def __init__(
         self,
         steps: Sequence[tuple[str, Action]],
+        mapped: Callable[[], AbstractContextManager[None]],
         give_up: Callable[[], None],
         close: Callable[[], None],
     ) -> None:
         self._plan = steps
+        self._mapped = mapped
         self._give_up = give_up
         self._close = close
         self._done: list[Step] = []
@@ -56,7 +58,7 @@ class Check:
         if finished:
             return CheckReport(done)
         self._give_up()
-        ms = (time.perf_counter() - started) * 1000 - sum(step.ms for step in done)
+        ms = _ms_since(started) - sum(step.ms for step in done)
         error = QueryCancelled("The check was cancelled.") if self._cancelled else CheckTimeout()
         name = self._plan[min(len(done), len(self._plan) - 1)][0]
         return CheckReport((*done, _failed(name, ms, error)))
@@ -69,15 +71,26 @@ class Check:
     def _work(self) -> None:
         try:
             for name, action in self._plan:
-                step = _timed(name, action)
+                step = self._timed(name, action)
                 if self._over.is_set():
                     return
                 self._done.append(step)
                 if not step.ok:
                     return
         finally:
-            self._close()
+            # The report need not wait for a goodbye that nobody answers.
             self._over.set()
+            with suppress(ConnectorError):
+                self._close()
+
+    def _timed(self, name: str, action: Action) -> Step:
+        started = time.perf_counter()
+        try:
+            with self._mapped():
+                finding = action()
+        except ConnectorError as exc:
+            return _failed(name, _ms_since(started), exc)
+        return Step(name, True, round(_ms_since(started), 1), *finding)
 
 
 class Way:
@@ -119,13 +132,8 @@ class Way:
         return network.open_socket(self._found[endpoint], endpoint.port, network.CONNECT_TIMEOUT_S)
 
 
-def _timed(name: str, action: Action) -> Step:
-    started = time.perf_counter()
-    try:
-        finding = action()
-    except ConnectorError as exc:
-        return _failed(name, (time.perf_counter() - started) * 1000, exc)
-    return Step(name, True, round((time.perf_counter() - started) * 1000, 1), *finding)
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
 
 
 def _failed(name: str, ms: float, error: ConnectorError) -> Step:

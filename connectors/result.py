@@ -4,7 +4,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Self
 
 import pyarrow as pa
@@ -102,8 +102,10 @@ class Result:
                     break
             with self._mapped():
                 self.stats = execution.stats()
-        finally:
-            self.close()
+        except BaseException:
+            self._close_after_error()
+            raise
+        self.close()
 
     def read_all(self) -> pa.Table:
         """The whole result in memory; only for results known to be small."""
@@ -138,8 +140,16 @@ class Result:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._close_after_error()
+
+    def _close_after_error(self) -> None:
+        # What went wrong first is what is told.
+        with suppress(ConnectorError):
+            self.close()
 
     def _next(self) -> pa.RecordBatch | None:
         self._raise_if_cancelled()

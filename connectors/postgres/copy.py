@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 import pyarrow as pa
 from psycopg import waiting
-from psycopg.errors import error_from_result
 from psycopg.generators import execute, fetch
 from psycopg.pq import ExecStatus, TransactionStatus
 from sqlglot.dialects.postgres import Postgres
@@ -26,7 +25,7 @@ from connectors.postgres.types import CopiedColumn, copied
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn, PGresult
+    from psycopg.pq.abc import PGconn
 
 T = TypeVar("T")
 
@@ -58,16 +57,11 @@ class CopyExecution(wire.CursorExecution):
     ) -> None:
         super().__init__(connection, sql, (), timeout_s, name)
         self._max_rows = max_rows
-        self._cancelled = False
         self._copied = False
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Of BATCH_BYTES at most, but for a row that is larger; the first ones are smaller."""
         return batched(self._pieces())
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        super().cancel()
 
     def close(self) -> None:
         """End the copy if it runs, and the session if the server does not answer."""
@@ -104,13 +98,13 @@ class CopyExecution(wire.CursorExecution):
         pgconn.send_query_params(statement.encode(), None)
         result = self._wait(execute(pgconn))[-1]
         if result.status != ExecStatus.COPY_OUT:
-            raise _error(result)
+            raise wire.error_of(result)
 
     def _end(self) -> None:
         """Raises what the server says in place of the rows that are missing."""
         while (result := self._wait(fetch(self._connection.pgconn))) is not None:
             if result.status != ExecStatus.COMMAND_OK:
-                raise _error(result)
+                raise wire.error_of(result)
 
     def _wait(self, steps: "PQGen[T]") -> T:
         return waiting.wait(self._watched(steps), self._connection.pgconn.socket, WAKE_S)
@@ -233,9 +227,3 @@ def _drained(pgconn: "PGconn") -> "PQGen[None]":
         running = result.status == ExecStatus.COPY_OUT
         while running:
             running = yield from _received(pgconn, bytearray(), array("q"), PIECE_BYTES)
-
-
-def _error(result: "PGresult") -> psycopg.Error:
-    error = error_from_result(result, encoding="utf-8")
-    # Without a code they are libpq's own words: the connection broke.
-    return error if error.sqlstate else psycopg.OperationalError(str(error))

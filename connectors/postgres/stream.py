@@ -69,7 +69,7 @@ class ChunkCursor(psycopg.RawCursor[tuple[Any, ...]]):
         while (result := self._wait(fetch(self._pgconn), deadline)) is not None:
             if result.status not in (ExecStatus.TUPLES_CHUNK, ExecStatus.TUPLES_OK):
                 self.drain(deadline)
-                raise _error(result)
+                raise wire.error_of(result)
             self._tx.set_pgresult(result, set_loaders=False)
             if result.ntuples:
                 yield self._tx.load_rows(0, result.ntuples, tuple)
@@ -107,16 +107,8 @@ def _wait(pgconn: "PGconn", steps: "PQGen[T]", deadline: float) -> T:
 
 def _answer(result: "PGresult") -> "PGresult":
     if result.status != ExecStatus.COMMAND_OK:
-        raise _error(result)
+        raise wire.error_of(result)
     return result
-
-
-def _error(result: "PGresult") -> psycopg.Error:
-    error = psycopg_errors.error_from_result(result, encoding="utf-8")
-    if error.sqlstate is None:
-        # libpq's own words: the connection broke.
-        return psycopg.OperationalError(str(error))
-    return error
 
 
 class StreamExecution(Execution):

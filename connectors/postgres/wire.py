@@ -20,6 +20,7 @@ from connectors.types import Params, RunStats
 if TYPE_CHECKING:
     import psycopg
     from psycopg import Column
+    from psycopg.pq.abc import PGresult
 
 FIRST_ROWS = 100
 BATCH_ROWS = 10_000
@@ -299,6 +300,16 @@ def _hung_up_after(connection: "psycopg.Connection[Any]", timeout_s: float) -> I
         yield
     finally:
         timer.cancel()
+
+
+def error_of(result: "PGresult") -> "psycopg.Error":
+    """The driver's error for what the server answered in place of rows."""
+    from psycopg import OperationalError
+    from psycopg.errors import error_from_result
+
+    error = error_from_result(result, encoding="utf-8")
+    # Without a code they are libpq's own words: the connection broke.
+    return error if error.sqlstate else OperationalError(str(error))
 
 
 class CursorExecution(Execution):

@@ -261,7 +261,7 @@ class Postgres(Connector, Extract):
             with self._watched(self.silence_s + GRACE_S), self._mapped():
                 yield
         except QueryTimeout as exc:
-            if self._open:
+            if not self._given_up:
                 # The server itself ended the statement.
                 raise
             raise ConnectionLost("The server has said nothing for too long.") from exc

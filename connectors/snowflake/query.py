@@ -90,9 +90,12 @@ class SnowflakeExecution(Execution):
         return RunStats(vendor_query_id=self._id)
 
     def cancel(self) -> None:
-        if not self._is_over:
-            # Where nobody answers, it is tried all the same, but not waited for.
-            wait([begin(self._abort)], 0 if self._is_lost else END_S)
+        if self._is_over:
+            return
+        # Where nobody answers, it is tried all the same, but not waited for.
+        call = begin(self._abort)
+        if wait([call], 0 if self._is_lost else END_S).done:
+            call.result()
 
     def close(self) -> None:
         self._closed = True

@@ -86,7 +86,7 @@ def test_ways_to_sign_in_are_those_of_the_classes() -> None:
 def test_every_provider_has_a_table_of_types() -> None:
     for name in names():
         files = [
-            CHECKOUT / f"connectors/{path}" for path in (f"providers/{name}.py", f"{name}_types.py")
+            CHECKOUT / f"connectors/{path}" for path in (f"providers/{name}.py", f"{name}/types.py")
         ]
         heads = "".join(path.read_text().split('"""')[1] for path in files if path.exists())
         assert re.search(r"Arrow.*exact", heads), name

@@ -35,6 +35,10 @@ class Watched:
     def is_running(self) -> bool:
         return any(ran.running for ran in self.entries())
 
+    def wait_until_seen(self) -> None:
+        """The warehouse knows of it: what it then says of its end is said of this query."""
+        wait_for(lambda: bool(self.entries()), SEEN_WITHIN_S)
+
     def wait_until_ended(self, since: float) -> None:
         wait_for(lambda: not self.is_running(), ENDED_WITHIN_S)
         assert time.monotonic() - since < ENDED_WITHIN_S
@@ -122,6 +126,7 @@ def test_cancel_in_mid_stream_reaches_the_warehouse(subject: Subject, watched: W
     result = watched.connector.query(subject.many(TIMES), run_id=watched.mark)
     batches = iter(result)
     assert next(batches).num_rows > 0
+    watched.wait_until_seen()
     began = time.monotonic()
     assert watched.connector.cancel(watched.mark)
     with pytest.raises(QueryCancelled):
@@ -149,6 +154,7 @@ def test_closing_a_result_in_mid_stream_reaches_the_warehouse(
 ) -> None:
     result = watched.connector.query(subject.many(TIMES), run_id=watched.mark)
     assert next(iter(result)).num_rows > 0
+    watched.wait_until_seen()
     began = time.monotonic()
     result.close()
     watched.wait_until_ended(began)
@@ -160,6 +166,7 @@ def test_closing_the_connector_in_mid_stream_reaches_the_warehouse(
 ) -> None:
     result = watched.connector.query(subject.many(TIMES), run_id=watched.mark)
     assert next(iter(result)).num_rows > 0
+    watched.wait_until_seen()
     began = time.monotonic()
     watched.connector.close()
     watched.wait_until_ended(began)
