@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import InvalidCredentials
 
+HOST = r"^([\w.-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$"
+"""A name or an address; neither a URL nor a port with it."""
 SHORTEST_MASKED = 4
 MASK = "***"
 
@@ -33,7 +35,8 @@ class Credentials(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     receiver_fields: ClassVar[frozenset[str]] = frozenset({"host", "port"})
-    """Fields that decide who gets the secrets; changing one means entering the secrets again."""
+    """Fields that decide who gets the secrets, or who may read them on the way; changing one
+    means entering the secrets again."""
 
     sign_ins: ClassVar[tuple[SignIn, ...]] = ()
     """The ways to sign in, exactly one of which a form has; none where there is no choice."""
@@ -45,9 +48,11 @@ class Credentials(BaseModel):
     def form(cls) -> dict[str, Any]:
         """The form as JSON Schema (2020-12): titles, help, ``writeOnly`` secrets, an example.
 
-        ``oneOf`` has the ways to sign in, by title and the fields that each requires.
+        What may be left out is left out, never null. ``oneOf`` has the ways to sign in, by title
+        and the fields that each requires.
         """
         schema = cls.model_json_schema()
+        schema["properties"] = {n: _without_null(f) for n, f in schema["properties"].items()}
         schema["examples"] = [cls.example]
         if cls.sign_ins:
             schema["oneOf"] = [
@@ -110,6 +115,13 @@ class Credentials(BaseModel):
         return frozenset(name for name, form in schema["properties"].items() if _is_secret(form))
 
 
+def _without_null(field: Mapping[str, Any]) -> dict[str, Any]:
+    """A field's schema with nothing of ``null`` in it."""
+    kept = {name: part for name, part in field.items() if (name, part) != ("default", None)}
+    kinds: list[dict[str, Any]] = kept.pop("anyOf", [{}])
+    return {**kinds[0], **kept}
+
+
 def secret_parts(secret: str) -> Iterator[str]:
     """A secret as it may turn up in a text: whole, and line by line when it is a key file."""
     yield secret
@@ -140,6 +152,10 @@ def _sentence(error: Any) -> str:
             return "This field is required."
         case "extra_forbidden":
             return "This provider has no such field."
+        case "string_pattern_mismatch":
+            return "This is not written as it has to be: see the field's help and example."
+        case "string_too_short" | "too_short":
+            return "This must not be empty."
         case "value_error":
             return str(error["ctx"]["error"])
         case _:

@@ -11,7 +11,7 @@ calculator there (DBU an hour by size).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -248,4 +248,5 @@ def _unusable(fields: dict[str, str]) -> InvalidInput:
 
 
 def _rounded(amount: Decimal) -> Decimal:
-    return amount.quantize(Decimal("0.000001"))
+    with localcontext(prec=100):
+        return amount.quantize(Decimal("0.000001"))

@@ -8,7 +8,7 @@ that cannot write.
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
 from functools import cache
 from typing import Any
@@ -30,9 +30,12 @@ MAX_SQL_CHARS = 100_000
 MAX_STEPS = 20_000
 MAX_STEPS_PER_TOKEN = 4
 
-# There, ('/etc/passwd'::text).pg_read_file is a call.
+# There, f.pg_read_file is a call where f is no table but a value, as in FROM unnest(…) AS f.
 ATTRIBUTES_CALL = frozenset({"postgres", "redshift"})
-VALUE_ENDS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.NUMBER})
+MAX_LINKS = 200
+"""Dots between two commas."""
+MAX_PARTS = 4
+"""Of a name, for telling which function it is: catalog, schema, package, function."""
 NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 
 # The parser logs statements it cannot place, with their text; queries do not belong in logs.
@@ -68,6 +71,7 @@ def check(
     # Only of use to print the tree; what it costs grows with the square of a[1][1][1]….
     reader.INDEX_OFFSET = 0
     tokens = _tokenize(sql, reader)
+    _judge_chains(tokens)
     tree = _parse_one(sql, reader, tokens)
     if not isinstance(tree, exp.Query):
         raise SqlRefused("not_a_query", "Only a query may be run here.")
@@ -122,6 +126,24 @@ def _cast_apart(token: Token) -> Iterator[Token]:
     line, column, start = token.line, token.col, token.start
     yield Token(TokenType.PLACEHOLDER, "?", line, column, start, start)
     yield Token(TokenType.DCOLON, "::", line, column, start + 1, start + 2, token.comments)
+
+
+def _judge_chains(tokens: Iterable[Token]) -> None:
+    """Refuse a.b().c()… without end: each link costs the parser another walk over the whole."""
+    links = [0]
+    for token in tokens:
+        match token.token_type:
+            case TokenType.DOT:
+                links[-1] += 1
+            case TokenType.L_PAREN | TokenType.L_BRACKET:
+                links.append(0)
+            case TokenType.R_PAREN | TokenType.R_BRACKET:
+                if len(links) > 1:
+                    links.pop()
+            case TokenType.COMMA:
+                links[-1] = 0
+        if links[-1] > MAX_LINKS:
+            raise SqlRefused("too_deep", "The query is nested too deeply.")
 
 
 def _parse_one(sql: str, reader: Dialect, tokens: list[Token]) -> exp.Expr:
@@ -184,9 +206,11 @@ def _judge_tokens(sql: str, dialect: str, tokens: Sequence[Token], refused: froz
         if any(sql.startswith("->>", token.start) for token in tokens):
             raise SqlRefused("multiple_statements", "->> starts another statement.")
     patterns = _patterns(refused)
-    for parts, is_call in _names(tokens, attributes_call=dialect in ATTRIBUTES_CALL):
-        suffixes = (".".join(parts[start:]) for start in range(len(parts)))
-        if parts[-1] in refused or (is_call and any(map(patterns.fullmatch, suffixes))):
+    for parts, opens in _names(tokens):
+        called = [".".join(parts[start:]) for start in range(len(parts))] if opens else []
+        if dialect in ATTRIBUTES_CALL:
+            called.append(parts[-1])
+        if parts[-1] in refused or any(map(patterns.fullmatch, called)):
             raise SqlRefused("function", f"The function {parts[-1]} is not allowed here.")
 
 
@@ -197,28 +221,24 @@ def _judge_tables(tokens: Sequence[Token], refused: frozenset[str]) -> None:
             raise SqlRefused("table", f"The table {token.text} is not allowed here.")
 
 
-def _names(tokens: Sequence[Token], *, attributes_call: bool) -> Iterator[tuple[list[str], bool]]:
-    """Qualified names that may be calls, in lower case and in parts, and whether they look it.
+def _names(tokens: Sequence[Token]) -> Iterator[tuple[list[str], bool]]:
+    """Names that may be calls, as the last of their parts in lower case; whether ( follows.
 
-    One before a parenthesis does; so does an attribute of a value, if attributes call. Others
-    may, because Snowflake calls a sequence without (``some_sequence.NEXTVAL``). From the tokens,
-    because the tree renames functions it knows.
+    One before a parenthesis is a call. One after a dot may be, because Snowflake calls a sequence
+    without (``some_sequence.NEXTVAL``), and Postgres an attribute. From the tokens, because the
+    tree renames functions it knows.
     """
     parts: list[str] = []
-    of_value = False
-    before: Token | None = None
     dot = False
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.token_type == TokenType.DOT:
             dot = True
-            of_value = of_value or (before is not None and before.token_type in VALUE_ENDS)
             continue
-        name = _folded(token)
-        parts, of_value = ([*parts, name], of_value) if dot else ([name], False)
+        parts = [*parts[1 - MAX_PARTS :], _folded(token)] if dot else [_folded(token)]
         opens = following is not None and following.token_type == TokenType.L_PAREN
         if opens or dot:
-            yield parts, opens or (attributes_call and of_value)
-        before, dot = token, False
+            yield parts, opens
+        dot = False
 
 
 def _folded(token: Token) -> str:

@@ -1,6 +1,7 @@
 """What the general guard cannot see in Databricks' dialect: programs, files and hints."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
@@ -26,9 +27,9 @@ def check(sql: str, tree: exp.Expr, tokens: Sequence[Token]) -> None:
 
     Reasons: ``ambiguous`` for an optimizer hint, in which Databricks reads literals where the
     parser reads a comment; for a comment that goes on after a backslash, where the parser reads
-    on; and for a variable, which is replaced before anything is read. ``function`` for SELECT
-    TRANSFORM … USING, which runs a program. ``reads_stage`` for a path or format where a table's
-    name is to be.
+    on; and for a variable, which is replaced before anything is read. ``function`` for
+    TRANSFORM, MAP and REDUCE … USING, which run a program; a join's USING is followed by a
+    parenthesis. ``reads_stage`` for a path or format where a table's name is to be.
     """
     if "\\\n" in sql:
         raise SqlRefused("ambiguous", "A line must not end in a backslash.")
@@ -36,6 +37,11 @@ def check(sql: str, tree: exp.Expr, tokens: Sequence[Token]) -> None:
         raise SqlRefused("ambiguous", "Variables such as ${name} are not replaced here.")
     if any(token.token_type == TokenType.HINT for token in tokens):
         raise SqlRefused("ambiguous", "Optimizer hints cannot be judged.", hint="Leave them out.")
+    if any(
+        one.token_type == TokenType.USING and two.token_type != TokenType.L_PAREN
+        for one, two in pairwise(tokens)
+    ):
+        raise SqlRefused("function", "TRANSFORM, MAP and REDUCE … USING run a program.")
     for node in tree.walk():
         if isinstance(node, exp.QueryTransform):
             raise SqlRefused("function", "TRANSFORM … USING runs a program.")

@@ -65,6 +65,7 @@ class CopyExecution(wire.CursorExecution):
 
     def close(self) -> None:
         """End the copy if it runs, and the session if the server does not answer."""
+        self._refuse_cancels()
         connection, pgconn = self._connection, self._connection.pgconn
         if pgconn.transaction_status == TransactionStatus.ACTIVE:
             wire.cancel(connection)

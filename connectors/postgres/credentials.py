@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors import certificates
-from connectors.credentials import Credentials, SignIn
+from connectors.credentials import HOST, Credentials, SignIn
 from connectors.errors import InvalidCredentials
 
 SECRETS = frozenset({"password", "sslcert", "sslkey", "sslpassword"})
@@ -33,8 +33,12 @@ MC4CAQAwBQYDK2VwBCIEIFrczWbVlW7TotBAlPPrPwt0ZZZkAih0Otdcg2A/xhSv
 class PostgresCredentials(Credentials):
     """A user of one Postgres database, with a password or a TLS client certificate."""
 
+    receiver_fields: ClassVar[frozenset[str]] = frozenset(
+        {"host", "port", "sslmode", "sslrootcert"}
+    )
+
     host: str = Field(
-        title="Host", min_length=1, max_length=253, examples=["db.example.com"],
+        title="Host", min_length=1, max_length=253, pattern=HOST, examples=["db.example.com"],
         description="The server's name or address, without port and database.",
     )  # fmt: skip
     port: int = Field(

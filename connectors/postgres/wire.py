@@ -116,11 +116,17 @@ def error_for(exc: Exception) -> ConnectorError | None:
 
 
 def said(exc: Exception) -> str:
-    """The server's primary message: the rest of the driver's text repeats the statement."""
+    """The server's primary message: the rest of the driver's text repeats the statement.
+
+    Of a value at fault only the error's code: its message quotes the value.
+    """
     import psycopg
 
-    primary = exc.diag.message_primary if isinstance(exc, psycopg.Error) else None
-    return primary or str(exc)
+    if not isinstance(exc, psycopg.Error):
+        return str(exc)
+    if exc.sqlstate is not None and exc.sqlstate.startswith("22"):
+        return exc.sqlstate
+    return exc.diag.message_primary or str(exc)
 
 
 def read_everything_else_as_text(connection: "psycopg.Connection[Any]") -> None:
@@ -332,6 +338,8 @@ class CursorExecution(Execution):
         self._timeout_s = timeout_s
         self._name = name
         self._cancelled = False
+        self._closing = threading.Lock()
+        self._closed = False
 
     def start(self) -> None:
         begin(self._connection, self._timeout_s, self._name)
@@ -349,7 +357,15 @@ class CursorExecution(Execution):
 
     def cancel(self) -> None:
         self._cancelled = True
-        cancel(self._connection)
+        # A request that comes late would end the session's next statement.
+        with self._closing:
+            if not self._closed:
+                cancel(self._connection)
 
     def close(self) -> None:
+        self._refuse_cancels()
         end(self._cursor)
+
+    def _refuse_cancels(self) -> None:
+        with self._closing:
+            self._closed = True

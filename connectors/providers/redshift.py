@@ -36,7 +36,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from connectors import certificates
 from connectors.base import Connector
-from connectors.credentials import Credentials, SignIn
+from connectors.credentials import HOST, Credentials, SignIn
 from connectors.errors import (
     ConnectorError,
     CredentialsRejected,
@@ -80,7 +80,7 @@ class RedshiftCredentials(Credentials):
     """A database user and password, or an AWS identity that may act as a database user."""
 
     host: str = Field(
-        title="Host", min_length=1, max_length=253,
+        title="Host", min_length=1, max_length=253, pattern=HOST,
         examples=["my-cluster.abc123.us-east-1.redshift.amazonaws.com"],
         description="The endpoint of the cluster or workgroup, without port and database.",
     )  # fmt: skip
@@ -135,7 +135,9 @@ class RedshiftCredentials(Credentials):
         None, title="AWS endpoint", description="Only for a private endpoint of Redshift's API."
     )
 
-    receiver_fields: ClassVar[frozenset[str]] = frozenset({"host", "port", "iam_endpoint"})
+    receiver_fields: ClassVar[frozenset[str]] = frozenset(
+        {"host", "port", "iam_endpoint", "sslmode", "sslrootcert"}
+    )
     sign_ins: ClassVar[tuple[SignIn, ...]] = (
         SignIn("Password", ("user", "password")),
         SignIn("IAM, for a cluster", ("user", "cluster_identifier"), KEY),
@@ -235,12 +237,15 @@ class Redshift(Connector):
         limits_bytes_scanned=False,
         read_only_session=True,
         refused_functions=frozenset(
-            """aws_* currval dblink* explain_model http http_* lastval lo_* loread lowrite net.*
-            nextval pg_*advisory* pg_backup_* pg_cancel_backend pg_create_* pg_drop_*
-            pg_export_snapshot pg_file_* pg_log_* pg_logdir_ls pg_logical_* pg_ls_* pg_notify
-            pg_promote pg_read_* pg_reload_conf pg_replication_* pg_rotate_logfile pg_start_*
-            pg_stat_file pg_stat_reset* pg_stop_* pg_switch_* pg_terminate_backend *_to_xml*
-            set_config setseed setval""".split()
+            """aws_commons.* aws_lambda.* aws_s3.* currval dblink* explain_model http http_delete
+            http_get http_head http_list_curlopt http_patch http_post http_put http_reset_curlopt
+            http_set_curlopt lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get
+            lo_import lo_lseek lo_lseek64 lo_manage lo_open lo_put lo_tell lo_tell64 lo_truncate
+            lo_truncate64 lo_unlink loread lowrite net.* nextval pg_*advisory* pg_backup_*
+            pg_cancel_backend pg_create_* pg_drop_* pg_export_snapshot pg_file_* pg_log_*
+            pg_logdir_ls pg_logical_* pg_ls_* pg_notify pg_promote pg_read_* pg_reload_conf
+            pg_replication_* pg_rotate_logfile pg_start_* pg_stat_file pg_stat_reset* pg_stop_*
+            pg_switch_* pg_terminate_backend *_to_xml* set_config setseed setval""".split()
         ),
         refused_tables=frozenset(
             """pg_authid pg_largeobject pg_shadow pg_user_mapping pg_user_mappings

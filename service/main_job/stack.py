@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -114,15 +115,18 @@ class Stack:
     def _log(self, name: str) -> Path:
         return self._home / "logs" / f"{name}.log"
 
+    def _web_listens(self) -> bool:
+        return f"Listening at: {self.base_url} " in self._log("web").read_text(errors="replace")
+
     def _await_web(self) -> None:
-        opener = build_opener(ProxyHandler({}))
+        opener, ready = build_opener(ProxyHandler({})), f"{self.base_url}/health/ready"
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if name := self.died():
                 raise StepFailed(f"{name} ended: see {self._log(name)}")
-            try:
-                with opener.open(f"{self.base_url}/health/ready", timeout=2):
+            # Until then, whoever answers at that port is not ours, and not to be told a token.
+            if self._web_listens():
+                with suppress(URLError, OSError), opener.open(ready, timeout=2):
                     return
-            except (URLError, OSError):
-                time.sleep(0.1)
+            time.sleep(0.1)
         raise StepFailed(f"The web does not answer: see {self._log('web')}")
