@@ -85,9 +85,12 @@ def test_renaming_keeps_the_credentials_and_the_last_test(
 def test_secret_left_out_of_a_change_is_kept_and_still_works(
     alice: APIClient, shop: WarehouseConnection, shop_url: str, credentials: dict[str, Any]
 ) -> None:
-    answer = alice.patch(shop_url, {"credentials": {"sslmode": "disable"}})
+    answer = alice.patch(shop_url, {"credentials": {"database": "postgres"}})
     assert answer.status_code == 200
-    assert stored(shop).read_credentials() == credentials["postgres"] | {"sslmode": "disable"}
+    assert stored(shop).read_credentials() == credentials["postgres"] | {
+        "database": "postgres",
+        "sslmode": "prefer",
+    }
     assert alice.post(f"{shop_url}test/").json()["ok"]
 
 
@@ -109,7 +112,7 @@ def test_new_credentials_make_the_last_test_void(
     alice: APIClient, shop: WarehouseConnection, shop_url: str
 ) -> None:
     alice.post(f"{shop_url}test/")
-    shown = alice.patch(shop_url, {"credentials": {"sslmode": "disable"}}).json()
+    shown = alice.patch(shop_url, {"credentials": {"database": "postgres"}}).json()
     assert (shown["last_test_status"], shown["last_tested_at"]) == ("never_tested", None)
 
 

@@ -72,7 +72,7 @@ def test_changed_credentials_end_the_old_sessions_of_all_threads(
 ) -> None:
     with ThreadPoolExecutor(1) as other:
         old = {ask(shop), other.submit(ask, shop).result()}
-    shop = connections.update(shop, {"credentials": {"sslmode": "disable"}})
+    shop = connections.update(shop, {"credentials": {"database": "postgres"}})
     new = ask(shop)
     assert new not in old
     assert sessions.become([new])
