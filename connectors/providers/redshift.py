@@ -237,15 +237,19 @@ class Redshift(Connector):
         limits_bytes_scanned=False,
         read_only_session=True,
         refused_functions=frozenset(
-            """aws_commons.* aws_lambda.* aws_s3.* currval dblink* explain_model http http_delete
-            http_get http_head http_list_curlopt http_patch http_post http_put http_reset_curlopt
-            http_set_curlopt lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get
-            lo_import lo_lseek lo_lseek64 lo_manage lo_open lo_put lo_tell lo_tell64 lo_truncate
-            lo_truncate64 lo_unlink loread lowrite net.* nextval pg_*advisory* pg_backup_*
-            pg_cancel_backend pg_create_* pg_drop_* pg_export_snapshot pg_file_* pg_log_*
-            pg_logdir_ls pg_logical_* pg_ls_* pg_notify pg_promote pg_read_* pg_reload_conf
-            pg_replication_* pg_rotate_logfile pg_start_* pg_stat_file pg_stat_reset* pg_stop_*
-            pg_switch_* pg_terminate_backend *_to_xml* set_config setseed setval""".split()
+            """aws_commons.* aws_lambda.* aws_s3.* currval dblink dblink_build_sql_*
+            dblink_cancel_query dblink_close dblink_connect dblink_connect_u dblink_disconnect
+            dblink_error_message dblink_exec dblink_fetch dblink_get_connections dblink_get_notify
+            dblink_get_pkey dblink_get_result dblink_is_busy dblink_open dblink_send_query
+            explain_model http http_delete http_get http_head http_list_curlopt http_patch
+            http_post http_put http_reset_curlopt http_set_curlopt lastval lo_close lo_creat
+            lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_manage
+            lo_open lo_put lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite
+            net.* nextval pg_*advisory* pg_backup_* pg_cancel_backend pg_create_* pg_drop_*
+            pg_export_snapshot pg_file_* pg_log_* pg_logdir_ls pg_logical_* pg_ls_* pg_notify
+            pg_promote pg_read_* pg_reload_conf pg_replication_* pg_rotate_logfile pg_start_*
+            pg_stat_file pg_stat_reset* pg_stop_* pg_switch_* pg_terminate_backend *_to_xml*
+            set_config setseed setval""".split()
         ),
         refused_tables=frozenset(
             """pg_authid pg_largeobject pg_shadow pg_user_mapping pg_user_mappings
