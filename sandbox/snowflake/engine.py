@@ -7,7 +7,7 @@ from urllib.parse import quote as url_quote
 from urllib.parse import unquote
 
 import duckdb
-from fsspec.implementations.arrow import ArrowFSWrapper
+from fsspec.implementations.arrow import ArrowFile, ArrowFSWrapper
 from pyarrow.fs import S3FileSystem
 
 from sandbox.snowflake import catalog
@@ -19,10 +19,39 @@ from sandbox.snowflake.names import literal, quote
 _INTERNAL = ("memory", "system", "temp", catalog.ACCOUNT, catalog.STATISTICS)
 
 
-class _S3(ArrowFSWrapper):  # type: ignore[misc]  # fsspec comes without types
+class _File(ArrowFile):  # type: ignore[misc]  # fsspec comes without types
+    """A file that duckdb's threads may read at once, each from the place it has sought itself.
+
+    They share it, and Arrow's file would let one of them seek before another has read.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._own = threading.local()
+
+    def seek(self, place: int) -> int:
+        self._own.place = place
+        return place
+
+    def tell(self) -> int:
+        return getattr(self._own, "place", 0)
+
+    def read(self, size: int) -> bytes:
+        place = self.tell()
+        found: bytes = self.stream.read_at(size, place)
+        self._own.place = place + len(found)
+        return found
+
+
+class _S3(ArrowFSWrapper):  # type: ignore[misc]
     """Arrow's S3 as duckdb wants it; duckdb's own needs an extension that is not there."""
 
     protocol = "s3"
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> ArrowFile:
+        if mode == "rb":
+            return _File(self, self.fs.open_input_file(path), path, mode)
+        return super()._open(path, mode, **options)
 
 
 class Engine:
