@@ -52,7 +52,6 @@ class ChunkCursor(psycopg.RawCursor[tuple[Any, ...]]):
 
     def start(self, sql: str, params: Params, deadline: float) -> None:
         """Describe the statement and set it off, without waiting for rows."""
-        wire.read_numbers_as_text(self)
         self._tx = Transformer(self)
         given = list(params)
         values = self._tx.dump_sequence(given, [PyFormat.TEXT] * len(given))

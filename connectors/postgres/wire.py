@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from connectors import errors
 from connectors.errors import ConnectorError
@@ -141,15 +140,6 @@ def read_everything_else_as_text(connection: "psycopg.Connection[Any]") -> None:
                 adapters.register_loader(oid, TextLoader)
 
 
-def read_numbers_as_text(cursor: "psycopg.Cursor[Any]") -> None:
-    """For rows that become Arrow, which parses numbers as fast as Python makes objects."""
-    from psycopg.types.string import TextLoader
-
-    for oid, kind in ARROW_TYPES.items():
-        if not pa.types.is_binary(kind):
-            cursor.adapters.register_loader(oid, TextLoader)
-
-
 def arrow_type(column: "Column") -> pa.DataType:
     """The Arrow type that holds a column exactly; text where there is none."""
     if column.type_code == NUMERIC_OID and column.precision is not None:
@@ -204,16 +194,10 @@ def record_batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordB
 
 def _array(values: Sequence[object], field: pa.Field) -> pa.Array:
     kind = field.type
-    if pa.types.is_binary(kind):
-        return pa.array(values, kind)
-    # Not pa.array, which imports pandas to ask whether the values are of its making: 50 MB.
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    text = builder.finish()
-    if pa.types.is_boolean(kind):
-        return pc.match_substring(text, "t")
     try:
-        return text.cast(kind)
+        if pa.types.is_decimal(kind) or pa.types.is_temporal(kind):
+            return pa.array(values, pa.string()).cast(kind)
+        return pa.array(values, kind)
     except pa.ArrowInvalid as exc:
         raise inexact(field) from exc
 
@@ -349,7 +333,6 @@ class CursorExecution(Execution):
 
         self._connection = connection
         self._cursor = RawServerCursor(connection, "result")
-        read_numbers_as_text(self._cursor)
         self._sql = sql
         self._params = params
         self._timeout_s = timeout_s
