@@ -142,13 +142,9 @@ class SnowflakePrices(Prices):
         Low: the warehouse runs already. High: this query alone resumes it, for a minute at least.
         Source: docs.snowflake.com, Understanding compute cost; the Credit Consumption Table.
         """
-        seconds = Decimal(bytes_scanned) / self.bytes_per_s
-        longest = max(seconds, Decimal(SNOWFLAKE_MINIMUM_S))
-        credits_per_s = Decimal(self.credits_per_hour) / 3600
-        return PriceRange(
-            _rounded(seconds * credits_per_s * self.per_credit_low),
-            _rounded(longest * credits_per_s * self.per_credit_high),
-        )
+        hours = _hours(bytes_scanned, self.bytes_per_s, SNOWFLAKE_MINIMUM_S)
+        prices = self.per_credit_low, self.per_credit_high
+        return _by_the_hour(hours, self.credits_per_hour, prices)
 
     def __str__(self) -> str:
         return (
@@ -180,10 +176,8 @@ class RedshiftPrices(Prices):
         Low: the workgroup is awake already. High: this query alone wakes it, for a minute.
         Source: Billing for Amazon Redshift Serverless, in its Management Guide.
         """
-        rpu_s = Decimal(bytes_scanned) / self.bytes_per_rpu_s
-        most = max(rpu_s, Decimal(REDSHIFT_MINIMUM_S * self.rpu))
-        price = self.per_rpu_hour / 3600
-        return PriceRange(_rounded(rpu_s * price), _rounded(most * price))
+        hours = _hours(bytes_scanned, self.bytes_per_rpu_s, REDSHIFT_MINIMUM_S * self.rpu)
+        return _by_the_hour(hours, 1, (self.per_rpu_hour, self.per_rpu_hour))
 
     def __str__(self) -> str:
         return (
@@ -222,13 +216,8 @@ class DatabricksPrices(Prices):
         High counts a second at least. Neither has the time that a warehouse started for the
         query waits for the next one. Source: databricks.com/product/pricing/databricks-sql.
         """
-        seconds = Decimal(bytes_scanned) / self.bytes_per_s
-        dbu_per_s = Decimal(self.dbu_per_hour) / 3600
-        longest = max(seconds, Decimal(1))
-        return PriceRange(
-            _rounded(seconds * dbu_per_s * self.per_dbu_low),
-            _rounded(longest * dbu_per_s * self.per_dbu_high),
-        )
+        hours = _hours(bytes_scanned, self.bytes_per_s, 1)
+        return _by_the_hour(hours, self.dbu_per_hour, (self.per_dbu_low, self.per_dbu_high))
 
     def __str__(self) -> str:
         return (
@@ -245,6 +234,22 @@ def _not_below(high: Decimal, low: Decimal | None) -> Decimal:
 
 def _unusable(fields: dict[str, str]) -> InvalidInput:
     return InvalidInput("The prices cannot be used.", fields=fields)
+
+
+def _hours(bytes_scanned: int, bytes_per_s: int, least_s: int) -> tuple[Decimal, Decimal]:
+    """What the bytes take, and the same with the seconds that are billed at least."""
+    seconds = Decimal(bytes_scanned) / bytes_per_s
+    return seconds / 3600, max(seconds, Decimal(least_s)) / 3600
+
+
+def _by_the_hour(
+    hours: tuple[Decimal, Decimal], units: int, per_unit: tuple[Decimal, Decimal]
+) -> PriceRange:
+    """Hours × units an hour × price of a unit, lowest and highest."""
+    low, high = (
+        _rounded(time * units * price) for time, price in zip(hours, per_unit, strict=True)
+    )
+    return PriceRange(low, high)
 
 
 def _rounded(amount: Decimal) -> Decimal:
