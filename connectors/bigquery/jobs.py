@@ -4,7 +4,6 @@ Rows come over the Storage Read API, in one stream, so that they keep the order 
 no more than a message or two of them is in memory; where no such endpoint is known, over REST.
 """
 
-import itertools
 import threading
 import time
 import uuid
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from connectors import errors
 from connectors.bigquery.types import arrow_schema, converted
+from connectors.polling import pauses
 from connectors.result import Execution
 from connectors.types import RunStats
 
@@ -25,7 +25,6 @@ Config = Any
 Job = Any
 Storage = Any
 
-POLL_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 CALL_TIMEOUT_S = 5.0
 PATIENCE_S = 3.0
 PAGE_ROWS = 50_000
@@ -90,12 +89,12 @@ class BigQueryExecution(Execution):
 
     def _wait(self, job: Job) -> None:
         """Wait until it has run; raises what it failed with."""
-        for attempt in itertools.count():
+        for pause in pauses():
             if job.done(retry=_again(), timeout=CALL_TIMEOUT_S):
                 break
             if time.monotonic() > self._deadline:
                 raise errors.QueryTimeout()
-            time.sleep(POLL_S[min(attempt, len(POLL_S) - 1)])
+            time.sleep(pause)
         if job.error_result and "timed out" in job.error_result.get("message", ""):
             raise errors.QueryTimeout()
         if failure := job.exception(CALL_TIMEOUT_S):

@@ -11,6 +11,7 @@ import pyarrow as pa
 from connectors import errors
 from connectors.databricks.types import arrow_schema
 from connectors.errors import ConnectorError
+from connectors.polling import pauses
 from connectors.result import Execution
 from connectors.types import Params, RunStats
 
@@ -20,7 +21,6 @@ Cursor = Any
 FETCH_ROWS = 100_000
 FETCH_BYTES = 16 << 20
 """What one fetch brings at most, packed and unpacked in memory at once."""
-POLL_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 log = logging.getLogger("connectors")
 # The client logs statements and what servers say; both are for our own log, masked.
@@ -64,7 +64,7 @@ class DatabricksExecution(Execution):
         """
         from databricks.sql.backend.types import CommandState
 
-        for attempt in range(1_000_000_000):
+        for pause in pauses():
             state = self._cursor.get_query_state()
             if state == CommandState.SUCCEEDED:
                 return
@@ -74,7 +74,7 @@ class DatabricksExecution(Execution):
             # A failure would have been raised with its reason; what has none is a timeout.
             if state == CommandState.FAILED or left_s <= 0:
                 raise errors.QueryTimeout()
-            self._cancelled.wait(min(left_s, POLL_S[min(attempt, len(POLL_S) - 1)]))
+            self._cancelled.wait(min(left_s, pause))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         while True:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from connectors.errors import InvalidParameters, QueryTimeout
+from connectors.polling import pauses
 from connectors.result import Execution
 from connectors.snowflake import types
 from connectors.types import Limits, Params, RunStats
@@ -35,7 +36,6 @@ T = TypeVar("T")
 GRACE_S = 2.0
 SUBMIT_S = 10
 END_S = 5.0
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
 # The client logs the addresses of results, which are as good as the rows, and what servers say;
 # both are for our own log, masked.
 logging.getLogger("snowflake.connector").setLevel(logging.CRITICAL)
@@ -124,8 +124,9 @@ class SnowflakeExecution(Execution):
 
     def _has_result(self) -> bool:
         """Wait for the result; false when nobody wants it any more."""
-        pause = SHORTEST_PAUSE_S
-        while not self._closed:
+        for pause in pauses():
+            if self._closed:
+                break
             try:
                 self._cursor.query_result(self._id)
             except KeyError as exc:
@@ -135,7 +136,6 @@ class SnowflakeExecution(Execution):
             else:
                 return True
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
         return False
 
     def _abort(self) -> None:
