@@ -103,6 +103,7 @@ class Connector(ABC):
         self._open = False
         self._given_up = False
         self._broken = False
+        self._used_at = time.monotonic()
 
     # The public verbs.
 
@@ -267,8 +268,8 @@ class Connector(ABC):
         """The role could change something, were it not for us; ``None`` where nobody can tell."""
         return None
 
-    def _is_alive(self) -> bool:
-        """The session, idle since its last use, has not been ended by the server meanwhile."""
+    def _is_alive(self, idle_s: float) -> bool:
+        """The session, unused for so long, has not been ended by the server meanwhile."""
         return True
 
     def _said(self, exc: Exception) -> str:
@@ -310,24 +311,20 @@ class Connector(ABC):
             self._give_up()
 
     def _guard(self, sql: str) -> None:
-        facts = self.capabilities
-        sql_guard.check(
-            sql,
-            facts.dialect,
-            refused_functions=facts.refused_functions,
-            refused_tables=facts.refused_tables,
-        )
+        sql_guard.check(sql, self.capabilities)
 
     @contextmanager
     def _session(self) -> Iterator[None]:
         with self._mapped():
-            if self._open and (self._is_spent or not self._is_alive()):
+            idle_s = time.monotonic() - self._used_at
+            if self._open and (self._is_spent or not self._is_alive(idle_s)):
                 self._drop()
             if not self._open:
                 self._given_up = self._broken = False
                 addresses = [self.network.resolve(endpoint) for endpoint in self._reachable()]
                 self._connect(addresses[0])
                 self._open = True
+            self._used_at = time.monotonic()
             yield
 
     def _reachable(self) -> tuple[Endpoint, ...]:

@@ -23,6 +23,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from connectors.databricks import guard as databricks_guard
 from connectors.errors import SqlRefused
 from connectors.sql_text import read_alike
+from connectors.types import Capabilities
 
 MAX_SQL_CHARS = 100_000
 # A query as people and programs write it takes the parser one or two steps a token. Where it
@@ -50,22 +51,16 @@ WRITES = (
 )  # fmt: skip
 
 
-def check(
-    sql: str,
-    dialect: str,
-    *,
-    refused_functions: frozenset[str] = frozenset(),
-    refused_tables: frozenset[str] = frozenset(),
-) -> None:
-    """Return quietly when ``sql`` is one read-only query of ``dialect``; else raise SqlRefused.
+def check(sql: str, facts: Capabilities) -> None:
+    """Return quietly when ``sql`` is one read-only query in a provider's dialect.
 
-    ``refused_functions`` are lower-case names a provider cannot let through; ``*`` in one stands
-    for any characters, and one with a dot is held against the qualified name. ``refused_tables``
-    likewise, held against every name in the text, wherever it stands. Reasons: ``empty``,
+    Its refused functions are held against names that may be calls, its refused tables against
+    every name in the text, wherever it stands. Raises SqlRefused. Reasons: ``empty``,
     ``too_long``, ``too_deep``, ``unparseable``, ``ambiguous``, ``multiple_statements``,
     ``not_a_query``, ``writes``, ``select_into``, ``locks_rows``, ``reads_stage``, ``function``,
     ``table``.
     """
+    dialect = facts.dialect
     _judge_text(sql)
     reader = Dialect.get_or_raise(dialect)
     # Only of use to print the tree; what it costs grows with the square of a[1][1][1]….
@@ -77,8 +72,8 @@ def check(
         raise SqlRefused("not_a_query", "Only a query may be run here.")
     for node in tree.walk():
         _judge(node)
-    _judge_tokens(sql, dialect, tokens, refused_functions)
-    _judge_tables(tokens, refused_tables)
+    _judge_tokens(sql, dialect, tokens, facts.refused_functions)
+    _judge_tables(tokens, facts.refused_tables)
     if dialect == databricks_guard.DIALECT:
         databricks_guard.check(sql, tree, tokens)
     if not read_alike(sql, dialect, tokens):

@@ -21,7 +21,6 @@ Types, as a result has them; what Arrow cannot hold exactly arrives as the serve
 
 import logging
 import re
-import time
 from collections.abc import Mapping
 from math import ceil
 from typing import Any, ClassVar
@@ -98,7 +97,6 @@ class Databricks(Connector):
     _unusable: ResourceUnusable | None
     """Why there is no connection, although the secret is right."""
     _statement_timeout_s: int
-    _used_at: float
 
     def _bound(self, sql: str, params: Params) -> tuple[str, Params]:
         # The client would rewrite these, even within a literal, after the text has been judged.
@@ -120,7 +118,6 @@ class Databricks(Connector):
         # Now, so that a refused secret is a failed sign-in and not a failed request.
         provider.headers()
         self._connection = self._unusable = None
-        self._used_at = time.monotonic()
         try:
             self._connection = self._opened(provider)
         except Error as exc:
@@ -177,9 +174,8 @@ class Databricks(Connector):
             # The request under way ends by its own timeout, and is not sent again.
             _sockets(self._connection).close()
 
-    def _is_alive(self) -> bool:
-        idle, self._used_at = time.monotonic() - self._used_at, time.monotonic()
-        return idle < IDLE_S or self._answers()
+    def _is_alive(self, idle_s: float) -> bool:
+        return idle_s < IDLE_S or self._answers()
 
     def _answers(self) -> bool:
         from databricks.sql.exc import Error

@@ -215,7 +215,7 @@ class Postgres(Connector, Extract):
     def _give_up(self) -> None:
         wire.shut(self._connection)
 
-    def _is_alive(self) -> bool:
+    def _is_alive(self, idle_s: float) -> bool:
         return wire.is_alive(self._connection)
 
     def _tls(self, connection: socket.socket, endpoint: Endpoint) -> str:

@@ -400,7 +400,7 @@ class Redshift(Connector):
         ((may,),) = self._read(catalog.MAY_WRITE)
         return bool(may)
 
-    def _is_alive(self) -> bool:
+    def _is_alive(self, idle_s: float) -> bool:
         return wire.is_alive(self._connection)
 
     def _estimate(self, sql: str) -> Estimate:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -192,7 +191,6 @@ class Snowflake(Connector, BulkLoad):
     _connection: "SnowflakeConnection"
     _role_refused: bool
     _is_silent: bool
-    _used_at: float
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         return (self.credentials.address(),)
@@ -201,7 +199,6 @@ class Snowflake(Connector, BulkLoad):
         from snowflake.connector.errors import DatabaseError
 
         self._is_silent, self._role_refused = False, False
-        self._used_at = time.monotonic()
         try:
             self._connection = self._sign_in(self.credentials.role)
         except DatabaseError as exc:
@@ -272,9 +269,8 @@ class Snowflake(Connector, BulkLoad):
         # Without: it would knock on for a minute where nobody answers any more.
         self._connection.close(retry=False)
 
-    def _is_alive(self) -> bool:
-        idle, self._used_at = time.monotonic() - self._used_at, time.monotonic()
-        return not self._is_silent and (idle < IDLE_S or self._connection.is_valid())
+    def _is_alive(self, idle_s: float) -> bool:
+        return not self._is_silent and (idle_s < IDLE_S or self._connection.is_valid())
 
     def _usable(self) -> str:
         self._refuse_a_half_session()

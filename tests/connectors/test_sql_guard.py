@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from connectors import registry, sql_guard
 from connectors.errors import SqlRefused
+from connectors.providers.postgres import Postgres
 from connectors.sql_text import READERS
+from connectors.types import Capabilities
 
 CORPUS = [
     json.loads(line)
@@ -26,12 +29,15 @@ BOUND_S = 2.0
 
 def refusal(sql: str, dialect: str, refused: frozenset[str] | None = None) -> str | None:
     """The reason of a refusal; None for a query that may run."""
-    tables = frozenset[str]()
-    if refused is None:
-        facts = registry.provider(dialect).capabilities
-        refused, tables = facts.refused_functions, facts.refused_tables
+    facts = registry.provider(dialect).capabilities
+    if refused is not None:
+        facts = replace(facts, refused_functions=refused, refused_tables=frozenset())
+    return refusal_by(facts, sql)
+
+
+def refusal_by(facts: Capabilities, sql: str) -> str | None:
     try:
-        sql_guard.check(sql, dialect, refused_functions=refused, refused_tables=tables)
+        sql_guard.check(sql, facts)
     except SqlRefused as exc:
         return exc.reason
     return None
@@ -59,7 +65,7 @@ def test_every_reason_is_documented_and_in_the_corpus() -> None:
 
 def test_refusal_names_the_field_and_the_way_out() -> None:
     with pytest.raises(SqlRefused) as caught:
-        sql_guard.check("DROP TABLE t", "postgres")
+        sql_guard.check("DROP TABLE t", Postgres.capabilities)
     assert caught.value.code == "sql_refused"
     assert caught.value.fields == {"sql": "not_a_query"}
     assert caught.value.advice
@@ -134,7 +140,8 @@ def test_deep_nesting_ends_soon_and_well(dialect: str, shape: str, depth: int) -
 )
 def test_dialect_without_a_reader_gets_what_all_read_alike(sql: str, reason: str | None) -> None:
     assert "trino" not in READERS
-    assert refusal(sql, "trino", frozenset()) in {reason, reason and "unparseable"}
+    facts = replace(registry.provider("postgres").capabilities, dialect="trino")
+    assert refusal_by(facts, sql) in {reason, reason and "unparseable"}
 
 
 HARMLESS = frozenset(

@@ -45,12 +45,7 @@ def text_field(line: str, number: int, *names: str) -> str:
 def verdict(sql: str, facts: Capabilities) -> dict[str, Any]:
     """What the guard says: ``code`` is stable, ``reason`` a sentence; both empty when allowed."""
     try:
-        sql_guard.check(
-            sql,
-            facts.dialect,
-            refused_functions=facts.refused_functions,
-            refused_tables=facts.refused_tables,
-        )
+        sql_guard.check(sql, facts)
     except SqlRefused as exc:
         return {"allow": False, "code": exc.reason, "reason": exc.detail}
     return {"allow": True, "code": "", "reason": ""}
