@@ -10,9 +10,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from sandbox.databricks.spark import unavailable
 from sandbox.files import read_json, write_json
 from sandbox.services.base import free_port
 from sandbox.supervisor import Sandbox
+from tests.waiting import wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -145,13 +145,3 @@ def bridge_here(standin: StandIn, **changes: Any) -> Iterator[dict[str, Any]]:
         finally:
             started.shutdown()
             thread.join()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until something holds; false when it did not within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

@@ -1,6 +1,5 @@
 """Connections of the team, saved without going through the API."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import psycopg
 import pytest
 from rest_framework.test import APIClient
 
+from tests.waiting import until
 from warehouse import connections
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
@@ -41,16 +41,6 @@ class Sessions:
         """What ``act`` returns once the server works for the team."""
         assert until(lambda: bool(self.pids("active")))
         return act()
-
-
-def until(condition: Callable[[], bool], within_s: float = SOON_S) -> bool:
-    """Poll until something holds; false where it does not in time."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture

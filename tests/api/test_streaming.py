@@ -11,8 +11,9 @@ import requests
 from rest_framework.test import APIClient
 
 from sandbox.guardian import descendants_of
-from tests.api.conftest import Sessions, until
+from tests.api.conftest import Sessions
 from tests.service.running import Running, environment, web
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,8 +12,8 @@ import pytest
 import requests
 from rest_framework.test import APIClient
 
-from tests.api.conftest import until
 from tests.service.running import environment, web
+from tests.waiting import until
 from warehouse import connections
 from warehouse.models import WarehouseConnection
 

@@ -2,8 +2,7 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors import Connector, Limits
+from tests.waiting import wait_for
 
 
 def rows_of(connector: Connector, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
@@ -28,14 +28,6 @@ def assert_arrives(connector: Connector, sql: str, kind: pa.DataType, value: Any
     """The expression yields that value, in that Arrow type."""
     table = connector.query(f"SELECT {sql} AS v").read_all()
     assert (table.schema.types, table.column(0).to_pylist()) == ([kind], [value])
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Poll until something holds; it has to within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def open_sockets() -> set[str]:

@@ -17,8 +17,9 @@ from connectors.errors import (
 )
 from sandbox.services.bigquery import client_for
 from tests.connectors.bigquery_relay import Relay
-from tests.connectors.helpers import rows_of, wait_for
+from tests.connectors.helpers import rows_of
 from tests.connectors.matrix import MATRIX
+from tests.waiting import wait_for
 
 PROVIDER = "bigquery"
 

@@ -12,9 +12,9 @@ from connectors import Connector, NetworkPolicy, connect
 from connectors.check import CHECK_TIMEOUT_S
 from connectors.errors import ConnectorError, CredentialsRejected
 from connectors.types import CheckReport
-from tests.connectors.helpers import wait_for
 from tests.connectors.matrix import MATRIX
 from tests.connectors.subject import Subject
+from tests.waiting import wait_for
 
 STEPS = [
     "resolve", "network policy", "connect", "TLS", "sign in", "usable", "read", "write refused",

@@ -26,9 +26,9 @@ from connectors.errors import (
     SqlRefused,
 )
 from connectors.registry import names
-from tests.connectors.helpers import wait_for
 from tests.connectors.matrix import MATRIX, ROWS
 from tests.connectors.subject import Subject
+from tests.waiting import wait_for
 
 
 def test_every_provider_is_in_the_matrix() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from connectors import Connector, Limits
 from connectors.errors import ConnectorError, QueryCancelled, QueryTimeout
-from tests.connectors.helpers import drain, nothing_is_left, wait_for
+from tests.connectors.helpers import drain, nothing_is_left
 from tests.connectors.history import History, Ran
 from tests.connectors.subject import Subject
+from tests.waiting import wait_for
 
 ENDED_WITHIN_S = 5
 SEEN_WITHIN_S = 10

@@ -15,7 +15,7 @@ from connectors import Connector
 from connectors.abilities import Extract, Extraction
 from connectors.errors import DataError, ObjectNotFound, PermissionDenied
 from connectors.types import Watermark
-from tests.connectors.helpers import wait_for
+from tests.waiting import wait_for
 
 Owner = psycopg.Connection[Any]
 Rows = list[tuple[Any, ...]]

@@ -19,6 +19,7 @@ from connectors.errors import DataError, QueryCancelled, SqlRefused
 from connectors.postgres import wire
 from connectors.postgres.copy import FIRST_BYTES, PIECE_BYTES, CopyExecution, copy_statement
 from connectors.postgres.types import copied
+from connectors.providers.postgres import Postgres
 from tests.connectors.helpers import rows_of
 
 PROVIDER = "postgres"
@@ -374,7 +375,7 @@ def test_server_runs_nothing_but_the_query(
     """Here without the guard, which comes first and refuses all of these too."""
     hostile = sql.replace("{}", str(mark))
     with pytest.raises(SqlRefused):
-        sql_guard.check(hostile, "postgres")
+        sql_guard.check(hostile, Postgres.capabilities)
     with pytest.raises((psycopg.errors.SyntaxError, SqlRefused)):
         copy(superuser, hostile, max_rows)
     assert not mark.exists()

@@ -16,8 +16,9 @@ from connectors.errors import ConnectionLost, ConnectorError, QueryCancelled, Qu
 from connectors.postgres import wire as postgres_wire
 from connectors.providers import postgres
 from connectors.providers.postgres import Postgres
-from tests.connectors.helpers import drain, nothing_is_left, rows_of, wait_for
+from tests.connectors.helpers import drain, nothing_is_left, rows_of
 from tests.connectors.proxy import Proxy
+from tests.waiting import wait_for
 
 PROVIDER = "postgres"
 WITHIN_S = 5

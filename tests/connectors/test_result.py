@@ -15,7 +15,7 @@ from connectors import Connector, JobContext, Limits, NetworkPolicy, connect
 from connectors.errors import ConnectorError, DataError, QueryCancelled, QueryTimeout
 from connectors.postgres.wire import BATCH_ROWS
 from connectors.result import Result
-from tests.connectors.helpers import wait_for
+from tests.waiting import wait_for
 
 SLEEP = "SELECT pg_sleep(60)::text AS slept"
 ROWS = "SELECT g AS n, repeat('x', 10) AS word FROM generate_series(1, {}) AS g"

@@ -13,7 +13,8 @@ from connectors import Connector, Limits
 from connectors.databricks import statement as databricks_statement
 from connectors.errors import ConnectionLost, HostUnreachable, QueryCancelled, QueryTimeout
 from connectors.providers import databricks
-from tests.databricks_standin import ENDLESS, StandIn, bridge, wait_for
+from tests.databricks_standin import ENDLESS, StandIn, bridge
+from tests.waiting import wait_for
 
 from .conftest import Open
 

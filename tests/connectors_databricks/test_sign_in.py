@@ -21,7 +21,8 @@ from connectors.errors import (
 )
 from connectors.providers import databricks
 from connectors.providers.databricks import Databricks
-from tests.databricks_standin import CHECKOUT, StandIn, bridge_here, wait_for
+from tests.databricks_standin import CHECKOUT, StandIn, bridge_here
+from tests.waiting import wait_for
 
 from .conftest import Answers, Open
 

@@ -1,14 +1,8 @@
 """The connector against a running stand-in, and the server's own view of what it does."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +10,10 @@ import psycopg
 import pytest
 
 from connectors import Connector, JobContext, NetworkPolicy, connect
-from sandbox.files import read_json, write_json
-from sandbox.services.base import accepts_connections, free_port
-from sandbox.supervisor import Sandbox
+from tests.redshift_standin import Face, running
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+RunFace = Callable[..., AbstractContextManager[Face]]
+
 LOCAL = NetworkPolicy.allowing(["127.0.0.1"])
 
 # Sends rows for hours unless somebody ends it.
@@ -28,37 +21,6 @@ ENDLESS = "SELECT generate_series(1, 10000000000) AS i, 'a row of it' AS name"
 SLEEP = "SELECT pg_sleep(60)"
 
 Open = Callable[..., Connector]
-RunFace = Callable[..., AbstractContextManager["Face"]]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until something holds; false when it did not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-class Face:
-    """A face process of a test's own, over the same Postgres, that may be stopped and killed."""
-
-    def __init__(self, folder: Path, endpoint: dict[str, Any]) -> None:
-        self.port = free_port()
-        home = Path(endpoint["sslrootcert"]).parent
-        write_json(
-            folder / "settings.json", read_json(home / "settings.json") | {"port": self.port}
-        )
-        environment = {
-            "SANDBOX_REDSHIFT_SETTINGS": str(folder / "settings.json"),
-            "PYTHONPATH": str(CHECKOUT),
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox.redshift", "face"],
-            env=os.environ | environment,
-            cwd=folder,
-        )
 
 
 class Watcher:
@@ -84,23 +46,14 @@ class Watcher:
 
 
 @pytest.fixture(scope="session")
-def endpoints() -> Iterator[dict[str, Any]]:
-    """Where Postgres and Redshift listen: the tests' sandbox if it has them, else one more."""
-    shared = read_json(Path(os.environ.get("SANDBOX_HOME", "")) / "endpoints.json")
-    if "redshift" in shared:
-        yield shared
-        return
-    folder = Path(tempfile.mkdtemp(prefix="test-redshift-"))
-    folder.chmod(0o711)
-    with Sandbox(folder / "box", ("postgres", "redshift")) as box:
-        yield json.loads(box.endpoints_path.read_text())
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
 def endpoint(endpoints: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = endpoints["redshift"]
     return found
+
+
+@pytest.fixture
+def run_face(tmp_path: Path, endpoint: dict[str, Any]) -> RunFace:
+    return partial(running, tmp_path, endpoint)
 
 
 @pytest.fixture(scope="session")
@@ -176,20 +129,3 @@ def owner(endpoint: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
         connection.execute("CREATE SCHEMA scratch")
         yield connection
         connection.execute("DROP SCHEMA scratch CASCADE")
-
-
-@pytest.fixture
-def run_face(tmp_path: Path, endpoint: dict[str, Any]) -> RunFace:
-    """Run a face of the test's own; it listens on entry and is gone on exit."""
-
-    @contextmanager
-    def run() -> Iterator[Face]:
-        face = Face(tmp_path, endpoint)
-        try:
-            assert wait_for(lambda: accepts_connections(face.port), 10)
-            yield face
-        finally:
-            face.process.kill()
-            face.process.wait(5)
-
-    return run

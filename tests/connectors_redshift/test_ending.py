@@ -11,8 +11,9 @@ import pytest
 
 from connectors import Connector, Limits
 from connectors.errors import ConnectionLost, ConnectorError, QueryCancelled, QueryTimeout
+from tests.waiting import wait_for
 
-from .conftest import ENDLESS, SLEEP, Open, RunFace, Watcher, wait_for
+from .conftest import ENDLESS, SLEEP, Open, RunFace, Watcher
 
 SEEN_BY_THE_SERVER_S = 5
 
@@ -190,7 +191,7 @@ def test_a_session_that_the_server_ended_is_opened_anew(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE application_name LIKE '%dropped'"
     )
-    assert wait_for(lambda: not warehouse._is_alive(), SEEN_BY_THE_SERVER_S)
+    assert wait_for(lambda: not warehouse._is_alive(0), SEEN_BY_THE_SERVER_S)
     assert drain(warehouse, "SELECT 1") == 1
 
 

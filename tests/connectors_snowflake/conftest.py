@@ -3,7 +3,6 @@
 import json
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 
 from connectors import Connector, JobContext, NetworkPolicy, connect
 from tests.sandbox_snowflake.standin import PASSWORD, StandIn, new_key
+from tests.waiting import wait_for
 
 LOCAL = NetworkPolicy.allowing(["127.0.0.1"])
 SETTINGS = {
@@ -41,14 +41,6 @@ ENDLESS = (
 
 Open = Callable[..., Connector]
 Launch = Callable[[], AbstractContextManager[StandIn]]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 5) -> None:
-    """Poll until something holds; it has to within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def many(rows: int) -> str:

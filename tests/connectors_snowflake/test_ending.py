@@ -21,8 +21,9 @@ from connectors.errors import (
     QueryTimeout,
 )
 from tests.sandbox_snowflake.standin import StandIn
+from tests.waiting import wait_for
 
-from .conftest import ENDLESS, SETTINGS, Launch, Open, Watcher, many, wait_for
+from .conftest import ENDLESS, SETTINGS, Launch, Open, Watcher, many
 
 ENDED_S = 5
 

@@ -5,9 +5,9 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from sandbox.supervisor import Sandbox
+from tests.waiting import wait_for
 
 TOP = Path(__file__).parents[2]
 KEY = bytes(range(32))
@@ -107,14 +108,6 @@ def vault(endpoints: dict[str, dict[str, Any]]) -> Iterator[Vault]:
         process.communicate()
 
 
-def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Return once `condition` holds; fail the test when it never does."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 @pytest.fixture(name="until")
 def until_fixture() -> Callable[..., None]:
-    return until
+    return partial(wait_for, seconds=20)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from service.main_job.client import Api
 from service.main_job.screen import Screen
 from service.main_job.stack import Stack
 from service.main_job.story import Vault, credentials, make_stage
+from tests.waiting import wait_for
 
 RECORDS = 60_000
 UNIQUE = uuid.uuid4().hex[:8]
@@ -33,16 +33,6 @@ def stack(vault: Any, endpoints: dict[str, Any]) -> Iterator[Stack]:
         yield running
     finally:
         running.stop()
-
-
-def wait_for(what: Any, seconds: float) -> Any:
-    """The first true answer of ``what``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := what():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def worker_processes() -> list[psutil.Process]:

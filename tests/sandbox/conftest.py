@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import sandbox.services
 from sandbox.guardian import descendants_of
 from sandbox.supervisor import Sandbox
+from tests.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STANDINS = Path(__file__).parent / "standins"
@@ -34,16 +34,6 @@ with Sandbox(Path(root), services.split(","), lambda line: print(line, flush=Tru
     print("up", flush=True)
     time.sleep(600)
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until something holds; false when it did not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_alive(pid: int) -> bool:
@@ -127,7 +117,7 @@ def root() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="test-sandbox-"))
     folder.chmod(0o711)
     yield folder / "box"
-    wait_for(lambda: _removed(folder), 10)
+    until(lambda: _removed(folder), 10)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ import pytest
 from sandbox.files import read_json
 from sandbox.guardian import descendants_of
 from sandbox.lock import RootLock
+from tests.waiting import wait_for
 
-from .conftest import CHECKOUT, is_alive, wait_for
+from .conftest import CHECKOUT, is_alive
 
 COMMAND = (sys.executable, str(CHECKOUT / "manage.py"), "sandbox")
 

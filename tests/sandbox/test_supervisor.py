@@ -15,8 +15,9 @@ from sandbox.lock import RootLock, SandboxRunning
 from sandbox.services import UnknownService
 from sandbox.state import read_states, table
 from sandbox.supervisor import Sandbox, ServiceFailed
+from tests.waiting import until, wait_for
 
-from .conftest import Host, is_alive, wait_for
+from .conftest import Host, is_alive
 
 StartHost = Callable[..., Host]
 
@@ -131,7 +132,7 @@ def test_services_outlive_the_thread_that_started_them(root: Path) -> None:
     starter.join()
     try:
         (state,) = read_states(root)
-        assert not wait_for(lambda: read_states(root)[0].state != "ready", 1.5)
+        assert not until(lambda: read_states(root)[0].state != "ready", 1.5)
         assert state.pid is not None
         assert is_alive(state.pid)
     finally:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from sandbox.files import write_json
 from sandbox.services.base import free_port
 from sandbox.services.bigquery import identity, new_private_key, service_account
 from sandbox.supervisor import Sandbox
+from tests.waiting import wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROJECT = "test-project"
@@ -39,16 +39,6 @@ CROSS JOIN UNNEST(GENERATE_ARRAY(1, 10000)) AS b
 CROSS JOIN UNNEST(GENERATE_ARRAY(1, 10000)) AS c
 WHERE MOD(a * b + c, 7) = 3
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until something holds; false when it did not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def connect(endpoint: dict[str, Any], account: str) -> Client:

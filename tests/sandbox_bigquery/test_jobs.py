@@ -10,7 +10,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from .conftest import ENDLESS, Client, Job, Server, connect, reason, rows, wait_for
+from tests.waiting import wait_for
+
+from .conftest import ENDLESS, Client, Job, Server, connect, reason, rows
 
 CANCELLED = {
     "reason": "stopped",

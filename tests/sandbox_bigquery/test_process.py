@@ -18,8 +18,9 @@ from google.cloud import bigquery
 
 from sandbox.services.bigquery import BigQuery, NoEmulator
 from sandbox.supervisor import Sandbox
+from tests.waiting import wait_for
 
-from .conftest import ENDLESS, Client, Server, command_line, connect, rows, wait_for
+from .conftest import ENDLESS, Client, Server, command_line, connect, rows
 
 Run = Callable[..., AbstractContextManager[Server]]
 

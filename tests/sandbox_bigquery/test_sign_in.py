@@ -11,8 +11,9 @@ import requests
 from google.auth.exceptions import RefreshError
 
 from sandbox.services.bigquery import new_private_key
+from tests.waiting import wait_for
 
-from .conftest import Client, Server, connect, rows, wait_for
+from .conftest import Client, Server, connect, rows
 
 SCOPE = "https://www.googleapis.com/auth/bigquery"
 TOKEN_URI = "https://oauth2.googleapis.com/token"

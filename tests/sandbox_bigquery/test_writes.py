@@ -7,7 +7,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from .conftest import Client, dry_run, reason, rows, wait_for
+from tests.waiting import wait_for
+
+from .conftest import Client, dry_run, reason, rows
 
 
 @pytest.fixture

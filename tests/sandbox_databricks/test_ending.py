@@ -19,7 +19,8 @@ from databricks.sql.exc import DatabaseError, RequestError, ServerOperationError
 from sandbox.files import read_json
 from sandbox.guardian import descendants_of
 from sandbox.services.databricks import client_for
-from tests.databricks_standin import CHECKOUT, ENDLESS, StandIn, bridge_here, wait_for
+from tests.databricks_standin import CHECKOUT, ENDLESS, StandIn, bridge_here
+from tests.waiting import wait_for
 
 from .conftest import Connect, rows
 

@@ -11,7 +11,8 @@ from databricks.sql.exc import RequestError
 from sandbox.databricks.server import HISTORY_PATH, TOKEN_PATH
 from sandbox.databricks.settings import BadSettings, load
 from sandbox.files import write_json
-from tests.databricks_standin import StandIn, bridge_here, wait_for
+from tests.databricks_standin import StandIn, bridge_here
+from tests.waiting import wait_for
 
 from .conftest import Connect, rows
 

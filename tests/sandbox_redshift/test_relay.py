@@ -15,8 +15,10 @@ import pytest
 
 from sandbox.files import read_json, write_json
 from sandbox.redshift.statements import Translator
+from tests.redshift_standin import CHECKOUT, Face
+from tests.waiting import until, wait_for
 
-from .conftest import CHECKOUT, Face, sign_in, wait_for
+from .conftest import sign_in
 
 RunFace = Callable[..., AbstractContextManager[Face]]
 
@@ -37,7 +39,7 @@ def test_a_large_result_passes_through_in_little_memory(run_face: RunFace) -> No
         rows = connection.cursor().stream(BIG, size=1000)
         # While nobody reads on, neither does the face.
         assert next(rows) == ("x" * WIDTH,)
-        assert not wait_for(lambda: face.peak_mb() - before > FACE_MAY_GROW_MB, 1)
+        assert not until(lambda: face.peak_mb() - before > FACE_MAY_GROW_MB, 1)
         assert sum(1 for _ in rows) == ROWS - 1
         assert face.peak_mb() - before < FACE_MAY_GROW_MB
 

@@ -4,7 +4,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from .conftest import aws_client, sign_in, wait_for
+from tests.waiting import wait_for
+
+from .conftest import aws_client, sign_in
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,11 @@ from snowflake.connector import SnowflakeConnection
 
 from sandbox.files import write_json
 from sandbox.services.base import free_port
+from tests.waiting import wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUCKET = "stage-of-tests"
 PASSWORD, OAUTH_TOKEN, ACCESS_TOKEN = "correct horse", "oauth-token", "access-token"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until something holds; false when it did not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def new_key() -> rsa.RSAPrivateKey:

@@ -10,8 +10,10 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.constants import QueryStatus
 from snowflake.connector.cursor import SnowflakeCursor
 
+from tests.waiting import wait_for
+
 from .conftest import ENDLESS, failure, rows, value
-from .standin import StandIn, wait_for
+from .standin import StandIn
 
 Connect = Callable[..., SnowflakeConnection]
 

@@ -17,9 +17,10 @@ from snowflake.connector.cursor import SnowflakeCursor
 
 from sandbox.services.base import accepts_connections
 from sandbox.services.snowflake import Snowflake
+from tests.waiting import wait_for
 
 from .conftest import ENDLESS, rows, value
-from .standin import BUCKET, CHECKOUT, PASSWORD, Lake, StandIn, own_environment, wait_for
+from .standin import BUCKET, CHECKOUT, PASSWORD, Lake, StandIn, own_environment
 
 Launch = Callable[[], Any]
 COPY = (

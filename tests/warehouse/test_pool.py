@@ -17,7 +17,8 @@ from connectors.errors import (
     WarehouseBusy,
 )
 from connectors.types import Limits
-from tests.api.conftest import Sessions, until
+from tests.api.conftest import Sessions
+from tests.waiting import until
 from warehouse import connections, pool, query_executor
 from warehouse.errors import ConnectionPaused, CredentialsUnreadable
 from warehouse.models import Team, WarehouseConnection
