@@ -13,7 +13,15 @@ import pyarrow as pa
 
 from connectors.errors import DataError, WarehouseError
 from connectors.postgres import wire
-from connectors.postgres.fields import PADDING, Fields, Malformed, NotExact, NotText, columns
+from connectors.postgres.fields import (
+    PADDING,
+    Fields,
+    Gathered,
+    Malformed,
+    NotExact,
+    NotText,
+    columns,
+)
 from connectors.postgres.types import CopiedColumn
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
@@ -46,7 +54,8 @@ class BinaryRows:
                 return self._rows(messages, sizes)
         except Malformed as exc:
             raise _broken() from exc
-        return pa.RecordBatch.from_pylist([], schema=self._schema)
+        nothing = [pa.nulls(0, field.type) for field in self._schema]
+        return pa.RecordBatch.from_arrays(nothing, schema=self._schema)
 
     def end(self) -> None:
         """Raises WarehouseError when the end is missing."""
@@ -83,6 +92,37 @@ class BinaryRows:
         data = np.frombuffer(messages, np.uint8)
         found = columns(data, np.frombuffer(sizes, np.int64), len(self._columns))
         arrays = [_array(*pair) for pair in zip(self._columns, found, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+class GatheredRows:
+    """Makes a batch of rows that a driver has taken apart, whose values are in binary form."""
+
+    def __init__(self, copied: Sequence[CopiedColumn], schema: pa.Schema) -> None:
+        self._columns = copied
+        self._schema = schema
+        self._gathered = [Gathered(column.width) for column in copied]
+        self.num_rows = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Of the values, as they came."""
+        return sum(column.nbytes for column in self._gathered)
+
+    def add(self, rows: Sequence[Sequence[bytes | None]]) -> None:
+        """Some more of them, one at least."""
+        self.num_rows += len(rows)
+        for column, values in zip(self._gathered, zip(*rows, strict=True), strict=True):
+            column.add(values)
+
+    def batch(self) -> pa.RecordBatch:
+        """All of them, one at least; raises as ``BinaryRows.decode`` does."""
+        for fields in self._gathered:
+            fields.end()
+        try:
+            arrays = [_array(*pair) for pair in zip(self._columns, self._gathered, strict=True)]
+        except Malformed as exc:
+            raise _broken() from exc
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 

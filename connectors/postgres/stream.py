@@ -8,9 +8,9 @@ rows over in chunks, and the connection itself holds the server back while nobod
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
 import pyarrow as pa
@@ -18,10 +18,13 @@ from psycopg import errors as psycopg_errors
 from psycopg import waiting
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute, fetch, send
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, Format, TransactionStatus
+from psycopg.types.string import ByteaBinaryLoader
 
 from connectors.errors import QueryCancelled, QueryTimeout
 from connectors.postgres import wire
+from connectors.postgres.binary import GatheredRows
+from connectors.postgres.types import copied
 from connectors.result import Execution
 from connectors.types import Params, RunStats
 
@@ -33,7 +36,7 @@ T = TypeVar("T")
 
 UNNAMED = b""
 # Few enough for the values of a chunk to stay in the processor's cache until they are Arrow's.
-CHUNK_ROWS = 1_000
+CHUNK_ROWS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 CANCEL_S = 5.0
 # What a server may take for a word that needs no work; an idle serverless one wakes up first.
@@ -47,30 +50,36 @@ WAKE_S = 0.1
 class ChunkCursor(psycopg.RawCursor[tuple[Any, ...]]):
     """A cursor that describes its result before it runs, and reads it chunk by chunk.
 
-    Speaks as Amazon's own driver does: prepare, describe, execute, all with text values.
+    Speaks as Amazon's own driver does: prepare, describe, execute, with text for parameters.
     """
 
-    def start(self, sql: str, params: Params, deadline: float) -> None:
-        """Describe the statement and set it off, without waiting for rows."""
+    def prepare(self, sql: str, params: Params, deadline: float) -> None:
+        """Have the server read the statement and describe its result."""
         self._tx = Transformer(self)
         given = list(params)
-        values = self._tx.dump_sequence(given, [PyFormat.TEXT] * len(given))
+        self._values = self._tx.dump_sequence(given, [PyFormat.TEXT] * len(given))
         self._pgconn.send_prepare(UNNAMED, sql.encode(), self._tx.types)
         self._ask(deadline)
         self._pgconn.send_describe_prepared(UNNAMED)
         self.pgresult = self._ask(deadline)
-        self._tx.set_pgresult(self.pgresult)
-        self._pgconn.send_query_prepared(UNNAMED, values)
+
+    def start(self, result_format: Format, deadline: float) -> None:
+        """Set the statement off, without waiting for rows; binary values stay bytes."""
+        for column in self.description or ():
+            self.adapters.register_loader(column.type_code, ByteaBinaryLoader)
+        self._pgconn.send_query_prepared(UNNAMED, self._values, result_format=result_format)
         self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
         self._wait(send(self._pgconn), deadline)
 
     def chunks(self, deadline: float) -> Iterator[list[tuple[Any, ...]]]:
         """The rows, CHUNK_ROWS at most at a time. Called once."""
+        known = False
         while (result := self._wait(fetch(self._pgconn), deadline)) is not None:
             if result.status not in (ExecStatus.TUPLES_CHUNK, ExecStatus.TUPLES_OK):
                 self.drain(deadline)
                 raise wire.error_of(result)
-            self._tx.set_pgresult(result, set_loaders=False)
+            self._tx.set_pgresult(result, set_loaders=not known)
+            known = True
             if result.ntuples:
                 yield self._tx.load_rows(0, result.ntuples, tuple)
 
@@ -111,6 +120,20 @@ def _answer(result: "PGresult") -> "PGresult":
     return result
 
 
+class Rows(Protocol):
+    """Makes a batch of chunks of rows."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None: ...
+
+    def batch(self) -> pa.RecordBatch: ...
+
+
 class StreamExecution(Execution):
     """One statement in a transaction of its own.
 
@@ -143,20 +166,32 @@ class StreamExecution(Execution):
                 # Half begun is not begun: the next statement takes a new session.
                 self._connection.close()
                 raise
-            self._cursor.start(self._sql, self._params, self._deadline)
-        self.schema = wire.arrow_schema(self._cursor.description or ())
+            self._cursor.prepare(self._sql, self._params, self._deadline)
+            described = self._cursor.description or ()
+            self.schema = wire.arrow_schema(described)
+            self._columns = [
+                copied(column.type_code, field)
+                for column, field in zip(described, self.schema, strict=True)
+            ]
+            self.is_binary = all(column.read for column in self._columns)
+            self._cursor.start(Format.BINARY if self.is_binary else Format.TEXT, self._deadline)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of about BATCH_ROWS rows or BATCH_BYTES bytes, whichever is less."""
-        parts: list[pa.RecordBatch] = []
+        rows = self._new_rows()
         with self._told_apart():
-            for rows in self._cursor.chunks(self._deadline):
-                parts.append(wire.record_batch(rows, self.schema))
-                if _is_full(parts):
-                    yield pa.concat_batches(parts)
-                    parts = []
-        if parts:
-            yield pa.concat_batches(parts)
+            for chunk in self._cursor.chunks(self._deadline):
+                rows.add(chunk)
+                if rows.num_rows >= wire.BATCH_ROWS or rows.nbytes >= BATCH_BYTES:
+                    yield rows.batch()
+                    rows = self._new_rows()
+        if rows.num_rows:
+            yield rows.batch()
+
+    def _new_rows(self) -> "Rows":
+        if self.is_binary:
+            return GatheredRows(self._columns, self.schema)
+        return wire.TextRows(self.schema)
 
     def stats(self) -> RunStats:
         """The id is the session's, which Redshift's histories have as ``pid`` or ``session_id``."""
@@ -192,9 +227,3 @@ class StreamExecution(Execution):
             if time.monotonic() < self._deadline - GRACE_S:
                 raise QueryCancelled("The query was ended in the warehouse.") from exc
             raise
-
-
-def _is_full(parts: list[pa.RecordBatch]) -> bool:
-    rows: int = sum(part.num_rows for part in parts)
-    size: int = sum(part.nbytes for part in parts)
-    return rows >= wire.BATCH_ROWS or size >= BATCH_BYTES

@@ -34,10 +34,14 @@ FIRST_US, LAST_US = FIRST_DAY * 86_400 * 10**6, (LAST_DAY + 1) * 86_400 * 10**6 
 
 @dataclass(frozen=True)
 class CopiedColumn:
-    """A column of a copy. ``read`` is ``None`` where the server has to make text of it."""
+    """A column of a copy. ``read`` is ``None`` where the server has to make text of it.
+
+    ``width`` is how many bytes each value has, ``None`` where it depends on the value.
+    """
 
     field: pa.Field
     read: Reader | None
+    width: int | None = None
 
     def array(self, fields: Fields) -> pa.Array:
         """Raises Malformed, NotExact and NotText."""
@@ -49,15 +53,15 @@ def copied(oid: int, field: pa.Field) -> CopiedColumn:
     if pa.types.is_decimal(field.type):
         exactly = partial(decimals, precision=field.type.precision, scale=field.type.scale)
         return CopiedColumn(field, _fixed(exactly))
-    return CopiedColumn(field, READERS.get(oid))
+    return CopiedColumn(field, READERS.get(oid), WIDTHS.get(oid))
 
 
 def _fixed(numbers: Numbers) -> Reader:
     """A reader of values that are all of one width in Arrow; ``numbers`` sees no NULL."""
 
     def read(fields: Fields, kind: pa.DataType) -> pa.Array:
-        present = fields.sizes >= 0
-        if present.all():
+        present = fields.present()
+        if present is None:
             return _array(kind, len(fields), None, numbers(fields))
         found = numbers(fields.where(present))
         values = np.zeros((len(fields), *found.shape[1:]), found.dtype)
@@ -109,18 +113,10 @@ def _since_1970(values: Array, first: int, last: int, epoch: int) -> Array:
 
 
 def _bytes(fields: Fields, kind: pa.DataType) -> pa.Array:
-    """The values between what stands between them: an array of both, of which one half is taken."""
-    count = len(fields)
-    bounds = np.empty(2 * count, np.int32)
-    bounds[0::2] = fields.starts
-    bounds[1::2] = fields.starts + np.maximum(fields.sizes, 0)
-    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(fields.data)]
-    both = pa.Array.from_buffers(pa.binary(), 2 * count - 1, buffers)
-    values = both.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32)))
-    present = fields.sizes >= 0
-    if present.all():
+    values, present = fields.binary(), fields.present()
+    if present is None:
         return values
-    return pa.Array.from_buffers(kind, count, [_bitmap(present), *values.buffers()[1:]])
+    return pa.Array.from_buffers(kind, len(fields), [_bitmap(present), *values.buffers()[1:]])
 
 
 def _text(fields: Fields, kind: pa.DataType) -> pa.Array:
@@ -175,3 +171,6 @@ READERS: dict[int, Reader] = {
     3802: _jsonb,
 }
 """By the type's oid. Numeric is read by precision and scale, all others as the server's text."""
+
+WIDTHS = {16: 1, 20: 8, 21: 2, 23: 4, 26: 4, 700: 4, 701: 8, 1082: 4, 1114: 8, 1184: 8}
+"""Bytes of each value, by the type's oid, where all have the same."""

@@ -192,6 +192,26 @@ def record_batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordB
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+class TextRows:
+    """Makes a batch of rows whose values have been read from text."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._parts: list[pa.RecordBatch] = []
+        self.num_rows = self.nbytes = 0
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Some more of them, one at least."""
+        part = record_batch(rows, self._schema)
+        self._parts.append(part)
+        self.num_rows += part.num_rows
+        self.nbytes += part.nbytes
+
+    def batch(self) -> pa.RecordBatch:
+        """All of them, one at least."""
+        return pa.concat_batches(self._parts)
+
+
 def _array(values: Sequence[object], field: pa.Field) -> pa.Array:
     kind = field.type
     try:

@@ -1,13 +1,14 @@
 """Amazon Redshift, provisioned or serverless, through psycopg: live queries.
 
-Types, as a result has them; what Arrow cannot hold exactly arrives as the server's own text:
+Types, as a result has them; what Arrow cannot hold exactly arrives as the server's own text. So
+does the whole result if such a column is in it: rows come in binary form or as text, all alike.
 
 | Redshift                   | Arrow              | exact?                                    |
 |----------------------------|--------------------|-------------------------------------------|
 | SMALLINT, INTEGER, BIGINT  | int16, int32, int64| yes                                       |
 | DECIMAL(p, s)              | decimal128(p, s)   | yes; string without p and s               |
 | DOUBLE PRECISION           | double             | yes, NaN and infinity too                 |
-| REAL                       | float              | no: 8 digits of 9 come; see INEXACT       |
+| REAL                       | float              | yes; as text 8 of 9 digits: see INEXACT   |
 | BOOLEAN                    | bool               | yes                                       |
 | CHAR, VARCHAR              | string             | yes                                       |
 | DATE                       | date32             | years 1 to 9999; DataError beyond         |
@@ -211,14 +212,15 @@ def _quoted(name: str) -> str:
 
 
 class RedshiftExecution(StreamExecution):
-    """A statement whose columns of REAL are flagged as INEXACT says."""
+    """A statement whose columns of REAL are flagged as INEXACT says, where they come as text."""
 
     def start(self) -> None:
         super().start()
-        self.schema = pa.schema(
-            field.with_metadata(INEXACT) if field.type == pa.float32() else field
-            for field in self.schema
-        )
+        if not self.is_binary:
+            self.schema = pa.schema(
+                field.with_metadata(INEXACT) if field.type == pa.float32() else field
+                for field in self.schema
+            )
 
 
 class Redshift(Connector):

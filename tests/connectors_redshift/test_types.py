@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,9 +16,18 @@ MOST = "9" * 38
 LOCAL_TIME, INSTANT = pa.timestamp("us"), pa.timestamp("us", "UTC")
 
 
-def value(warehouse: Connector, expression: str) -> tuple[pa.DataType, Any]:
-    table = warehouse.query(f"SELECT {expression} AS v").read_all()
+# A column that has no binary form of ours makes the whole result come as text.
+BESIDE = {"binary": "", "text": ", interval '1 day' AS beside"}
+
+
+def value(warehouse: Connector, expression: str, form: str = "binary") -> tuple[pa.DataType, Any]:
+    table = warehouse.query(f"SELECT {expression} AS v{BESIDE[form]}").read_all()
     return table.schema.field("v").type, table.column("v")[0].as_py()
+
+
+@pytest.fixture(params=BESIDE)
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +78,9 @@ def value(warehouse: Connector, expression: str) -> tuple[pa.DataType, Any]:
     ],
 )  # fmt: skip
 def test_values_arrive_as_they_are(
-    warehouse: Connector, expression: str, kind: pa.DataType, expected: Any
+    warehouse: Connector, expression: str, kind: pa.DataType, expected: Any, form: str
 ) -> None:
-    assert value(warehouse, expression) == (kind, expected)
+    assert value(warehouse, expression, form) == (kind, expected)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +102,15 @@ def test_values_arrive_as_they_are(
         ("bytea", pa.binary()),
     ],
 )
-def test_null_is_null_in_every_type(warehouse: Connector, native: str, kind: pa.DataType) -> None:
-    assert value(warehouse, f"NULL::{native}") == (kind, None)
+def test_null_is_null_in_every_type(
+    warehouse: Connector, native: str, kind: pa.DataType, form: str
+) -> None:
+    assert value(warehouse, f"NULL::{native}", form) == (kind, None)
 
 
 @pytest.mark.parametrize("native", ["float4", "float8"])
-def test_a_nan_stays_one(warehouse: Connector, native: str) -> None:
-    assert math.isnan(value(warehouse, f"'NaN'::{native}")[1])
+def test_a_nan_stays_one(warehouse: Connector, native: str, form: str) -> None:
+    assert math.isnan(value(warehouse, f"'NaN'::{native}", form)[1])
 
 
 @pytest.mark.parametrize(
@@ -114,21 +126,46 @@ def test_a_nan_stays_one(warehouse: Connector, native: str) -> None:
     ],
 )
 def test_a_value_that_arrow_cannot_hold_is_refused_by_its_column(
-    warehouse: Connector, expression: str
+    warehouse: Connector, expression: str, form: str
 ) -> None:
-    sql = f"SELECT 1 AS fine, {expression} AS odd_one, date '2026-01-01' AS also_fine"
+    sql = f"SELECT 1 AS fine, {expression} AS odd_one, date '2026-01-01' AS also_fine{BESIDE[form]}"
     with pytest.raises(DataError, match="odd_one"):
         warehouse.query(sql).read_all()
     assert value(warehouse, "1")[1] == 1
 
 
-def test_a_real_is_flagged_as_inexact(warehouse: Connector) -> None:
-    with warehouse.query("SELECT 0.1::float4 AS rough, 0.1::float8 AS fine") as result:
+def test_a_real_is_exact_in_binary_form_and_flagged_as_text(warehouse: Connector) -> None:
+    real = "('0.123456789'::float4 / 3::float4) AS rough, 0.1::float8 AS fine"
+    with warehouse.query(f"SELECT {real}{BESIDE['text']}") as result:
         batches = list(result)
     for schema in (result.schema, batches[0].schema):
-        rough, fine = schema
+        rough, fine, _ = schema
         assert rough.metadata == {
             b"native": b"real",
             b"inexact": b"Redshift sends 8 of 9 significant digits.",
         }
         assert fine.metadata is None
+    with warehouse.query(f"SELECT {real}") as result:
+        batches = list(result)
+    assert [field.metadata for field in result.schema] == [None, None]
+    third = np.float32("0.123456789") / np.float32(3)
+    assert batches[0].column("rough").to_pylist() == [float(third)]
+
+
+def test_many_rows_with_nulls_are_the_same_in_both_forms(warehouse: Connector) -> None:
+    numbers = "SELECT " + ", ".join(
+        f"CASE WHEN i % {n} > 0 THEN {value} END AS c{n}"
+        for n, value in enumerate(
+            [
+                "i", "(i * i)::bigint", "(i / 7.0)::numeric(12, 5)", "(-i / 7.0)::numeric(38, 20)",
+                "repeat('ü', i % 50)", "date '2020-01-01' + i", "i % 2 = 0", "i / 7.0::float8",
+                "timestamptz '2020-01-01' + i * interval '1 minute'", "''::varchar(3)",
+            ],
+            2,
+        )
+    )  # fmt: skip
+    source = " FROM (SELECT generate_series(0, 12345)::int AS i) AS s ORDER BY i"
+    binary = warehouse.query(f"{numbers}{source}").read_all()
+    text = warehouse.query(f"{numbers}{BESIDE['text']}{source}").read_all()
+    assert binary.num_rows == 12_346
+    assert binary.equals(text.drop_columns("beside"))
