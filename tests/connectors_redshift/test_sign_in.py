@@ -14,7 +14,8 @@ from connectors.errors import (
     ResourceUnusable,
     TlsFailed,
 )
-from connectors.providers.redshift import Redshift, RedshiftCredentials
+from connectors.providers.redshift import Redshift
+from connectors.redshift.credentials import RedshiftCredentials
 from sandbox.redshift.certificate import make_certificate
 
 from .conftest import LOCAL, Open, Watcher

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors import Connector
 from connectors.errors import CredentialsRejected, InvalidCredentials, ResourceUnusable
-from connectors.providers.snowflake import Snowflake, SnowflakeCredentials
+from connectors.providers.snowflake import Snowflake
+from connectors.snowflake.credentials import SnowflakeCredentials
 from tests.sandbox_snowflake.standin import ACCESS_TOKEN, OAUTH_TOKEN, PASSWORD, new_key
 
 from .conftest import Open
