@@ -17,8 +17,8 @@ help: ## What can be made
 run: env ## The main job on a fresh sandbox, then stay up until Ctrl-C (ONCE=1: exit after it; SANDBOX=all: every stand-in)
 	@$(RUN) manage.py run $(if $(ONCE),--once) $(if $(SANDBOX),--sandbox $(SANDBOX))
 
-test: env ## Every test, with coverage
-	@$(RUN) -m pytest $(if $(TESTS)$(PYTEST),--no-cov $(TESTS) $(PYTEST),--cov --cov-report=term)
+test: env ## Every test, with coverage, by two processes with a sandbox each (TESTS="files", PYTEST="options": one)
+	@$(RUN) -m pytest $(if $(TESTS)$(PYTEST),--no-cov $(TESTS) $(PYTEST),-n 2 --dist loadfile --cov --cov-report=term)
 
 check: env ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff format --check --quiet .

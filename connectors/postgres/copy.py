@@ -25,7 +25,7 @@ from connectors.postgres.types import CopiedColumn, copied
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn
+    from psycopg.pq.abc import PGconn, PGresult
 
 T = TypeVar("T")
 
@@ -98,13 +98,16 @@ class CopyExecution(wire.CursorExecution):
         pgconn = self._connection.pgconn
         pgconn.send_query_params(statement.encode(), None)
         result = self._wait(execute(pgconn))[-1]
-        if result.status != ExecStatus.COPY_OUT:
-            raise wire.error_of(result)
+        self._judge(result, ExecStatus.COPY_OUT)
 
     def _end(self) -> None:
         """Raises what the server says in place of the rows that are missing."""
         while (result := self._wait(fetch(self._connection.pgconn))) is not None:
-            if result.status != ExecStatus.COMMAND_OK:
+            self._judge(result, ExecStatus.COMMAND_OK)
+
+    def _judge(self, result: "PGresult", expected: ExecStatus) -> None:
+        if result.status != expected:
+            with wire.told_apart(self._limit_at):
                 raise wire.error_of(result)
 
     def _wait(self, steps: "PQGen[T]") -> T:

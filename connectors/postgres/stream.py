@@ -9,19 +9,17 @@ rows over in chunks, and the connection itself holds the server back while nobod
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
 import pyarrow as pa
-from psycopg import errors as psycopg_errors
 from psycopg import waiting
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute, fetch, send
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
-from connectors.errors import QueryCancelled, QueryTimeout
+from connectors.errors import QueryTimeout
 from connectors.postgres import wire
 from connectors.postgres.binary import GatheredRows
 from connectors.postgres.types import copied
@@ -159,7 +157,7 @@ class StreamExecution(Execution):
         self._closed = False
 
     def start(self) -> None:
-        with self._told_apart():
+        with wire.told_apart(self._deadline - GRACE_S):
             try:
                 command(self._connection, self._begin, min(self._timeout_s, AWAKE_S))
             except BaseException:
@@ -179,7 +177,7 @@ class StreamExecution(Execution):
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of about BATCH_ROWS rows or BATCH_BYTES bytes, whichever is less."""
         rows = self._new_rows()
-        with self._told_apart():
+        with wire.told_apart(self._deadline - GRACE_S):
             for chunk in self._cursor.chunks(self._deadline):
                 rows.add(chunk)
                 if rows.num_rows >= wire.BATCH_ROWS or rows.nbytes >= BATCH_BYTES:
@@ -217,13 +215,3 @@ class StreamExecution(Execution):
         except (psycopg.Error, QueryTimeout):
             # A session in an unknown state must not be used again.
             connection.close()
-
-    @contextmanager
-    def _told_apart(self) -> Iterator[None]:
-        """The server has one error for its time limit and for whoever cancels a query there."""
-        try:
-            yield
-        except psycopg_errors.QueryCanceled as exc:
-            if time.monotonic() < self._deadline - GRACE_S:
-                raise QueryCancelled("The query was ended in the warehouse.") from exc
-            raise

@@ -5,6 +5,7 @@ import re
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -338,6 +339,22 @@ def error_of(result: "PGresult") -> "psycopg.Error":
     return error if error.sqlstate else OperationalError(str(error))
 
 
+@contextmanager
+def told_apart(limit_at: float) -> Iterator[None]:
+    """Raises QueryCancelled where the server has ended a statement before its time limit.
+
+    It has one error for its limit and for whoever cancels a statement there.
+    """
+    import psycopg
+
+    try:
+        yield
+    except psycopg.errors.QueryCanceled as exc:
+        if time.monotonic() < limit_at:
+            raise errors.QueryCancelled("The query was ended in the warehouse.") from exc
+        raise
+
+
 class CursorExecution(Execution):
     """A server-side cursor in a read-only transaction of its own; ``sql`` has ``$1``, ``$2``, …"""
 
@@ -362,15 +379,18 @@ class CursorExecution(Execution):
         self._closed = False
 
     def start(self) -> None:
-        begin(self._connection, self._timeout_s, self._name)
-        self._cursor.execute(self._sql, self._params or None)
+        self._limit_at = time.monotonic() + self._timeout_s
+        with told_apart(self._limit_at):
+            begin(self._connection, self._timeout_s, self._name)
+            self._cursor.execute(self._sql, self._params or None)
         self.schema = arrow_schema(self._cursor.description or ())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         rest = batches(self._cursor, self.schema)
         # Between two fetches the server has nothing to cancel.
-        while not self._cancelled and (batch := next(rest, None)) is not None:
-            yield batch
+        with told_apart(self._limit_at):
+            while not self._cancelled and (batch := next(rest, None)) is not None:
+                yield batch
 
     def stats(self) -> RunStats:
         return RunStats(vendor_query_id=str(self._connection.info.backend_pid))

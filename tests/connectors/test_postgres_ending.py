@@ -105,6 +105,29 @@ def waiting(server: Owner) -> bool:
     return bool(found and found[0])
 
 
+@pytest.mark.parametrize("params", [(), (True,)], ids=["copied", "fetched"])
+def test_query_that_somebody_ends_in_the_server_is_cancelled_and_not_late(
+    opened: Opened,
+    threads: ThreadPoolExecutor,
+    params: tuple[Any, ...],
+    endpoints: dict[str, Any],
+) -> None:
+    connector = opened("postgres")
+    sql = f"SELECT pg_sleep(60)::text AS s WHERE {'%s' if params else 'true'}"
+    with connector.query(sql, params, run_id="unwanted") as result:
+        running = threads.submit(result.read_all)
+        with psycopg.connect(endpoints["postgres"]["superuser_dsn"]) as server:
+            wait_for(
+                lambda: server.execute(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name LIKE '%unwanted' AND wait_event = 'PgSleep'"
+                ).fetchone()
+            )
+        error = error_of(running)
+    assert isinstance(error, QueryCancelled)
+    assert error.detail == "The query was ended in the warehouse."
+
+
 # A server that takes no cancel request
 
 
