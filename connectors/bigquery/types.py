@@ -139,7 +139,7 @@ def converted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _exact(column: pa.Array, field: pa.Field) -> pa.Array:
     try:
         return _converted(column, field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+    except pa.ArrowInvalid as exc:
         raise _not_exact(field.name, "a value has no exact equal here") from exc
 
 

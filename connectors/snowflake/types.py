@@ -153,7 +153,7 @@ def table_of(
 def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
         return column.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+    except pa.ArrowInvalid as exc:
         raise DataError(f"Column {field.name} has a value outside the range of its type.") from exc
 
 
