@@ -270,6 +270,14 @@ class SchemaChanged(ConnectorError):
     hint = "Change the target to match, or drop it: the next run then fills it anew."
 
 
+class ChangesLost(ConnectorError):
+    """The source has not kept what changed since the last time."""
+
+    code = "changes_lost"
+    message = "The source no longer has what changed since the last run."
+    hint = "Read the table in full; it is followed from then on."
+
+
 class Unsupported(ConnectorError):
     """This provider has no such ability."""
 

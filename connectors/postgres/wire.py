@@ -223,6 +223,19 @@ def _array(values: Sequence[object], field: pa.Field) -> pa.Array:
         raise inexact(field) from exc
 
 
+def array_of_text(values: Sequence[str | None], field: pa.Field) -> pa.Array:
+    """Values as the server's output functions write them. Raises DataError."""
+    kind = field.type
+    try:
+        if pa.types.is_boolean(kind):
+            return pa.array([value and value == "t" for value in values], kind)
+        if pa.types.is_binary(kind):
+            return pa.array([value and bytes.fromhex(value[2:]) for value in values], kind)
+        return pa.array(values, pa.string()).cast(kind)
+    except pa.ArrowInvalid as exc:
+        raise inexact(field) from exc
+
+
 def inexact(field: pa.Field) -> errors.DataError:
     """What to say of a column with a value that its Arrow type does not have."""
     return errors.DataError(

@@ -28,15 +28,16 @@ refuses that itself.
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql as pgsql
 
-from connectors.abilities import Extract, Extraction
+from connectors.abilities import Changes, ChangeWindow, Extract, Extraction, FollowChanges
 from connectors.base import GRACE_S, METADATA_TIMEOUT_S, STEP_TIMEOUT_S, Connector
 from connectors.errors import (
     ConnectionLost,
@@ -48,6 +49,7 @@ from connectors.errors import (
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import catalog, wire
 from connectors.postgres import tls as postgres_tls
+from connectors.postgres.changes import ChangeLog
 from connectors.postgres.copy import CopyExecution
 from connectors.postgres.credentials import PostgresCredentials
 from connectors.result import Execution
@@ -77,7 +79,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA <schema> GRANT SELECT ON TAB
 """.strip()
 
 
-class Postgres(Connector, Extract):
+class Postgres(Connector, Extract, FollowChanges):
     """A Postgres database, in a session that the server keeps read-only."""
 
     provider = "postgres"
@@ -333,6 +335,43 @@ class Postgres(Connector, Extract):
             "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [name]
         ).fetchone()
         return int(row[0]) if row and row[0] >= 0 else None
+
+    # FollowChanges
+
+    def follow(self, name: str, schema: str, table: str) -> Watermark:
+        with self._change_log(name, schema, table) as log:
+            return log.follow()
+
+    def changes(self, name: str, schema: str, table: str, since: Watermark) -> Changes:
+        with self._change_log(name, schema, table) as log:
+            found = log.changes(since)
+        return replace(found, windows=self._heard_windows(found.windows))
+
+    def arrived(self, name: str, schema: str, table: str, upto: Watermark) -> None:
+        with self._change_log(name, schema, table) as log:
+            log.arrived(upto)
+
+    def unfollow(self, name: str, schema: str, table: str) -> None:
+        with self._change_log(name, schema, table) as log:
+            log.unfollow()
+
+    def retained_bytes(self, name: str, schema: str, table: str) -> int | None:
+        with self._change_log(name, schema, table) as log:
+            return log.retained_bytes()
+
+    @contextmanager
+    def _change_log(self, name: str, schema: str, table: str) -> Iterator[ChangeLog]:
+        with self._heard(), self._session():
+            yield ChangeLog(self._connection, name, schema, table, self._name())
+
+    def _heard_windows(self, windows: Generator[ChangeWindow]) -> Generator[ChangeWindow]:
+        with closing(windows):
+            while True:
+                with self._heard():
+                    window = next(windows, None)
+                if window is None:
+                    break
+                yield window
 
 
 def _scans(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
