@@ -12,8 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet
+from connectors.types import Contract
 from etl import pipelines
-from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
+from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, TableRun, Trigger
+from etl.models.pipeline import MAX_SOURCE_LOAD
 from etl.pipelines import TableSpec
 from warehouse.access import Role
 from warehouse.models import WarehouseConnection
@@ -23,12 +25,16 @@ class TableSpecSerializer(StrictSerializer):
     source_schema = serializers.CharField(max_length=255, default="public")
     source_table = serializers.CharField(max_length=255)
     destination_table = serializers.CharField(max_length=255, default="", allow_blank=True)
+    mode = serializers.ChoiceField(choices=ReadMode.choices, default=ReadMode.XID)
 
 
 class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
     class Meta:
         model = PipelineTable
-        fields = ("source_schema", "source_table", "destination_table", "watermark")
+        fields = (
+            *("source_schema", "source_table", "destination_table", "mode", "watermark"),
+            "retained_bytes",
+        )
         read_only_fields = fields
 
 
@@ -44,8 +50,10 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
             "destination",
             "destination_schema",
             "stage",
+            "contract",
             "schedule",
             "is_active",
+            "max_source_load",
             "tables",
             "created_at",
             "updated_at",
@@ -60,8 +68,12 @@ class PipelineChangesSerializer(StrictSerializer):
     destination = serializers.UUIDField()
     destination_schema = serializers.CharField(max_length=255)
     stage = serializers.CharField(max_length=255)
+    contract = serializers.ChoiceField(
+        choices=[contract.value for contract in Contract], default=Contract.EVOLVE.value
+    )
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     is_active = serializers.BooleanField(default=True)
+    max_source_load = serializers.IntegerField(default=1, min_value=1, max_value=MAX_SOURCE_LOAD)
     tables = TableSpecSerializer(many=True)
 
     def get_fields(self) -> dict[str, Any]:
@@ -90,7 +102,10 @@ class TableRunSerializer(serializers.ModelSerializer[TableRun]):
 
     class Meta:
         model = TableRun
-        fields = ("table", "step", "rows", "rows_expected", "bytes_staged", "rows_in_target")
+        fields = (
+            *("table", "step", "rows", "rows_expected", "bytes_staged", "chunks"),
+            *("chunks_staged", "rows_in_target", "drift"),
+        )
         read_only_fields = fields
 
 
@@ -127,7 +142,7 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     }
 
     def get_queryset(self) -> QuerySet[Pipeline]:
-        return Pipeline.objects.for_team(self.team).prefetch_related("tables")
+        return Pipeline.objects.for_team(self.team).prefetch_related("tables__followed")
 
     @extend_schema(request=PipelineChangesSerializer, responses={201: PipelineSerializer})
     def create(self, request: Request, **_: Any) -> Response:

@@ -1,40 +1,80 @@
 """Optional abilities of a connector, asked for with ``isinstance``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from connectors.drift import LoadPlan
 from connectors.types import LoadOutcome, LoadTarget, Manifest, Watermark
+
+Bounds = list[list[int | None]]
+"""Which rows a chunk is, in its connector's own terms; plain JSON."""
 
 
 @dataclass(frozen=True)
-class Extraction:
-    """Rows of one table out of one snapshot. Iterate ``batches`` once, then they are gone.
+class ReadPlan:
+    """How a table is read out of one snapshot, by any session that is told of it.
 
-    ``full`` is true when every row is in it: the first time, or when the watermark given no
+    ``chunks`` hold each row of the snapshot once; ``whole`` is the table in one piece. ``since``
+    is ``None`` when every row is to be read: the first time, or when the watermark given no
     longer fits the source. ``watermark`` may be stored only after the rows have arrived.
+    ``layout`` says where rows lie: while it is the same, a row that was not written since lies
+    within the same bounds. ``snapshot`` lasts as long as the session that made the plan.
     """
 
-    schema: pa.Schema
+    source_schema: str
+    source_table: str
+    columns: pa.Schema
     primary_key: tuple[str, ...]
     watermark: Watermark
-    full: bool
+    since: Watermark | None
     estimated_rows: int | None
-    batches: Iterator[pa.RecordBatch]
+    layout: str
+    snapshot: str
+    whole: Bounds
+    chunks: tuple[Bounds, ...]
 
 
 class Extract(ABC):
-    """Reads a table's rows that are new or changed since a watermark."""
+    """Reads a table's rows in chunks: all of them, or what is new or changed since a watermark.
+
+    One session leads: it makes the plan and keeps the snapshot. Every session reads, each one
+    chunk at a time; one that keeps or has joined a snapshot does nothing else until ``release``.
+    """
 
     @abstractmethod
-    def extract(self, schema: str, table: str, since: Watermark | None) -> Extraction:
-        """Bound and rows come from one snapshot; what was in flight then is read again later.
+    def plan(self, schema: str, table: str, since: Watermark | None, chunk_bytes: int) -> ReadPlan:
+        """Open a snapshot, and divide the table into chunks of about ``chunk_bytes`` at the source.
 
-        Rows may come twice over two runs, never not at all. Deleted rows are not seen.
+        Bound and rows come from one snapshot; what was in flight then is read again later. Rows
+        may come twice over two runs, never not at all. Deleted rows are not seen.
         Raises ObjectNotFound, PermissionDenied, ConnectionLost.
         """
+
+    @abstractmethod
+    def covers(self, since: Watermark) -> bool:
+        """What was written since can be told from what was not, in the plan's snapshot."""
+
+    @abstractmethod
+    def read(
+        self, plan: ReadPlan, bounds: Bounds, since: Watermark | None, run_id: str = ""
+    ) -> Generator[pa.RecordBatch]:
+        """The chunk's rows, or those of them written since a watermark that the plan covers.
+
+        Nothing is read before the first batch is asked for; to be closed. ``cancel(run_id)``
+        ends it with QueryCancelled. Raises SnapshotGone where the plan's snapshot cannot be
+        joined, ConnectionLost, DataError.
+        """
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Keep the session awake; raises SnapshotGone or ConnectionLost when it is not there."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let the snapshot go, and the locks with it; harmless when there is none."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +140,21 @@ class BulkLoad(ABC):
 
     @abstractmethod
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
-        """Merge the manifest's rows into the target by primary key; repeating changes nothing.
+        """Bring the manifest's rows into the target by its mode; repeating changes nothing.
 
-        The rows, and the ledger row that remembers ``manifest.load_id``, are committed
-        together. Raises LoadMismatch when the warehouse read another number of rows than the
-        manifest has, LoadSuperseded when the ledger has a greater fence for this table,
-        SchemaChanged when the target's columns are not the manifest's; then nothing is committed.
+        Where the columns differ, the target is altered first as its contract allows. The rows,
+        the deletes, and the ledger row that remembers ``manifest.load_id``, are committed
+        together. Raises LoadMismatch when the warehouse read or wrote another number of rows than
+        the manifest has, LoadSuperseded when the ledger has a greater fence for this table,
+        SchemaChanged when the contract does not allow what differs, Unsupported when the mode
+        needs a key, or takes no deletes; then no row is committed.
         """
+
+    @abstractmethod
+    def plan_load(
+        self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget
+    ) -> LoadPlan:
+        """What a load of such rows does to the target's columns first. Changes nothing."""
 
     @abstractmethod
     def has_loaded(self, target: LoadTarget) -> bool:

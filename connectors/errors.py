@@ -23,6 +23,7 @@
     │   ├── QueryCancelled
     │   ├── DataError           a value the statement cannot compute
     │   ├── ConnectionLost      (retryable)
+    │   ├── SnapshotGone        (retryable)
     │   └── WarehouseBusy       (retryable)
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
@@ -235,6 +236,15 @@ class ConnectionLost(QueryError):
     retryable = True
     message = "The connection to the warehouse was lost."
     hint = "Try again."
+
+
+class SnapshotGone(QueryError):
+    """The snapshot that a table is read in cannot be joined, or not any more."""
+
+    code = "snapshot_gone"
+    retryable = True
+    message = "The snapshot in which the table was read is gone."
+    hint = "Nothing to do: what is missing is read in a new one."
 
 
 class WarehouseBusy(QueryError):

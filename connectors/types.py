@@ -178,28 +178,59 @@ class RunStats:
     bytes_billed: int | None = None
 
 
+class LoadMode(StrEnum):
+    """What a load does with the rows that the target has.
+
+    ``merge`` updates those with the same primary key, ``append`` leaves them all, ``swap`` puts
+    the manifest's rows in place of all of them.
+    """
+
+    MERGE = "merge"
+    APPEND = "append"
+    SWAP = "swap"
+
+
+class Contract(StrEnum):
+    """What happens when source and target have different columns; ``connectors.drift`` tells."""
+
+    EVOLVE = "evolve"
+    FREEZE = "freeze"
+    QUARANTINE = "quarantine"
+
+
 @dataclass(frozen=True)
 class StagedFile:
-    """One Parquet object of a manifest."""
+    """One Parquet object of a manifest.
+
+    ``order`` grows with the snapshot that its rows were read in: of two files with the same key,
+    the one of the greater order has the newer row.
+    """
 
     name: str
     rows: int
     bytes: int
     sha256: str
+    order: int = 0
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Exactly the files of one load, which all lie in ``location`` (a folder of the stage)."""
+    """Exactly the files of one load, which all lie in ``location`` (a folder of the stage).
+
+    ``deletes`` are files that have the key columns alone: those rows leave the target, but for a
+    key that ``files`` has in the same or a greater order.
+    """
 
     load_id: str
     location: str
     files: tuple[StagedFile, ...]
     schema: pa.Schema
     primary_key: tuple[str, ...]
+    deletes: tuple[StagedFile, ...] = ()
 
     @property
     def rows(self) -> int:
+        """Rows of ``files``; a key in several orders counts once for each."""
         return sum(file.rows for file in self.files)
 
     @property
@@ -218,6 +249,8 @@ class LoadTarget:
     table: str
     stage: str
     fence: int
+    mode: LoadMode = LoadMode.MERGE
+    contract: Contract = Contract.EVOLVE
 
 
 @dataclass(frozen=True)

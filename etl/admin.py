@@ -47,7 +47,7 @@ class PipelineAdmin(ModelAdmin):
     search_fields = ("name",)
     fields = (
         *("team", "name", "source", "destination", "destination_schema", "stage"),
-        *("schedule", "is_active"),
+        *("contract", "schedule", "is_active", "max_source_load"),
     )
     inlines = (PipelineTableInline,)
     actions = ("run", "pause", "resume")
@@ -91,7 +91,10 @@ class TableRunInline(TabularInline):
     model = TableRun
     extra = 0
     can_delete = False
-    fields = ("table", "step", "rows", "bytes_staged", "rows_in_target")
+    fields = (
+        *("table", "step", "rows", "bytes_staged", "chunks", "chunks_staged", "rows_in_target"),
+        "drift",
+    )
     readonly_fields = fields
 
 

@@ -7,6 +7,14 @@ def lease_s() -> float:
     return float(getattr(settings, "PIPELINE_LEASE_S", 15))
 
 
+def chunk_bytes() -> int:
+    return int(getattr(settings, "PIPELINE_CHUNK_MB", 256) * 2**20)
+
+
+def log_limit_bytes() -> int:
+    return int(getattr(settings, "PIPELINE_LOG_LIMIT_MB", 10_240) * 2**20)
+
+
 def stage_bucket() -> str:
     return str(getattr(settings, "STAGE_S3_BUCKET", ""))
 

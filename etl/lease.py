@@ -5,9 +5,10 @@ All times are the database's, so that clocks of workers may differ.
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import structlog
@@ -18,7 +19,7 @@ from django.db.models.functions import Coalesce, Now
 
 from etl import conf
 from etl.errors import LeaseLost, RunAbandoned
-from etl.models import PipelineRun, RunStatus, Step, TableRun
+from etl.models import PipelineRun, RunStatus
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +27,15 @@ MAX_ATTEMPTS = 3
 BEATS_PER_LEASE = 20
 
 
-def stale() -> Q:
-    """Running, and not heard of for as long as a lease lasts: its worker is gone."""
+def silent() -> Q:
+    """Not heard of for as long as a lease lasts."""
     since: CombinedExpression = Now() - timedelta(seconds=conf.lease_s())
-    return Q(status=RunStatus.RUNNING, heartbeat_at__lt=since)
+    return Q(heartbeat_at__lt=since)
+
+
+def stale() -> Q:
+    """Running, and silent: its worker is gone."""
+    return Q(status=RunStatus.RUNNING) & silent()
 
 
 def held(run: PipelineRun) -> models.QuerySet[PipelineRun]:
@@ -49,7 +55,7 @@ def claim(run_id: UUID | str) -> PipelineRun | None:
         PipelineRun.objects.filter(pk=run.pk).update(
             status=RunStatus.RUNNING,
             attempt=F("attempt") + 1,
-            fence=_next_fence(),
+            fence=next_fence(),
             heartbeat_at=Now(),
             started_at=Coalesce(F("started_at"), Now()),
         )
@@ -57,7 +63,7 @@ def claim(run_id: UUID | str) -> PipelineRun | None:
     return run
 
 
-def _next_fence() -> int:
+def next_fence() -> int:
     """A number greater than every one before it, also than those of a pipeline since deleted.
 
     Microseconds of the database's clock: destinations remember the numbers for longer than this
@@ -82,15 +88,22 @@ def give_up_lost(pipeline_id: UUID | None = None) -> int:
 
 
 class Heartbeat:
-    """While entered, keeps the lease and writes progress from a thread of its own."""
+    """While entered, keeps a lease from a thread of its own: ``mine`` is the row it is on, as long
+    as it is this worker's. ``news`` are columns that are written with each beat, ``then`` is done
+    after it."""
 
-    def __init__(self, run: PipelineRun) -> None:
-        self._mine = held(run)
-        self._fence = run.fence
+    def __init__(
+        self,
+        mine: models.QuerySet[Any],
+        news: Callable[[], dict[str, Any]] = dict,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._mine = mine
+        self._news = news
+        self._then = then
         self._lost = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
-        self.progress: TableRun | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -106,7 +119,7 @@ class Heartbeat:
         self._thread.join()
 
     def verify(self) -> None:
-        """Raise LeaseLost when another worker has the run, or may have."""
+        """Raise LeaseLost when another worker has what was held, or may have."""
         if self._lost.is_set():
             raise LeaseLost()
 
@@ -115,10 +128,10 @@ class Heartbeat:
         try:
             while not self._stop.wait(conf.lease_s() / BEATS_PER_LEASE):
                 try:
-                    if not self._mine.update(heartbeat_at=Now()):
+                    if not self._mine.update(heartbeat_at=Now(), **self._news()):
                         break
                     beaten = time.monotonic()
-                    self._write_progress()
+                    self._then()
                 except DatabaseError:
                     # It may be back before the lease runs out.
                     log.warning("lease.heartbeat_failed")
@@ -129,12 +142,3 @@ class Heartbeat:
             if not self._stop.is_set():
                 self._lost.set()
             connection.close()
-
-    def _write_progress(self) -> None:
-        shown = self.progress
-        if shown is not None:
-            # Only while it grows: a late beat must not write over the final numbers.
-            growing = TableRun.objects.filter(
-                pk=shown.pk, run__fence=self._fence, step=Step.EXTRACTING
-            )
-            growing.update(rows=shown.rows, bytes_staged=shown.bytes_staged)

@@ -7,12 +7,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from connectors import registry
-from connectors.abilities import BulkLoad, Extract
+from connectors.abilities import BulkLoad, Extract, FollowChanges
 from connectors.errors import InvalidInput
 from etl import schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.lease import give_up_lost
-from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
+from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, TableRun, Trigger
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
 
@@ -27,6 +27,7 @@ class TableSpec:
     source_schema: str
     source_table: str
     destination_table: str = ""
+    mode: str = ReadMode.XID
 
 
 def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
@@ -131,6 +132,10 @@ def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
 def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, str]:
     if not tables:
         return {"tables": "Name at least one table."}
+    if any(table.mode == ReadMode.CDC for table in tables) and not _can(
+        pipeline.source, FollowChanges
+    ):
+        return {"tables": f"{pipeline.source.provider} has no log to read changes from."}
     targets = [_target(pipeline, table) for table in tables]
     twice = sorted({target for target in targets if targets.count(target) > 1})
     if twice:
@@ -161,6 +166,7 @@ def _rows(pipeline: Pipeline, tables: Sequence[TableSpec]) -> list[PipelineTable
             source_schema=table.source_schema,
             source_table=table.source_table,
             destination_table=_target(pipeline, table),
+            mode=table.mode,
         )
         for table in tables
     ]
@@ -170,8 +176,13 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
     wanted = {(t.source_schema, t.source_table, _target(pipeline, t)): t for t in tables}
     for row in pipeline.tables.all():
         key = (row.source_schema, row.source_table, row.destination_table)
-        if wanted.pop(key, None) is None:
+        spec = wanted.pop(key, None)
+        if spec is None:
             row.delete()
+        elif spec.mode != row.mode:
+            # What one mode has read up to says nothing to another.
+            row.mode, row.watermark = spec.mode, None
+            row.save(update_fields=["mode", "watermark"])
     PipelineTable.objects.bulk_create(_rows(pipeline, list(wanted.values())))
 
 

@@ -1,31 +1,53 @@
 """One run of a pipeline: extract → stage → load → advance, table by table."""
 
+import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from connectors.abilities import BulkLoad, Extract
+from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
-from connectors.errors import ConnectorError, Unsupported
-from connectors.types import LoadTarget, Manifest, Watermark
+from connectors.errors import ChangesLost, ConnectorError, Unsupported
+from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
+from etl import conf, ledger
+from etl.changes import Log
 from etl.errors import LeaseLost, NoPrimaryKey, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
-from etl.models import PipelineRun, RunStatus, Step, TableRun
+from etl.models import Chunk, PipelineRun, ReadMode, RunStatus, Step, TableRun
+from etl.reader import Crew, Reader, able
 from etl.stage import Stage
 from warehouse import connections
 
 log = structlog.get_logger(__name__)
 
+LOOK_EVERY_S = 0.2
+"""How often a runner with nothing to read looks whether others have read their chunks."""
+SHOW_EVERY_S = 0.5
+NUMBERS = ("rows", "bytes_staged", "chunks", "chunks_staged", "rows_expected")
+
 Observer = Callable[[TableRun], None]
 """Called in the runner's thread whenever a table's progress has changed."""
 
 
-def execute(run_id: UUID | str, observer: Observer = lambda _: None) -> PipelineRun | None:
+Call = Callable[[PipelineRun], None]
+"""Asks other workers to read chunks of a run beside its runner."""
+
+
+def execute(
+    run_id: UUID | str,
+    observer: Observer = lambda _: None,
+    *,
+    sessions: int | None = None,
+    call: Call | None = None,
+) -> PipelineRun | None:
     """Claim the run and bring it to an end; ``None`` when another worker has it.
 
+    ``sessions`` read the source at once, if not as many as the pipeline says: one of them here,
+    and the others where ``call`` gets them, or in threads of this process.
     A table that an earlier attempt has staged is loaded from that stage; one that it has loaded
     is recognised by the destination's ledger. The watermark of a table moves only with its rows.
     A run that fails keeps the error; it is queued again when that may pass and tries are left.
@@ -35,8 +57,8 @@ def execute(run_id: UUID | str, observer: Observer = lambda _: None) -> Pipeline
         return None
     log.info("run.started", run_id=str(run.pk), attempt=run.attempt)
     try:
-        with Heartbeat(run) as heartbeat:
-            _move_tables(run, heartbeat, observer)
+        with Heartbeat(held(run)) as heartbeat:
+            _move_tables(run, heartbeat, observer, sessions, call)
         _finish(run, RunStatus.SUCCEEDED)
     except LeaseLost:
         log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
@@ -65,7 +87,13 @@ def _fail(run: PipelineRun, error: ConnectorError) -> PipelineRun | None:
     return run
 
 
-def _move_tables(run: PipelineRun, heartbeat: Heartbeat, observer: Observer) -> None:
+def _move_tables(
+    run: PipelineRun,
+    heartbeat: Heartbeat,
+    observer: Observer,
+    sessions: int | None,
+    call: Call | None,
+) -> None:
     stage = _stage_of(run)
     with (
         connections.opened(run.pipeline.source, run=str(run.pk)) as source,
@@ -75,9 +103,14 @@ def _move_tables(run: PipelineRun, heartbeat: Heartbeat, observer: Observer) -> 
             raise Unsupported(f"{destination.label} cannot be the destination of a pipeline.")
         for table in run.tables.select_related("table").exclude(step=Step.DONE):
             mover = _Mover(run, table, stage, heartbeat, observer)
-            heartbeat.progress = table
-            manifest = mover.staged() or mover.extract(source, destination)
+            manifest = mover.staged() or mover.changes(source, destination)
+            if manifest is None:
+                mover.lay_out(source, destination)
+                manifest = mover.extract(
+                    able(source), sessions or run.pipeline.max_source_load, call
+                )
             mover.load(destination, manifest)
+            mover.arrived(source)
 
 
 class _Mover:
@@ -96,39 +129,108 @@ class _Mover:
         self._stage = stage
         self._heartbeat = heartbeat
         self._observer = observer
+        self._shown_at = time.monotonic()
+        self._mode = table.table.mode
+        self._location = f"{_run_folder(run)}/table-{table.table_id}"
 
     def staged(self) -> Manifest | None:
         """What an earlier attempt of this run has staged in full."""
         if self._table.step in (Step.STAGED, Step.LOADING):
-            return self._stage.read_manifest(self._table.location)
+            return self._stage.read_manifest(self._table.location, self._table.manifest)
         return None
 
-    def extract(self, source: Connector, destination: BulkLoad) -> Manifest:
-        if not isinstance(source, Extract):
-            raise Unsupported(f"{source.label} cannot be the source of a pipeline.")
-        table, definition = self._table, self._table.table
-        since = self._since(destination)
-        extraction = source.extract(definition.source_schema, definition.source_table, since)
-        if not extraction.primary_key:
-            raise NoPrimaryKey(fields={"table": str(definition)})
-        table.rows, table.bytes_staged = 0, 0
-        table.rows_expected = extraction.estimated_rows
-        self._save(Step.EXTRACTING)
-        location = f"{_run_folder(self._run)}/attempt-{self._run.attempt}/table-{definition.pk}"
-        files = self._stage.write(
-            location, extraction.schema, extraction.batches, progress=self._progress
-        )
-        manifest = Manifest(
-            load_id=f"{self._run.pk}-{definition.pk}",
-            location=location,
-            files=files,
-            schema=extraction.schema,
-            primary_key=extraction.primary_key,
-        )
-        self._stage.write_manifest(manifest)
-        table.location, table.watermark = location, extraction.watermark.as_json()
-        self._save(Step.STAGED)
+    def changes(self, source: Connector, destination: BulkLoad) -> Manifest | None:
+        """Stage what the source's log has; ``None`` where the table is to be read itself."""
+        since = self._since(destination) if self._mode == ReadMode.CDC else None
+        if since is None:
+            return None
+        self._save(Step.EXTRACTING, location=self._location)
+        folder = f"changes-{self._run.fence}"
+        try:
+            manifest, mode = Log(self._table.table, source).stage(
+                self._table, self._stage, folder, since, self._watch
+            )
+        except ChangesLost as exc:
+            log.warning("changes.lost", table=str(self._table.table), reason=exc.detail)
+            return None
+        self._save_staged(manifest, mode)
         return manifest
+
+    def lay_out(self, source: Connector, destination: BulkLoad) -> None:
+        """Plan what is to be read. The session keeps the plan's snapshot, unless this raises."""
+        definition, since = self._table.table, None
+        if self._mode == ReadMode.CDC:
+            # Before the snapshot: what is committed between the two comes twice, not never.
+            self._table.followed_from = Log(definition, source).follow().as_json()
+        elif self._mode == ReadMode.XID:
+            since = self._since(destination)
+        where = (definition.source_schema, definition.source_table)
+        plan = able(source).plan(*where, since, conf.chunk_bytes())
+        try:
+            self._enter(plan, able(source))
+        except BaseException:
+            able(source).release()
+            raise
+
+    def _enter(self, plan: ReadPlan, source: Extract) -> None:
+        """Make the plan the table's, and the ledger the plan's."""
+        definition, earlier = self._table.table, self._table.watermarks
+        if not plan.primary_key and self._mode != ReadMode.FULL:
+            raise NoPrimaryKey(fields={"table": str(definition)})
+        # A row that was deleted since must not be kept where it is not looked for again.
+        keep = self._mode != ReadMode.FULL and all(
+            source.covers(Watermark(**mark)) for mark in earlier
+        )
+        with transaction.atomic():
+            self._write(
+                Step.EXTRACTING,
+                location=self._location,
+                followed_from=self._table.followed_from,
+            )
+            ledger.lay_out(self._table, plan, keep=keep)
+        self._show()
+
+    def extract(self, source: Extract, sessions: int, call: Call | None) -> Manifest:
+        """Stage every chunk that is not, and the manifest of all; the snapshot is let go."""
+        try:
+            if call is not None and sessions > 1:
+                call(self._run)
+            with Crew(self._run, self._table, 0 if call else sessions - 1):
+                self._read(Reader(self._table, source, self._stage, sessions, self._watch), source)
+        finally:
+            source.release()
+        manifest = ledger.manifest(self._table, f"{self._run.pk}-{self._table.table_id}")
+        self._save_staged(manifest, LoadMode.MERGE if self._mode == ReadMode.XID else LoadMode.SWAP)
+        return manifest
+
+    def _save_staged(self, manifest: Manifest, mode: LoadMode) -> None:
+        name = f"manifest-{self._run.fence}.json"
+        self._stage.write_manifest(manifest, name)
+        self._save(
+            Step.STAGED,
+            manifest=name,
+            load_mode=mode.value,
+            watermark=self._table.watermark,
+            rows_expected=self._table.rows_expected,
+        )
+
+    def _read(self, reader: Reader, source: Extract) -> None:
+        while not ledger.is_complete(self._table):
+            if not reader.read_next():
+                source.hold()
+                time.sleep(LOOK_EVERY_S)
+            self._watch()
+
+    def _watch(self) -> None:
+        """Go on only as long as the run is this worker's, and show how far it is."""
+        self._heartbeat.verify()
+        if time.monotonic() - self._shown_at > SHOW_EVERY_S:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown_at = time.monotonic()
+        self._table.refresh_from_db(fields=NUMBERS)
+        self._observer(self._table)
 
     def _since(self, destination: BulkLoad) -> Watermark | None:
         """The watermark, if the destination still has what was loaded up to it."""
@@ -142,10 +244,14 @@ class _Mover:
             table=self._table.table.destination_table,
             stage=self._run.pipeline.stage,
             fence=self._run.fence,
+            mode=LoadMode(self._table.load_mode),
+            contract=Contract(self._run.pipeline.contract),
         )
 
     def load(self, destination: BulkLoad, manifest: Manifest) -> None:
-        self._save(Step.LOADING)
+        plan = destination.plan_load(manifest.schema, manifest.primary_key, self._target)
+        # Kept before anything is altered: whoever loads after a crash finds nothing that differs.
+        self._save(Step.LOADING, drift=self._table.drift | plan.sentences)
         outcome = destination.load(manifest, self._target)
         self._table.rows_in_target = outcome.rows_in_target
         self._advance()
@@ -154,30 +260,36 @@ class _Mover:
     def _advance(self) -> None:
         """Move the watermark, if this attempt still holds the run."""
         with transaction.atomic():
-            self._save(Step.DONE)
-            self._table.table.watermark = self._table.watermark
+            self._write(Step.DONE)
+            self._table.table.watermark = self._table.followed_from or self._table.watermark
             self._table.table.save(update_fields=["watermark"])
+        self._show()
 
-    def _progress(self, rows: int, size: int) -> None:
-        self._heartbeat.verify()
-        self._table.rows += rows
-        self._table.bytes_staged += size
-        self._observer(self._table)
+    def arrived(self, source: Connector) -> None:
+        """Let the source forget what is in the target now."""
+        upto = ledger.watermark_of(self._table.table.watermark)
+        if self._mode == ReadMode.CDC and upto is not None:
+            Log(self._table.table, source).arrived(upto)
 
-    def _save(self, step: Step) -> None:
-        """Keep the table's progress; raises LeaseLost when the run is another worker's by now."""
+    def _save(self, step: Step, **fields: Any) -> None:
         with transaction.atomic():
-            if not held(self._run).select_for_update().exists():
-                raise LeaseLost()
-            self._table.step = step
-            self._table.save()
-        self._observer(self._table)
+            self._write(step, **fields)
+        self._show()
+
+    def _write(self, step: Step, **fields: Any) -> None:
+        """Keep the table's step; raises LeaseLost when the run is another worker's by now."""
+        if not held(self._run).select_for_update().exists():
+            raise LeaseLost()
+        for name, value in {"step": step, **fields}.items():
+            setattr(self._table, name, value)
+        self._table.save(update_fields=["step", "rows_in_target", *fields])
 
 
 def _remove_older(run: PipelineRun) -> None:
-    """Staged files stay until a later run of the pipeline has succeeded."""
+    """Staged files, and the ledger of them, stay until a later run of the pipeline succeeds."""
     ended = run.pipeline.runs.filter(created_at__lt=run.created_at)
     older = {_run_folder(run, pk) for pk in ended.values_list("pk", flat=True)}
+    Chunk.objects.filter(table__run__in=ended).delete()
     stage = _stage_of(run)
     try:
         for folder in older & stage.folders(str(run.pipeline_id)):

@@ -93,20 +93,20 @@ class Stage:
             raise StageFailed(f"A staged part has {stored:,} bytes where {size:,} were sent.")
         return StagedFile(name, rows, size, digest)
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def write_manifest(self, manifest: Manifest, name: str = MANIFEST) -> None:
         """Store it last: a location with a manifest is complete."""
         with _failures():
             self._s3.put_object(
                 Bucket=self.bucket,
-                Key=self._key(manifest.location, MANIFEST),
+                Key=self._key(manifest.location, name),
                 Body=json.dumps(_as_json(manifest), indent=1).encode(),
                 ContentType="application/json",
             )
 
-    def read_manifest(self, location: str) -> Manifest:
+    def read_manifest(self, location: str, name: str = MANIFEST) -> Manifest:
         """The manifest of a complete location."""
         with _failures():
-            answer = self._s3.get_object(Bucket=self.bucket, Key=self._key(location, MANIFEST))
+            answer = self._s3.get_object(Bucket=self.bucket, Key=self._key(location, name))
             return _from_json(json.loads(answer["Body"].read()))
 
     def folders(self, location: str) -> set[str]:
@@ -133,6 +133,16 @@ class Stage:
 
     def _key(self, location: str, name: str) -> str:
         return f"{self._root}/{location}/{name}"
+
+
+def schema_text(schema: pa.Schema) -> str:
+    """A schema as it goes into JSON, whole: types, order, metadata."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def schema_of(text: str) -> pa.Schema:
+    """The schema that became this text."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
 def _write_part(
@@ -182,7 +192,8 @@ def _as_json(manifest: Manifest) -> dict[str, Any]:
         "primary_key": list(manifest.primary_key),
         "columns": {field.name: str(field.type) for field in manifest.schema},
         "files": [vars(file) for file in manifest.files],
-        "arrow_schema": base64.b64encode(manifest.schema.serialize().to_pybytes()).decode(),
+        "deletes": [vars(file) for file in manifest.deletes],
+        "arrow_schema": schema_text(manifest.schema),
     }
 
 
@@ -191,8 +202,10 @@ def _from_json(data: dict[str, Any]) -> Manifest:
         load_id=data["load_id"],
         location=data["location"],
         files=tuple(StagedFile(**file) for file in data["files"]),
-        schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(data["arrow_schema"]))),
+        schema=schema_of(data["arrow_schema"]),
         primary_key=tuple(data["primary_key"]),
+        # A manifest written before there were deletes has none.
+        deletes=tuple(StagedFile(**file) for file in data.get("deletes", ())),
     )
 
 

@@ -6,8 +6,9 @@ import structlog
 from celery import shared_task
 from django.db.models import Q
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
 
-from etl import lease, runner
+from etl import changes, lease, reader, runner
 from etl.errors import PipelinePaused, RunInProgress, StageFailed
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.stage import Stage
@@ -32,9 +33,24 @@ def enqueue(run: PipelineRun, countdown_s: int = 0) -> None:
 @shared_task(name="etl.execute_run")
 def execute_run(run_id: str) -> None:
     """Bring a run to its end, unless another worker has it."""
-    run = runner.execute(run_id)
+    run = runner.execute(run_id, call=call_readers)
     if run is not None and run.status == RunStatus.QUEUED:
         enqueue(run, countdown_s=retry_delay_s(run))
+
+
+def call_readers(run: PipelineRun) -> None:
+    """Ask other workers to read beside the runner, who can do without them."""
+    try:
+        for _ in range(run.pipeline.max_source_load - 1):
+            read_chunks.delay(run_id=str(run.pk))
+    except OperationalError:
+        log.warning("readers.not_called", run_id=str(run.pk))
+
+
+@shared_task(name="etl.read_chunks")
+def read_chunks(run_id: str) -> None:
+    """Read chunks of a run that another worker leads, while there are any."""
+    reader.help_out(run_id)
 
 
 @shared_task(name="etl.start_scheduled")
@@ -60,6 +76,12 @@ def recover_runs() -> None:
     lost = PipelineRun.objects.filter(lease.stale() | forgotten, attempt__lt=lease.MAX_ATTEMPTS)
     for run in lost:
         enqueue(run)
+
+
+@shared_task(name="etl.look_at_logs")
+def look_at_logs() -> None:
+    """See to it that no source keeps its log for us without end."""
+    changes.look()
 
 
 @shared_task(name="etl.remove_staged")

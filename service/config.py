@@ -114,6 +114,12 @@ SETTINGS = (
             "Most rows one query over the API returns."),
     Setting("PIPELINE_LEASE_S", Annotated[int, Field(ge=2, le=600)], 15,
             "A run whose worker has not been heard of for so long, in seconds, is given up."),
+    Setting("PIPELINE_CHUNK_MB", Annotated[int, Field(ge=1, le=65_536)], 256,
+            "How much of a source table one chunk is, in MB: what a worker takes at a time, and "
+            "what a crash may cost."),
+    Setting("PIPELINE_LOG_LIMIT_MB", Annotated[int, Field(ge=1, le=10_485_760)], 10_240,
+            "How much of its log a source may keep for a table in mode cdc, in MB, before that "
+            "is let go; the next run then reads the whole table."),
 )  # fmt: skip
 
 

@@ -152,15 +152,47 @@ ORDER BY c.nspname COLLATE "C", c.relname COLLATE "C"
 """
 """What may be read, of every kind; in any case means what the database's own locale says."""
 
-KEY_AND_IDENTITY = f"""
+LAYOUT = f"""
+WITH c AS (
+    SELECT c.oid, c.relkind
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'm', 'v', 'f')
+),
+leaves AS (
+    SELECT p.oid, pg_relation_filenode(p.oid) AS file, p.reltuples,
+           coalesce(pg_relation_size(p.oid), 0) / current_setting('block_size')::bigint AS pages,
+           coalesce(pg_table_size(p.oid), 0) AS bytes, coalesce(am.amname = 'heap', false) AS heap,
+           has_schema_privilege(p.relnamespace, 'USAGE') AND has_table_privilege(p.oid, 'SELECT')
+               AND NOT row_security_active(p.oid) AS free
+    FROM c
+    CROSS JOIN LATERAL (
+        SELECT c.oid AS relid WHERE c.relkind <> 'p'
+        UNION ALL
+        SELECT relid::oid FROM pg_partition_tree(c.oid) WHERE c.relkind = 'p' AND isleaf
+    ) AS part
+    JOIN pg_class p ON p.oid = part.relid
+    LEFT JOIN pg_am am ON am.oid = p.relam
+)
 SELECT coalesce(({_KEY_COLUMNS}), '[]')::text,
        (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || c.oid || '/'
            || coalesce((SELECT md5(string_agg(relid::oid::text, ',' ORDER BY relid::oid))
-                        FROM pg_partition_tree(c.oid)), '')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'm')
+                        FROM pg_partition_tree(c.oid)), ''),
+       c.oid::bigint,
+       (SELECT coalesce(bool_and(heap), true) FROM leaves),
+       c.relkind <> 'p'
+           OR NOT row_security_active(c.oid)
+               AND (SELECT coalesce(bool_and(free), true) FROM leaves),
+       (SELECT coalesce(json_agg(json_build_array(oid::bigint, pages, bytes, heap) ORDER BY oid),
+                        '[]') FROM leaves)::text,
+       (SELECT md5(coalesce(string_agg(oid || ':' || coalesce(file, 0), ',' ORDER BY oid), ''))
+        FROM leaves),
+       (SELECT CASE WHEN bool_and(reltuples >= 0) THEN sum(reltuples)::bigint END FROM leaves)
+FROM c
 """
-"""The primary key of a table, and what makes it this table: database, table, partitions."""
+"""Of one table: its primary key; what makes it this table (database, table, partitions); its oid;
+whether it keeps rows with their transaction's id; whether its leaves may be read one by one, which
+shows the same rows; the leaves (oid, pages, bytes, whether they are of pages that can be read by
+their numbers); what changes when rows are moved without being written; how many rows there are."""
 
 SNAPSHOT = """
 SELECT pg_current_snapshot()::text,

@@ -72,6 +72,10 @@ SELECT wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint,
        confirmed_flush_lsn::text
 FROM pg_replication_slots WHERE slot_name = %s AND database = current_database()
 """
+PUBLISHED = """
+SELECT EXISTS (SELECT FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+               WHERE p.pubname = %s AND r.prrelid = %s)
+"""
 PEEK = """
 SELECT data FROM pg_logical_slot_peek_binary_changes(
     %s, %s::pg_lsn, NULL, 'proto_version', '1', 'publication_names', %s)
@@ -109,9 +113,9 @@ class ChangeLog:
     def follow(self) -> Watermark:
         """Have the server keep what changes from now on; harmless when repeated."""
         source = self._source()
-        with self._transaction("READ WRITE"):
-            known = "SELECT FROM pg_publication WHERE pubname = %s"
-            if self._connection.execute(known, [self._name]).fetchone() is None:
+        if not self._is_followed(source):
+            self.unfollow()
+            with self._transaction("READ WRITE"):
                 # In the name of a partitioned table, whichever partition a row is in.
                 self._connection.execute(
                     pgsql.SQL(
@@ -119,10 +123,9 @@ class ChangeLog:
                         " WITH (publish_via_partition_root = true)"
                     ).format(pgsql.Identifier(self._name), source.name)
                 )
-        # Not before: what stands in the log from before a publication cannot be read by it.
-        if self._slot() is None:
+            # Not before: what stands in the log from before a publication cannot be read by it.
             self._make_slot()
-        return Watermark(str(self._kept()[1]), source.origin)
+        return Watermark(self._kept()[1], source.origin)
 
     def changes(self, since: Watermark) -> Changes:
         """What was committed after ``since``, up to now."""
@@ -197,6 +200,12 @@ class ChangeLog:
             if applies:
                 raise Unsupported(sentence)
         return found
+
+    def _is_followed(self, source: Source) -> bool:
+        """The publication is of this very table, and the slot still of use."""
+        (published,) = self._row(PUBLISHED, [self._name, source.oid])
+        slot = self._slot()
+        return bool(published) and slot is not None and slot[0] not in LOST
 
     def _make_slot(self) -> None:
         try:
@@ -413,11 +422,12 @@ def _filled(row: Row, known: Row | None) -> Row:
 
 
 def _after(since: int, messages: Iterable[pgoutput.Message]) -> Iterator[pgoutput.Message]:
-    """Those of transactions that were committed after that place in the log."""
+    """Those of transactions whose commit stands behind that place in the log."""
     wanted = False
     for message in messages:
         if isinstance(message, Begin):
-            wanted = message.lsn > since
+            # A place is where the next record begins, which may be the commit itself.
+            wanted = message.lsn >= since
         if wanted:
             yield message
 

@@ -26,32 +26,21 @@ A DataError names the column, but for text of a SQL_ASCII database that is not U
 refuses that itself.
 """
 
-import json
 import socket
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar
 
 import psycopg
-import pyarrow as pa
-from psycopg import sql as pgsql
 
-from connectors.abilities import Changes, ChangeWindow, Extract, Extraction, FollowChanges
-from connectors.base import GRACE_S, METADATA_TIMEOUT_S, STEP_TIMEOUT_S, Connector
-from connectors.errors import (
-    ConnectionLost,
-    ConnectorError,
-    ObjectNotFound,
-    QueryTimeout,
-    ResourceUnusable,
-)
+from connectors.base import METADATA_TIMEOUT_S, STEP_TIMEOUT_S
+from connectors.errors import ConnectorError, ResourceUnusable
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import catalog, wire
 from connectors.postgres import tls as postgres_tls
-from connectors.postgres.changes import ChangeLog
 from connectors.postgres.copy import CopyExecution
 from connectors.postgres.credentials import PostgresCredentials
+from connectors.postgres.follow import PostgresFollow
 from connectors.result import Execution
 from connectors.types import (
     Basis,
@@ -61,11 +50,7 @@ from connectors.types import (
     Params,
     Table,
     TableFilter,
-    Watermark,
 )
-
-# Transaction ids are compared modulo 2^32: past half of that, old and new look alike.
-XID_HALF = 2**31
 
 GRANTS = """
 CREATE ROLE <user> LOGIN PASSWORD '<password>';
@@ -79,7 +64,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA <schema> GRANT SELECT ON TAB
 """.strip()
 
 
-class Postgres(Connector, Extract, FollowChanges):
+class Postgres(PostgresFollow):
     """A Postgres database, in a session that the server keeps read-only."""
 
     provider = "postgres"
@@ -118,12 +103,7 @@ class Postgres(Connector, Extract, FollowChanges):
             user_mapping_options""".split()
         ),
     )
-    silence_s: ClassVar = 900.0
-    """How long a server may work before it has the next rows of an extraction."""
-    extraction_s: ClassVar = 7 * 86_400.0
-    """How long a whole extraction may take the server."""
     credentials: PostgresCredentials
-    _connection: psycopg.Connection[Any]
     _files: ExitStack
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
@@ -250,128 +230,6 @@ class Postgres(Connector, Extract, FollowChanges):
             "The server lets this read-only session write.",
             hint="Connect to the server itself, not through a pooler that changes transactions.",
         )
-
-    # Extract
-
-    def extract(self, schema: str, table: str, since: Watermark | None) -> Extraction:
-        with self._heard(), self._session():
-            try:
-                return self._start_extraction(schema, table, since)
-            except BaseException:
-                if not self._connection.closed:
-                    self._connection.rollback()
-                raise
-
-    @contextmanager
-    def _heard(self) -> Iterator[None]:
-        """Bound a step of an extraction; ConnectionLost where the server falls silent."""
-        try:
-            with self._watched(self.silence_s + GRACE_S), self._mapped():
-                yield
-        except QueryTimeout as exc:
-            if not self._given_up:
-                # The server itself ended the statement.
-                raise
-            raise ConnectionLost("The server has said nothing for too long.") from exc
-
-    def _start_extraction(self, schema: str, table: str, since: Watermark | None) -> Extraction:
-        # The session's isolation gives bound and rows one snapshot; no row falls between them.
-        wire.begin(self._connection, self.silence_s, self._name())
-        key, identity = self._key_and_identity(schema, table)
-        now, age = self._watermark(since, identity)
-        full = since is None or age is None or since.origin != now.origin
-        name = pgsql.Identifier(schema, table)
-        query = pgsql.SQL("SELECT * FROM {}").format(name)
-        if not full:
-            query += pgsql.SQL(" WHERE age(xmin) BETWEEN 0 AND {}").format(pgsql.Literal(age))
-        estimated = self._estimated_rows(schema, table) if full else None
-        text = query.as_string(self._connection)
-        copy = CopyExecution(self._connection, text, self.extraction_s, self._name())
-        try:
-            copy.start()
-        except BaseException:
-            copy.close()
-            raise
-        return Extraction(copy.schema, key, now, full, estimated, self._drain(copy))
-
-    def _drain(self, copy: CopyExecution) -> Iterator[pa.RecordBatch]:
-        batches = copy.batches()
-        try:
-            while True:
-                with self._heard():
-                    batch = next(batches, None)
-                if batch is None:
-                    break
-                yield batch
-        finally:
-            with self._mapped():
-                copy.close()
-
-    def _key_and_identity(self, schema: str, table: str) -> tuple[tuple[str, ...], str]:
-        """The primary key, and what makes this table this table: database, table, partitions."""
-        row = self._connection.execute(catalog.KEY_AND_IDENTITY, [schema, table]).fetchone()
-        if row is None:
-            raise ObjectNotFound(f"There is no table {schema}.{table}.")
-        return tuple(json.loads(row[0])), str(row[1])
-
-    def _watermark(self, since: Watermark | None, identity: str) -> tuple[Watermark, int | None]:
-        """The snapshot of this transaction, and the greatest age of a row not yet read.
-
-        A row was readable under the old snapshot only if its xmin is older than that
-        snapshot's xmin: everything younger is read again, in flight then or not. The age is
-        ``None`` when it would not be safe: transaction ids have gone half round since, or the
-        server has been put back to a time before.
-        """
-        row = self._connection.execute(
-            catalog.SNAPSHOT, [since.snapshot if since else None]
-        ).fetchone()
-        snapshot, cluster, age, distance = row or ("", "", None, None)
-        safe = distance is not None and 0 <= int(distance) < XID_HALF
-        return Watermark(str(snapshot), f"{cluster}/{identity}"), age if safe else None
-
-    def _estimated_rows(self, schema: str, table: str) -> int | None:
-        name = pgsql.Identifier(schema, table).as_string(self._connection)
-        row = self._connection.execute(
-            "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [name]
-        ).fetchone()
-        return int(row[0]) if row and row[0] >= 0 else None
-
-    # FollowChanges
-
-    def follow(self, name: str, schema: str, table: str) -> Watermark:
-        with self._change_log(name, schema, table) as log:
-            return log.follow()
-
-    def changes(self, name: str, schema: str, table: str, since: Watermark) -> Changes:
-        with self._change_log(name, schema, table) as log:
-            found = log.changes(since)
-        return replace(found, windows=self._heard_windows(found.windows))
-
-    def arrived(self, name: str, schema: str, table: str, upto: Watermark) -> None:
-        with self._change_log(name, schema, table) as log:
-            log.arrived(upto)
-
-    def unfollow(self, name: str, schema: str, table: str) -> None:
-        with self._change_log(name, schema, table) as log:
-            log.unfollow()
-
-    def retained_bytes(self, name: str, schema: str, table: str) -> int | None:
-        with self._change_log(name, schema, table) as log:
-            return log.retained_bytes()
-
-    @contextmanager
-    def _change_log(self, name: str, schema: str, table: str) -> Iterator[ChangeLog]:
-        with self._heard(), self._session():
-            yield ChangeLog(self._connection, name, schema, table, self._name())
-
-    def _heard_windows(self, windows: Generator[ChangeWindow]) -> Generator[ChangeWindow]:
-        with closing(windows):
-            while True:
-                with self._heard():
-                    window = next(windows, None)
-                if window is None:
-                    break
-                yield window
 
 
 def _scans(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

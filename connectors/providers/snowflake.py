@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.abilities import BulkLoad
 from connectors.base import Connector
+from connectors.drift import LoadPlan
 from connectors.errors import (
     ConnectionLost,
     ConnectorError,
@@ -36,6 +37,7 @@ from connectors.types import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
@@ -239,6 +241,12 @@ class Snowflake(Connector, BulkLoad):
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
         with self._session():
             return Loader(self._run).load(manifest, target)
+
+    def plan_load(
+        self, schema: "pa.Schema", primary_key: Sequence[str], target: LoadTarget
+    ) -> LoadPlan:
+        with self._session():
+            return Loader(self._run).plan(schema, primary_key, target)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():

@@ -1,12 +1,21 @@
-"""Loads a manifest into Snowflake, once: COPY into a staging table, MERGE and ledger together."""
+"""Loads a manifest into Snowflake, once: COPY into staging tables, target and ledger together.
 
-from collections.abc import Callable, Iterator
+Before anything is loaded the ledger is asked, so whatever was cut off where, loading again is
+right: what was committed is known, what was not is gone with its session, staging tables included.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from connectors.drift import LoadPlan, decide
 from connectors.errors import LoadMismatch, LoadSuperseded, SchemaChanged
+from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
-from connectors.types import LoadOutcome, LoadTarget, Manifest
+from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
@@ -25,36 +34,62 @@ class Loader:
 
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
         self._run(statements.create_ledger(target.schema))
-        self._run(statements.create_target(target, manifest))
-        self._compare(manifest, target)
+        self._run(statements.create_target(target, manifest.schema, manifest.primary_key))
         known = self._run(*statements.known_load(target, manifest.load_id)).fetchone()
         if known is None:
-            self._load(manifest, target)
+            self._load(self._altered_for(manifest, target), target)
         return LoadOutcome(self._count(target), already_loaded=known is not None)
+
+    def plan(self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget) -> LoadPlan:
+        there = columns.existing(_rows(self._run(*columns.existing_columns(target))))
+        if not there:
+            return LoadPlan(creates=statements.create_target(target, schema, primary_key))
+        keys = [row["column_name"] for row in _named(self._run(columns.existing_key(target)))]
+        merged_by = primary_key if target.mode is LoadMode.MERGE else ()
+        found = columns.differences(schema, merged_by, there, keys)
+        changes = decide(found, target.contract, lambda one: columns.alteration(target, one))
+        return LoadPlan(changes=changes)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         self._run(statements.create_ledger(target.schema))
-        there = self._run(*statements.existing_columns(target)).fetchone()
+        there = self._run(*columns.existing_columns(target)).fetchone()
         known = self._run(*statements.loads_into(target)).fetchone()
         return there is not None and known is not None
 
+    def _altered_for(self, manifest: Manifest, target: LoadTarget) -> Manifest:
+        """Alter the target as the contract allows; the manifest with the columns to be loaded."""
+        plan = self.plan(manifest.schema, manifest.primary_key, target)
+        if plan.stops:
+            raise SchemaChanged(fields=plan.stops)
+        for sql in plan.statements:
+            self._run(sql)
+        kept = [f for f in manifest.schema if statements.folded(f.name) not in plan.left_out]
+        return replace(manifest, schema=pa.schema(kept))
+
     def _load(self, manifest: Manifest, target: LoadTarget) -> None:
-        staging = f"WAREHOUSE_STAGING_{manifest.load_id.replace('-', '_')}"
+        stagings = statements.stagings(manifest, target.mode)
         # Data definition commits an open transaction, so all of it comes before BEGIN.
-        self._run(statements.create_staging(target, staging, manifest))
-        staged = sum(
-            _rows_loaded(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
-            for sql in statements.copies(target, staging, manifest)
-        )
-        _agree(staged, manifest, "COPY read")
+        for staging in stagings:
+            self._stage(staging, manifest.location, target)
+        expected = manifest.rows
+        if target.mode is LoadMode.MERGE or len(stagings) > 1:
+            expected = self._number(write.rows_to_write(target, manifest, stagings))
         with self._transaction():
-            merged = self._run(
-                statements.merge(target, staging, manifest), timeout_s=LOAD_TIMEOUT_S
-            ).fetchone()
-            _agree(sum(merged) if isinstance(merged, tuple) else 0, manifest, "MERGE wrote")
+            for sql in write.writes(target, manifest, stagings):
+                written = _rows_written(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
+            _agree(written, expected, "written to the target", "staged")
             if self._run(*statements.remember(target, manifest)).rowcount != 1:
                 raise LoadSuperseded()
-        self._run(f"DROP TABLE IF EXISTS {statements.quoted(target.schema, staging)}")
+        for staging in stagings:
+            self._run(statements.drop_staging(target, staging))
+
+    def _stage(self, staging: statements.Staging, location: str, target: LoadTarget) -> None:
+        self._run(statements.create_staging(target, staging))
+        copied = sum(
+            _rows_loaded(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
+            for sql in statements.copies(target, staging, location)
+        )
+        _agree(copied, staging.rows, "read from the stage", "in the manifest")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -66,26 +101,35 @@ class Loader:
             raise
         self._run("COMMIT")
 
-    def _compare(self, manifest: Manifest, target: LoadTarget) -> None:
-        existing = self._run(*statements.existing_columns(target)).fetchall()
-        rows = [row for row in existing if isinstance(row, tuple)]
-        if found := statements.differences(manifest, rows):
-            raise SchemaChanged(fields=found)
-
     def _count(self, target: LoadTarget) -> int:
-        row = self._run(statements.count(target.schema, target.table)).fetchone()
+        return self._number(statements.count(target.schema, target.table))
+
+    def _number(self, sql: str) -> int:
+        row = self._run(sql, timeout_s=LOAD_TIMEOUT_S).fetchone()
         return int(row[0]) if isinstance(row, tuple) else 0
 
 
-def _rows_loaded(cursor: "SnowflakeCursor") -> int:
+def _rows(cursor: "SnowflakeCursor") -> list[tuple[Any, ...]]:
+    return [row for row in cursor.fetchall() if isinstance(row, tuple)]
+
+
+def _named(cursor: "SnowflakeCursor") -> list[dict[str, Any]]:
+    """Rows by the names of their columns, which depend on what was done."""
     names = [column.name.lower() for column in cursor.description or ()]
-    if "rows_loaded" not in names:
-        # COPY that finds nothing to do answers with one sentence instead of a row per file.
-        return 0
-    position = names.index("rows_loaded")
-    return sum(int(row[position]) for row in cursor.fetchall() if isinstance(row, tuple))
+    return [dict(zip(names, row, strict=True)) for row in _rows(cursor)]
 
 
-def _agree(rows: int, manifest: Manifest, what: str) -> None:
-    if rows != manifest.rows:
-        raise LoadMismatch(f"{what} {rows:,} rows where the manifest has {manifest.rows:,}.")
+def _rows_loaded(cursor: "SnowflakeCursor") -> int:
+    # COPY that finds nothing to do answers with one sentence instead of a row per file.
+    return sum(int(row.get("rows_loaded", 0)) for row in _named(cursor))
+
+
+def _rows_written(cursor: "SnowflakeCursor") -> int:
+    """Rows that a statement inserted and updated, without those that it deleted."""
+    counted = ("number of rows inserted", "number of rows updated")
+    return sum(int(row.get(name, 0)) for row in _named(cursor) for name in counted)
+
+
+def _agree(rows: int, expected: int, what: str, where: str) -> None:
+    if rows != expected:
+        raise LoadMismatch(f"{rows:,} rows were {what} where {expected:,} are {where}.")

@@ -1,12 +1,17 @@
-"""The statements that load a manifest into Snowflake: pure functions of names and types."""
+"""Names, types, and the statements around a load of Snowflake: pure functions.
+
+How staged rows get into the target is in ``write``, and how its columns change in ``columns``.
+"""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from connectors.errors import Unsupported
-from connectors.types import LoadTarget, Manifest
+from connectors.types import LoadMode, LoadTarget, Manifest, StagedFile
 
 MAX_FILES = 1000
 """``FILES = (…)`` of one COPY takes no more. Source: Snowflake documentation, COPY INTO <table>."""
@@ -15,9 +20,6 @@ LEDGER = "WAREHOUSE_LOADS"
 BARE = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 LOCATION = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
 JSON_TYPES = frozenset({"json", "jsonb"})
-
-ALIASES = {"TEXT": "VARCHAR", "REAL": "FLOAT", "DOUBLE": "FLOAT"}
-"""Names in INFORMATION_SCHEMA for what a definition calls otherwise."""
 
 TYPES: dict[pa.DataType, str] = {
     pa.bool_(): "BOOLEAN",
@@ -75,79 +77,95 @@ def create_ledger(schema: str) -> str:
     )
 
 
-def create_target(target: LoadTarget, manifest: Manifest) -> str:
-    key = ", ".join(_keys(manifest))
-    columns = _definitions(manifest.schema, staged=False, not_null=manifest.primary_key)
+def create_target(target: LoadTarget, schema: pa.Schema, primary_key: Sequence[str]) -> str:
+    """The target as the rows need it; the key is known to Snowflake, but not enforced by it."""
+    parts = [_definitions(schema, staged=False, not_null=primary_key)]
+    if primary_key:
+        parts.append(f"PRIMARY KEY ({', '.join(keys(primary_key))})")
+    elif target.mode is LoadMode.MERGE:
+        raise Unsupported("A table without a primary key cannot be merged.")
     name = quoted(target.schema, target.table)
-    return f"CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({key}))"
+    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(parts)})"
 
 
-def existing_columns(target: LoadTarget) -> tuple[str, Sequence[object]]:
-    """Name, type, precision and scale of the target's columns, and the parameters."""
-    return (
-        "SELECT column_name, data_type, numeric_precision, numeric_scale "
-        "FROM information_schema.columns WHERE table_schema = ? AND table_name = ?",
-        (target.schema, target.table),
+@dataclass(frozen=True)
+class Staging:
+    """A temporary table for the files of one order.
+
+    ``place``: of all tables with a key, the one with the greatest has what counts.
+    """
+
+    name: str
+    place: int
+    files: tuple[StagedFile, ...]
+    schema: pa.Schema
+    deletes: bool
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+
+def stagings(manifest: Manifest, mode: LoadMode) -> tuple[Staging, ...]:
+    """The staging tables of a load: one, or one for each order of rows and of deletes."""
+    found: dict[tuple[int, bool], list[StagedFile]] = defaultdict(list)
+    # False comes before True: of the same order, the row counts and not the delete.
+    for file in manifest.deletes:
+        found[file.order, False].append(file)
+    for file in manifest.files:
+        found[file.order, True].append(file)
+    if not manifest.deletes and len(found) <= 1:
+        name = _staging_name(manifest)
+        return (Staging(name, 0, manifest.files, manifest.schema, deletes=False),)
+    if mode is LoadMode.APPEND or not manifest.primary_key:
+        raise Unsupported("Only rows with a key can be deleted, or come in several orders.")
+    key = pa.schema([manifest.schema.field(name) for name in manifest.primary_key])
+    return tuple(
+        Staging(
+            f"{_staging_name(manifest)}_{place}",
+            place,
+            tuple(found[order, rows]),
+            manifest.schema if rows else key,
+            deletes=not rows,
+        )
+        for place, (order, rows) in enumerate(sorted(found))
     )
 
 
-def differences(manifest: Manifest, existing: Iterable[Sequence[object]]) -> dict[str, str]:
-    """What of the target does not fit the manifest, by column; empty when all of it does."""
-    there = {str(name): _shape(*facts) for name, *facts in existing}
-    wanted = {folded(f.name): column_type(f) for f in manifest.schema}
-    found = dict.fromkeys(wanted.keys() - there.keys(), "The target has no such column.")
-    found |= dict.fromkeys(there.keys() - wanted.keys(), "The source has no such column.")
-    for name in wanted.keys() & there.keys():
-        if there[name] != (kind := _bare(wanted[name])):
-            found[name] = f"The target has {there[name]}, the source needs {kind}."
-    return found
+def create_staging(target: LoadTarget, staging: Staging) -> str:
+    """A table that is gone with its session, so that a crash leaves nothing behind."""
+    columns = _definitions(staging.schema, staged=True)
+    return f"CREATE OR REPLACE TEMPORARY TABLE {quoted(target.schema, staging.name)} ({columns})"
 
 
-def create_staging(target: LoadTarget, staging: str, manifest: Manifest) -> str:
-    columns = _definitions(manifest.schema, staged=True)
-    return f"CREATE OR REPLACE TEMPORARY TABLE {quoted(target.schema, staging)} ({columns})"
+def drop_staging(target: LoadTarget, staging: Staging) -> str:
+    return f"DROP TABLE IF EXISTS {quoted(target.schema, staging.name)}"
 
 
-def copies(target: LoadTarget, staging: str, manifest: Manifest) -> list[str]:
-    """COPY statements that name every file of the manifest once.
+def copies(target: LoadTarget, staging: Staging, location: str) -> list[str]:
+    """COPY statements that name every file of a staging table once.
 
     A list and not a prefix: the prefix ``dim_project`` would take ``dim_project_contract`` too.
+    The stage knows how the bucket is signed in to; no statement of ours has a key in it.
     """
-    if not LOCATION.match(manifest.location):
-        raise ValueError(f"not a stage location: {manifest.location!r}")
-    names = [file.name for file in manifest.files]
-    source = f"@{quoted(target.schema, target.stage)}/{manifest.location}/"
+    if not LOCATION.match(location):
+        raise ValueError(f"not a stage location: {location!r}")
+    names = [file.name for file in staging.files]
+    source = f"@{quoted(target.schema, target.stage)}/{location}/"
+    # Stages have defaults of their own, and one that purges would leave nothing for a retry.
     return [
-        f"COPY INTO {quoted(target.schema, staging)} FROM {source} "
+        f"COPY INTO {quoted(target.schema, staging.name)} FROM {source} "
         f"FILES = ({', '.join(map(literal, names[start : start + MAX_FILES]))}) "
         "FILE_FORMAT = (TYPE = PARQUET USE_VECTORIZED_SCANNER = TRUE) "
-        "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
+        "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT PURGE = FALSE"
         for start in range(0, len(names), MAX_FILES)
     ]
-
-
-def merge(target: LoadTarget, staging: str, manifest: Manifest) -> str:
-    """MERGE by primary key; the staging table holds each key once, from one snapshot."""
-    names = [quoted(folded(field.name)) for field in manifest.schema]
-    keys = _keys(manifest)
-    source = ", ".join(_staged_value(field) for field in manifest.schema)
-    on = " AND ".join(f"t.{name} = s.{name}" for name in keys)
-    # Of a table that is all key, too: a row that is there already has to count as written.
-    updated = [name for name in names if name not in keys] or keys
-    updates = ", ".join(f"{name} = s.{name}" for name in updated)
-    return (
-        f"MERGE INTO {quoted(target.schema, target.table)} AS t "
-        f"USING (SELECT {source} FROM {quoted(target.schema, staging)}) AS s ON {on} "
-        f"WHEN MATCHED THEN UPDATE SET {updates} "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) "
-        f"VALUES ({', '.join('s.' + name for name in names)})"
-    )
 
 
 def remember(target: LoadTarget, manifest: Manifest) -> tuple[str, Sequence[object]]:
     """The ledger row of a load, and its parameters.
 
-    It inserts nothing when the ledger has this load, or a later one of the same table: the MERGE
+    It inserts nothing when the ledger has this load, or a later one of the same table: the write
     before it holds the table's lock, so whoever was first is seen here.
     """
     name = quoted(target.schema, LEDGER)
@@ -155,7 +173,8 @@ def remember(target: LoadTarget, manifest: Manifest) -> tuple[str, Sequence[obje
         f"INSERT INTO {name} SELECT ?, ?, ?, ?, ?, CURRENT_TIMESTAMP() WHERE NOT EXISTS "
         f"(SELECT 1 FROM {name} WHERE LOAD_ID = ? OR (TARGET = ? AND FENCE > ?))",
         (
-            *(manifest.load_id, target.table, target.fence, manifest.rows, len(manifest.files)),
+            *(manifest.load_id, target.table, target.fence, manifest.rows),
+            len(manifest.files) + len(manifest.deletes),
             *(manifest.load_id, target.table, target.fence),
         ),
     )
@@ -176,19 +195,13 @@ def count(schema: str, table: str) -> str:
     return f"SELECT COUNT(*) FROM {quoted(schema, table)}"
 
 
-def _shape(kind: object, precision: object, scale: object) -> str:
-    return f"NUMBER({precision},{scale})" if kind == "NUMBER" else ALIASES.get(str(kind), str(kind))
+def keys(primary_key: Iterable[str]) -> list[str]:
+    """The key's columns, quoted."""
+    return [quoted(folded(name)) for name in primary_key]
 
 
-def _bare(kind: str) -> str:
-    """A column's type as the metadata name it: only numbers carry their size there."""
-    return kind if kind.startswith("NUMBER") else kind.partition("(")[0]
-
-
-def _keys(manifest: Manifest) -> list[str]:
-    if not manifest.primary_key:
-        raise Unsupported("A table without a primary key cannot be merged.")
-    return [quoted(folded(name)) for name in manifest.primary_key]
+def _staging_name(manifest: Manifest) -> str:
+    return f"WAREHOUSE_STAGING_{manifest.load_id.replace('-', '_')}"
 
 
 def _definitions(schema: pa.Schema, *, staged: bool, not_null: Iterable[str] = ()) -> str:
@@ -201,8 +214,3 @@ def _definitions(schema: pa.Schema, *, staged: bool, not_null: Iterable[str] = (
         + (" NOT NULL" if field.name in required else "")
         for name, field in zip(names, schema, strict=True)
     )
-
-
-def _staged_value(field: pa.Field) -> str:
-    name = quoted(folded(field.name))
-    return f"PARSE_JSON({name}) AS {name}" if is_json(field) else name

@@ -1,12 +1,18 @@
 """Pipelines and what their runs did."""
 
-from etl.models.pipeline import Pipeline, PipelineTable
+from etl.models.chunk import Chunk, ChunkState
+from etl.models.followed import Followed
+from etl.models.pipeline import Pipeline, PipelineTable, ReadMode
 from etl.models.run import PipelineRun, RunStatus, Step, TableRun, Trigger
 
 __all__ = [
+    "Chunk",
+    "ChunkState",
+    "Followed",
     "Pipeline",
     "PipelineRun",
     "PipelineTable",
+    "ReadMode",
     "RunStatus",
     "Step",
     "TableRun",

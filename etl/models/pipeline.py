@@ -3,10 +3,14 @@
 import uuid
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from connectors.types import Contract
 from warehouse import conf
 from warehouse.models import TeamManager, WarehouseConnection
+
+MAX_SOURCE_LOAD = 32
 
 
 class Pipeline(models.Model):
@@ -26,6 +30,19 @@ class Pipeline(models.Model):
     )
     schedule = models.CharField(
         max_length=100, blank=True, help_text="Five cron fields, UTC; empty: only by hand."
+    )
+    # One: a source has other work than ours, and whoever lets us take more of it says so.
+    max_source_load = models.PositiveIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_SOURCE_LOAD)],
+        help_text="How many sessions may read the source at once.",
+    )
+    contract = models.CharField(
+        max_length=10,
+        choices=[(contract.value, contract.value) for contract in Contract],
+        default=Contract.EVOLVE.value,
+        help_text="Where columns differ: evolve alters the target, freeze stops, quarantine "
+        "goes on with the columns that both have.",
     )
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(
@@ -48,6 +65,19 @@ class Pipeline(models.Model):
         return self.name
 
 
+class ReadMode(models.TextChoices):
+    """What a run reads of a table.
+
+    ``xid``: rows whose transaction had not ended by the last run; deletes are not seen. ``full``:
+    all of them, in place of those in the target. ``cdc``: what the source's own log has, deletes
+    and truncates too.
+    """
+
+    XID = "xid"
+    FULL = "full"
+    CDC = "cdc"
+
+
 class PipelineTable(models.Model):
     """One table of a pipeline, and how far it has been moved."""
 
@@ -55,7 +85,19 @@ class PipelineTable(models.Model):
     source_schema = models.CharField(max_length=255)
     source_table = models.CharField(max_length=255)
     destination_table = models.CharField(max_length=255)
+    mode = models.CharField(
+        max_length=10,
+        choices=ReadMode,
+        default=ReadMode.XID,
+        help_text="xid: rows written since the last run; full: all rows, every time; "
+        "cdc: from the source's log, with deletes.",
+    )
     watermark = models.JSONField(null=True, blank=True, editable=False)
+
+    @property
+    def retained_bytes(self) -> int | None:
+        """How much log the source keeps for it; ``None`` where it keeps none, or nobody knows."""
+        return next((kept.retained_bytes for kept in self.followed.all()), None)
 
     class Meta:
         ordering = ["id"]

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from connectors.types import LoadMode
 from etl.models.pipeline import Pipeline, PipelineTable
 
 
@@ -75,8 +76,14 @@ class PipelineRun(models.Model):
 
 
 class TableRun(models.Model):
-    """One table in one run. ``rows`` and ``bytes_staged`` grow while it is extracted;
-    ``rows_expected`` is the source's own estimate, ``None`` where it has none."""
+    """One table in one run. ``rows``, ``bytes_staged`` and ``chunks_staged`` are sums over its
+    ledger; ``rows_expected`` is the source's own estimate, ``None`` where it has none.
+
+    ``plan`` is how it is read now; ``watermarks`` are those of all snapshots it was read in, of
+    which ``watermark`` is the last, and the pipeline's once the rows have arrived. ``drift`` says,
+    by column, what differed in the target and what was done about it. ``followed_from`` is where
+    its log is read from after a full read, ``load_mode`` how what is staged is to be loaded.
+    """
 
     run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="tables")
     table = models.ForeignKey(PipelineTable, on_delete=models.CASCADE, related_name="+")
@@ -84,9 +91,17 @@ class TableRun(models.Model):
     rows = models.BigIntegerField(default=0)
     rows_expected = models.BigIntegerField(null=True, blank=True)
     bytes_staged = models.BigIntegerField(default=0)
+    chunks = models.PositiveIntegerField(default=0)
+    chunks_staged = models.PositiveIntegerField(default=0)
     rows_in_target = models.BigIntegerField(null=True, blank=True)
     location = models.CharField(max_length=500, blank=True)
+    manifest = models.CharField(max_length=100, default="manifest.json")
+    plan = models.JSONField(null=True, blank=True)
+    watermarks = models.JSONField(default=list, blank=True)
     watermark = models.JSONField(null=True, blank=True)
+    followed_from = models.JSONField(null=True, blank=True)
+    load_mode = models.CharField(max_length=10, default=LoadMode.MERGE.value)
+    drift = models.JSONField(default=dict, blank=True)
 
     class Meta:
         ordering = ["id"]

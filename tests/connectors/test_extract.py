@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from connectors import Connector
-from connectors.abilities import Extract, Extraction
+from connectors.abilities import Extract, ReadPlan
 from connectors.errors import DataError, ObjectNotFound, PermissionDenied
 from connectors.types import Watermark
+from tests.connectors.reading import CHUNK_BYTES, batches_of, read_table
 from tests.waiting import wait_for
 
 Owner = psycopg.Connection[Any]
@@ -31,28 +32,25 @@ def orders(owner: Owner, source: str) -> str:
 
 
 @pytest.fixture
-def extract(
-    opened: Callable[..., Connector], source: str
-) -> Callable[..., tuple[Extraction, Rows]]:
+def extract(opened: Callable[..., Connector], source: str) -> Callable[..., tuple[ReadPlan, Rows]]:
     """Extract a table of the test's schema; the extraction and its rows, sorted."""
     connector = opened("postgres")
     assert isinstance(connector, Extract)
 
-    def run(since: Watermark | None = None, table: str = "orders") -> tuple[Extraction, Rows]:
-        extraction = connector.extract(source, table, since)
-        read = [tuple(row.values()) for batch in extraction.batches for row in batch.to_pylist()]
-        return extraction, sorted(read, key=str)
+    def run(since: Watermark | None = None, table: str = "orders") -> tuple[ReadPlan, Rows]:
+        plan, rows = read_table(connector, source, table, since)
+        return plan, sorted(rows, key=str)
 
     return run
 
 
 @pytest.fixture
-def settled(extract: Any) -> Callable[..., tuple[Extraction, Rows]]:
+def settled(extract: Any) -> Callable[..., tuple[ReadPlan, Rows]]:
     """Extract at a moment when nobody writes, in any database: those rows would come again."""
 
-    def run(since: Watermark | None = None, table: str = "orders") -> tuple[Extraction, Rows]:
+    def run(since: Watermark | None = None, table: str = "orders") -> tuple[ReadPlan, Rows]:
         while True:
-            found: tuple[Extraction, Rows] = extract(since, table)
+            found: tuple[ReadPlan, Rows] = extract(since, table)
             low, high, _ = found[0].watermark.snapshot.split(":")
             if low == high:
                 return found
@@ -69,11 +67,11 @@ def writer(endpoints: dict[str, Any]) -> Iterator[Callable[[], Owner]]:
 
 def test_first_extraction_is_full(orders: str, owner: Owner, extract: Any) -> None:
     owner.execute(f"ANALYZE {orders}")
-    extraction, rows = extract()
-    assert extraction.full
-    assert extraction.primary_key == ("id",)
-    assert extraction.estimated_rows == 3
-    assert extraction.schema == pa.schema([("id", pa.int32()), ("word", pa.string())])
+    plan, rows = extract()
+    assert plan.since is None
+    assert plan.primary_key == ("id",)
+    assert plan.estimated_rows == 3
+    assert plan.columns == pa.schema([("id", pa.int32()), ("word", pa.string())])
     assert rows == [(1, "a"), (2, "b"), (3, "c")]
 
 
@@ -84,9 +82,9 @@ def test_table_that_was_never_analyzed_has_no_estimate(orders: str, extract: Any
 def test_second_extraction_is_empty_when_nothing_changed(orders: str, settled: Any) -> None:
     first, _ = settled()
     second, rows = settled(first.watermark)
-    assert not second.full
+    assert second.since is not None
     assert rows == []
-    assert second.schema == first.schema
+    assert second.columns == first.columns
     assert settled(second.watermark)[1] == []
 
 
@@ -95,7 +93,7 @@ def test_new_and_changed_rows_come(orders: str, owner: Owner, settled: Any) -> N
     owner.execute(f"INSERT INTO {orders} VALUES (4, 'd')")
     owner.execute(f"UPDATE {orders} SET word = 'B' WHERE id = 2")
     second, rows = settled(first.watermark)
-    assert not second.full
+    assert second.since is not None
     assert second.estimated_rows is None
     assert rows == [(2, "B"), (4, "d")]
     assert settled(second.watermark)[1] == []
@@ -183,15 +181,14 @@ def test_rows_read_while_others_write_are_of_one_snapshot(
 ) -> None:
     connector = opened("postgres")
     assert isinstance(connector, Extract)
-    extraction = connector.extract(source, "orders", None)
+    plan = connector.plan(source, "orders", None, CHUNK_BYTES)
     owner.execute(f"UPDATE {orders} SET word = 'changed'")
     owner.execute(f"INSERT INTO {orders} VALUES (4, 'd')")
-    rows = [row for batch in extraction.batches for row in batch.to_pylist()]
+    rows = [row for batch in batches_of(connector, plan) for row in batch.to_pylist()]
     assert {row["word"] for row in rows} == {"a", "b", "c"}
-    following = connector.extract(source, "orders", extraction.watermark)
-    following_rows = [row for batch in following.batches for row in batch.to_pylist()]
-    assert len(following_rows) == 4
-    assert {row["word"] for row in following_rows} == {"changed", "d"}
+    _, following = read_table(connector, source, "orders", plan.watermark)
+    assert len(following) == 4
+    assert {word for _, word in following} == {"changed", "d"}
 
 
 # When the watermark no longer fits
@@ -213,7 +210,7 @@ def test_watermark_that_no_longer_fits_means_all_rows(
     stale = dataclasses.replace(first.watermark, **changed(first.watermark))
     assert stale != first.watermark
     second, rows = extract(stale)
-    assert second.full
+    assert second.since is None
     assert rows == everything
 
 
@@ -224,7 +221,7 @@ def test_table_made_anew_under_its_old_name_is_read_in_full(
     owner.execute(f"ALTER TABLE {orders} RENAME TO older; CREATE TABLE {orders} (id int)")
     owner.execute(f"INSERT INTO {orders} VALUES (1)")
     second, rows = extract(first.watermark)
-    assert second.full
+    assert second.since is None
     assert rows == [(1,)]
 
 
@@ -241,7 +238,7 @@ def test_partition_that_was_filled_elsewhere_is_read_in_full(
         f"ALTER TABLE {source}.parts ATTACH PARTITION {source}.ready FOR VALUES FROM (0) TO (9)"
     )
     second, rows = extract(first.watermark, "parts")
-    assert second.full
+    assert second.since is None
     assert rows == [(1,)]
 
 
@@ -249,7 +246,7 @@ def test_watermark_that_is_none_is_an_error(orders: str, extract: Any) -> None:
     first, _ = extract()
     with pytest.raises(DataError):
         extract(dataclasses.replace(first.watermark, snapshot="nonsense"))
-    assert not extract(first.watermark)[0].full
+    assert extract(first.watermark)[0].since is not None
 
 
 def _shifted(snapshot: str, by: int) -> str:
@@ -262,8 +259,8 @@ def _shifted(snapshot: str, by: int) -> str:
 
 def test_table_without_a_key_says_so(owner: Owner, source: str, extract: Any) -> None:
     owner.execute(f"CREATE TABLE {source}.log AS SELECT 1 AS a")
-    extraction, rows = extract(table="log")
-    assert extraction.primary_key == ()
+    plan, rows = extract(table="log")
+    assert plan.primary_key == ()
     assert rows == [(1,)]
 
 
@@ -280,9 +277,9 @@ def test_table_may_be_called_anything(owner: Owner, source: str, extract: Any, n
     owner.execute(f"CREATE TABLE {source}.{quoted} (id int PRIMARY KEY, {quoted} text)".encode())
     owner.execute(f"INSERT INTO {source}.{quoted} VALUES (1, 'x')".encode())
     owner.execute(f"ANALYZE {source}.{quoted}".encode())
-    extraction, rows = extract(table=name)
-    assert extraction.schema.names == ["id", name]
-    assert (rows, extraction.estimated_rows) == ([(1, "x")], 1)
+    plan, rows = extract(table=name)
+    assert plan.columns.names == ["id", name]
+    assert (rows, plan.estimated_rows) == ([(1, "x")], 1)
 
 
 @pytest.mark.parametrize("name", ["missing", "ORDERS", "", 'x" OR 1=1', "orders "])
@@ -292,10 +289,16 @@ def test_table_that_is_not_there(orders: str, extract: Any, name: str) -> None:
     assert extract()[1]
 
 
-def test_view_is_no_table(orders: str, owner: Owner, source: str, extract: Any) -> None:
-    owner.execute(f"CREATE VIEW {source}.seen AS SELECT * FROM {orders}")
-    with pytest.raises(ObjectNotFound):
-        extract(table="seen")
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_view_has_no_key_and_is_read(
+    orders: str, owner: Owner, source: str, extract: Any, kind: str
+) -> None:
+    owner.execute(f"CREATE {kind} {source}.seen AS SELECT * FROM {orders}")
+    plan, rows = extract(table="seen")
+    assert (plan.primary_key, len(plan.chunks)) == ((), 1)
+    assert rows == [(1, "a"), (2, "b"), (3, "c")]
+    again, rows = extract(plan.watermark, "seen")
+    assert (again.since is None) == (kind == "VIEW")
 
 
 def test_table_that_may_not_be_read(orders: str, owner: Owner, extract: Any) -> None:
@@ -319,8 +322,8 @@ def test_partitions_are_read_through_their_table(owner: Owner, source: str, sett
 
 def test_empty_table_has_a_schema(owner: Owner, source: str, extract: Any) -> None:
     owner.execute(f"CREATE TABLE {source}.empty (a int, b numeric(5,2))")
-    extraction, rows = extract(table="empty")
-    assert extraction.schema == pa.schema([("a", pa.int32()), ("b", pa.decimal128(5, 2))])
+    plan, rows = extract(table="empty")
+    assert plan.columns == pa.schema([("a", pa.int32()), ("b", pa.decimal128(5, 2))])
     assert rows == []
 
 
@@ -329,10 +332,10 @@ def test_session_is_free_again_after_every_extraction(
 ) -> None:
     connector = opened("postgres")
     assert isinstance(connector, Extract)
-    next(iter(connector.extract(source, "orders", None).batches))
+    next(batches_of(connector, connector.plan(source, "orders", None, CHUNK_BYTES)))
     with pytest.raises(ObjectNotFound):
-        connector.extract(source, "missing", None)
-    list(connector.extract(source, "orders", None).batches)
+        connector.plan(source, "missing", None, CHUNK_BYTES)
+    read_table(connector, source, "orders")
     info = connector._connection.info  # type: ignore[attr-defined]
     wait_for(lambda: info.transaction_status == psycopg.pq.TransactionStatus.IDLE)
     assert connector.query("SELECT 1 AS one").read_all().num_rows == 1
@@ -358,7 +361,7 @@ def test_values_of_a_table_arrive_exactly(owner: Owner, source: str, extract: An
         "'ok', '2026-01-02 03:04:05.123456+02', '2026-01-02 03:04:05.000001', '0001-01-01', 7)",
         [document, big, key],
     )
-    extraction, rows = extract(table="types")
+    plan, rows = extract(table="types")
     stored = owner.execute(f"SELECT doc::text FROM {source}.types").fetchone()
     assert rows == [
         (
@@ -380,13 +383,13 @@ def test_values_of_a_table_arrive_exactly(owner: Owner, source: str, extract: An
         )
     ]
     assert "12345678901234567890" in rows[0][4]
-    types = {field.name: field.type for field in extraction.schema}
+    types = {field.name: field.type for field in plan.columns}
     assert types["price"] == pa.decimal128(10, 2)
     assert types["loose"] == types["rough"] == types["doc"] == types["many"] == pa.string()
     assert types["raw"] == pa.binary()
     assert types["at"] == pa.timestamp("us", tz="UTC")
     assert types["count_"] == pa.int32()
-    assert extraction.schema.field("doc").metadata == {b"native": b"jsonb"}
+    assert plan.columns.field("doc").metadata == {b"native": b"jsonb"}
 
 
 @pytest.mark.parametrize(

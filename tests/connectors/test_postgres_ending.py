@@ -1,23 +1,24 @@
 """How work on a Postgres server ends when it does not end by itself: nobody waits for ever."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from connectors import Connector, JobContext, NetworkPolicy, connect
-from connectors.abilities import Extraction
 from connectors.errors import ConnectionLost, ConnectorError, QueryCancelled, QueryTimeout
+from connectors.postgres import extract
 from connectors.postgres import wire as postgres_wire
-from connectors.providers import postgres
 from connectors.providers.postgres import Postgres
 from tests.connectors.helpers import drain, nothing_is_left, rows_of
 from tests.connectors.proxy import Proxy
+from tests.connectors.reading import CHUNK_BYTES, batches_of
 from tests.waiting import wait_for
 
 PROVIDER = "postgres"
@@ -67,8 +68,9 @@ def error_of(running: Future[Any], seconds: float = WITHIN_S) -> ConnectorError:
     return error
 
 
-def extracted(connector: Postgres, table: str) -> Extraction:
-    return connector.extract(*table.split("."), since=None)
+def extracted(connector: Postgres, table: str) -> Generator[pa.RecordBatch]:
+    plan = connector.plan(*table.split("."), since=None, chunk_bytes=CHUNK_BYTES)
+    return batches_of(connector, plan)
 
 
 # A query that waits for a lock has not even begun
@@ -178,7 +180,7 @@ def test_extraction_names_itself_in_the_servers_history(
     form = credentials["postgres"]
     with connect("postgres", form, network=loopback, context=context) as connector:
         assert isinstance(connector, Postgres)
-        next(iter(extracted(connector, big).batches))
+        next(extracted(connector, big))
         with psycopg.connect(endpoints["postgres"]["superuser_dsn"]) as server:
             seen = server.execute(
                 "SELECT count(*) FROM pg_stat_activity "
@@ -192,14 +194,14 @@ def test_extraction_from_a_server_that_falls_silent_ends(
 ) -> None:
     connector, proxy = proxied
     monkeypatch.setattr(Postgres, "silence_s", 0.5)
-    monkeypatch.setattr(postgres, "GRACE_S", 0.0)
+    monkeypatch.setattr(extract, "GRACE_S", 0.0)
     monkeypatch.setattr(postgres_wire, "CANCEL_S", 0.5)
     monkeypatch.setattr(postgres_wire, "END_S", 0.5)
     extraction = extracted(connector, big)
     proxy.silent_after = proxy.carried + 2**20
     began = time.monotonic()
     with pytest.raises(ConnectionLost) as caught:
-        for _ in extraction.batches:
+        for _ in extraction:
             pass
     assert time.monotonic() - began < WITHIN_S
     assert caught.value.retryable
@@ -209,10 +211,10 @@ def test_extraction_whose_reader_takes_its_time_goes_on(
     opened: Opened, big: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Postgres, "silence_s", 0.3)
-    monkeypatch.setattr(postgres, "GRACE_S", 0.0)
+    monkeypatch.setattr(extract, "GRACE_S", 0.0)
     connector = opened("postgres")
     assert isinstance(connector, Postgres)
-    batches = extracted(connector, big).batches
+    batches = extracted(connector, big)
     rows = next(batches).num_rows
     slow_until = time.monotonic() + 1
     wait_for(lambda: time.monotonic() > slow_until)
@@ -232,7 +234,7 @@ def test_extraction_that_is_cut_is_lost_at_once_and_leaves_nothing(
         proxy.cut_after = proxy.carried + 2**20
         began = time.monotonic()
         with pytest.raises(ConnectionLost):
-            for _ in extraction.batches:
+            for _ in extraction:
                 pass
         assert time.monotonic() - began < WITHIN_S
 
@@ -242,10 +244,10 @@ def test_extraction_that_is_left_frees_the_server(
 ) -> None:
     connector = opened("postgres")
     assert isinstance(connector, Postgres)
-    batches = extracted(connector, big).batches
+    batches = extracted(connector, big)
     next(batches)
     began = time.monotonic()
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     with psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as server:
         pid = connector._connection.info.backend_pid
         state = "SELECT state FROM pg_stat_activity WHERE pid = %s"

@@ -1,11 +1,15 @@
 """The statements of a load, word for word."""
 
+import dataclasses
+
 import pyarrow as pa
 import pytest
 
+from connectors.drift import Difference, Kind
 from connectors.errors import Unsupported
+from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
-from connectors.types import LoadTarget, Manifest, StagedFile
+from connectors.types import LoadMode, LoadTarget, Manifest, StagedFile
 
 TARGET = LoadTarget(schema="PUBLIC", table="ORDERS", stage="ETL_STAGE", fence=7)
 SCHEMA = pa.schema(
@@ -19,60 +23,73 @@ SCHEMA = pa.schema(
 
 
 def manifest(
-    files: int = 2, schema: pa.Schema = SCHEMA, key: tuple[str, ...] = ("id",), **changes: str
+    files: int = 2, schema: pa.Schema = SCHEMA, key: tuple[str, ...] = ("id",)
 ) -> Manifest:
     parts = tuple(StagedFile(f"part-{n:05}.parquet", 10, 100, "aa") for n in range(files))
     return Manifest(
-        load_id=changes.get("load_id", "run-1"),
-        location=changes.get("location", "team/run/attempt-1"),
+        load_id="1",
+        location="team/run/attempt-1",
         files=parts,
         schema=schema,
         primary_key=key,
     )
 
 
+def staging(of: Manifest) -> statements.Staging:
+    (only,) = statements.stagings(of, LoadMode.MERGE)
+    return only
+
+
+def written(of: Manifest, mode: LoadMode = LoadMode.MERGE) -> list[str]:
+    """The statements of the transaction, but for the ledger's."""
+    target = dataclasses.replace(TARGET, mode=mode)
+    return write.writes(target, of, statements.stagings(of, mode))
+
+
 def test_target() -> None:
-    assert statements.create_target(TARGET, manifest()) == (
+    assert statements.create_target(TARGET, SCHEMA, ("id",)) == (
         'CREATE TABLE IF NOT EXISTS "PUBLIC"."ORDERS" ("ID" NUMBER(38,0) NOT NULL, '
         '"PRICE" NUMBER(10,2), "DOC" VARIANT, "Mixed Case" VARCHAR, PRIMARY KEY ("ID"))'
     )
 
 
 def test_staging() -> None:
-    assert statements.create_staging(TARGET, "S", manifest()) == (
-        'CREATE OR REPLACE TEMPORARY TABLE "PUBLIC"."S" ("ID" NUMBER(38,0), '
+    assert statements.create_staging(TARGET, staging(manifest())) == (
+        'CREATE OR REPLACE TEMPORARY TABLE "PUBLIC"."WAREHOUSE_STAGING_1" ("ID" NUMBER(38,0), '
         '"PRICE" NUMBER(10,2), "DOC" VARCHAR, "Mixed Case" VARCHAR)'
     )
 
 
 def test_copy_names_every_file() -> None:
-    assert statements.copies(TARGET, "S", manifest()) == [
-        'COPY INTO "PUBLIC"."S" FROM @"PUBLIC"."ETL_STAGE"/team/run/attempt-1/ '
+    assert statements.copies(TARGET, staging(manifest()), "team/run/attempt-1") == [
+        'COPY INTO "PUBLIC"."WAREHOUSE_STAGING_1" FROM @"PUBLIC"."ETL_STAGE"/team/run/attempt-1/ '
         "FILES = ('part-00000.parquet', 'part-00001.parquet') "
         "FILE_FORMAT = (TYPE = PARQUET USE_VECTORIZED_SCANNER = TRUE) "
-        "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
+        "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT PURGE = FALSE"
     ]
 
 
 def test_merge() -> None:
-    assert statements.merge(TARGET, "S", manifest()) == (
+    assert written(manifest()) == [
         'MERGE INTO "PUBLIC"."ORDERS" AS t USING (SELECT "ID", "PRICE", '
-        'PARSE_JSON("DOC") AS "DOC", "Mixed Case" FROM "PUBLIC"."S") AS s ON t."ID" = s."ID" '
+        'PARSE_JSON("DOC") AS "DOC", "Mixed Case" FROM "PUBLIC"."WAREHOUSE_STAGING_1") AS s '
+        'ON t."ID" = s."ID" '
         'WHEN MATCHED THEN UPDATE SET "PRICE" = s."PRICE", "DOC" = s."DOC", '
         '"Mixed Case" = s."Mixed Case" '
         'WHEN NOT MATCHED THEN INSERT ("ID", "PRICE", "DOC", "Mixed Case") '
         'VALUES (s."ID", s."PRICE", s."DOC", s."Mixed Case")'
-    )
+    ]
 
 
 def test_merge_of_a_table_that_is_all_key_counts_rows_that_are_there() -> None:
     only_key = pa.schema([pa.field("a", pa.int64()), pa.field("b", pa.int64())])
-    assert statements.merge(TARGET, "S", manifest(schema=only_key, key=("b", "a"))) == (
-        'MERGE INTO "PUBLIC"."ORDERS" AS t USING (SELECT "A", "B" FROM "PUBLIC"."S") AS s '
+    assert written(manifest(schema=only_key, key=("b", "a"))) == [
+        'MERGE INTO "PUBLIC"."ORDERS" AS t USING (SELECT "A", "B" '
+        'FROM "PUBLIC"."WAREHOUSE_STAGING_1") AS s '
         'ON t."B" = s."B" AND t."A" = s."A" '
         'WHEN MATCHED THEN UPDATE SET "B" = s."B", "A" = s."A" '
         'WHEN NOT MATCHED THEN INSERT ("A", "B") VALUES (s."A", s."B")'
-    )
+    ]
 
 
 def test_ledger() -> None:
@@ -85,11 +102,11 @@ def test_ledger() -> None:
         'INSERT INTO "PUBLIC"."WAREHOUSE_LOADS" SELECT ?, ?, ?, ?, ?, CURRENT_TIMESTAMP() '
         'WHERE NOT EXISTS (SELECT 1 FROM "PUBLIC"."WAREHOUSE_LOADS" '
         "WHERE LOAD_ID = ? OR (TARGET = ? AND FENCE > ?))",
-        ("run-1", "ORDERS", 7, 20, 2, "run-1", "ORDERS", 7),
+        ("1", "ORDERS", 7, 20, 2, "1", "ORDERS", 7),
     )
-    assert statements.known_load(TARGET, "run-1") == (
+    assert statements.known_load(TARGET, "1") == (
         'SELECT 1 FROM "PUBLIC"."WAREHOUSE_LOADS" WHERE LOAD_ID = ?',
-        ("run-1",),
+        ("1",),
     )
 
 
@@ -97,7 +114,7 @@ def test_ledger() -> None:
     ("files", "copies"), [(0, 0), (1, 1), (1000, 1), (1001, 2), (2000, 2), (2001, 3)]
 )
 def test_more_than_a_thousand_files_are_several_copies(files: int, copies: int) -> None:
-    made = statements.copies(TARGET, "S", manifest(files))
+    made = statements.copies(TARGET, staging(manifest(files)), "a")
     assert len(made) == copies
     named = [part for sql in made for part in sql.split("'") if part.endswith(".parquet")]
     assert named == [f"part-{n:05}.parquet" for n in range(files)]
@@ -147,10 +164,20 @@ def test_hostile_names_of_table_column_and_file_are_quoted_everywhere() -> None:
     hostile = Manifest("l", "a", (file,), schema, (evil,))
     made = [
         statements.create_ledger(evil),
-        statements.create_target(target, hostile),
-        statements.create_staging(target, evil, hostile),
-        *statements.copies(target, evil, hostile),
-        statements.merge(target, evil, hostile),
+        statements.create_target(target, schema, (evil,)),
+        *(
+            sql
+            for mode in LoadMode
+            for part in statements.stagings(hostile, mode)
+            for sql in (
+                statements.create_staging(target, part),
+                *statements.copies(target, part, "a"),
+                *write.writes(dataclasses.replace(target, mode=mode), hostile, [part]),
+                write.rows_to_write(target, hostile, [part]),
+            )
+        ),
+        columns.existing_key(target),
+        columns.alteration(target, Difference(Kind.ADDED, evil, wanted="VARCHAR")),
         statements.remember(target, hostile)[0],
         statements.known_load(target, "l")[0],
         statements.count(evil, evil),
@@ -165,7 +192,7 @@ def test_hostile_names_of_table_column_and_file_are_quoted_everywhere() -> None:
 )
 def test_location_that_is_no_plain_folder_is_refused(location: str) -> None:
     with pytest.raises(ValueError, match="not a stage location"):
-        statements.copies(TARGET, "S", manifest(location=location))
+        statements.copies(TARGET, staging(manifest()), location)
 
 
 @pytest.mark.parametrize(
@@ -180,16 +207,14 @@ def test_bare_lower_case_name_becomes_upper_case(name: str, folded: str) -> None
 def test_columns_that_differ_only_in_case_are_refused(names: tuple[str, ...]) -> None:
     schema = pa.schema([pa.field(name, pa.int64()) for name in names])
     with pytest.raises(Unsupported):
-        statements.create_target(TARGET, manifest(schema=schema, key=names[:1]))
+        statements.create_target(TARGET, schema, names[:1])
 
 
-def test_table_without_a_key_is_refused() -> None:
-    for statement in (
-        lambda: statements.create_target(TARGET, manifest(key=())),
-        lambda: statements.merge(TARGET, "S", manifest(key=())),
-    ):
-        with pytest.raises(Unsupported, match="primary key"):
-            statement()
+def test_table_without_a_key_cannot_be_merged_into() -> None:
+    with pytest.raises(Unsupported, match="primary key"):
+        statements.create_target(TARGET, SCHEMA, ())
+    appended = dataclasses.replace(TARGET, mode=LoadMode.APPEND)
+    assert "PRIMARY KEY" not in statements.create_target(appended, SCHEMA, ())
 
 
 # Types

@@ -61,7 +61,7 @@ class Watcher:
         """The latest statements, but for those of the watcher itself, oldest first."""
         found = self._cursor.execute(
             "SELECT QUERY_ID, QUERY_TEXT, QUERY_TAG, EXECUTION_STATUS, ERROR_CODE "
-            "FROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY(RESULT_LIMIT => 500)) "
+            "FROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY(RESULT_LIMIT => 10000)) "
             "WHERE QUERY_TAG <> ''"
         ).fetchall()
         names = ("id", "text", "tag", "status", "error")

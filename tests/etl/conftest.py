@@ -77,22 +77,26 @@ def pipeline(
 @pytest.fixture
 def records(vault: psycopg.Connection[Any]) -> Callable[[int], None]:
     """Makes public.records with so many rows; called again, it adds rows."""
+    make_records(vault)
+    return lambda count: add_records(vault, count)
+
+
+def make_records(vault: psycopg.Connection[Any]) -> None:
     vault.execute(
         "CREATE TABLE records (tenant text, key text, payload bytea NOT NULL, metadata jsonb, "
         "amount numeric(12, 2), updated_at timestamptz DEFAULT clock_timestamp(), "
         "PRIMARY KEY (tenant, key))"
     )
 
-    def add(count: int) -> None:
-        vault.execute(
-            "INSERT INTO records SELECT 't' || i %% 7, i::text, decode(md5(i::text), 'hex'), "
-            "jsonb_build_object('n', i, 'big', 12345678901234567890 + i), i / 100.0 "
-            "FROM generate_series((SELECT count(*) FROM records) + 1, "
-            "(SELECT count(*) FROM records) + %s) AS i",
-            [count],
-        )
 
-    return add
+def add_records(vault: psycopg.Connection[Any], count: int) -> None:
+    vault.execute(
+        "INSERT INTO records SELECT 't' || i %% 7, i::text, decode(md5(i::text), 'hex'), "
+        "jsonb_build_object('n', i, 'big', 12345678901234567890 + i), i / 100.0 "
+        "FROM generate_series((SELECT count(*) FROM records) + 1, "
+        "(SELECT count(*) FROM records) + %s) AS i",
+        [count],
+    )
 
 
 @pytest.fixture

@@ -41,7 +41,11 @@ def test_pipeline_is_made_read_changed_and_deleted(
     assert made.json()["tables"][0]["destination_table"] == "RECORDS"
     one = f"{url}{made.json()['id']}/"
     assert alice.get(one).json()["schedule"] == "0 2 * * *"
+    assert alice.get(one).json()["max_source_load"] == 1
     assert alice.patch(one, {"schedule": ""}).json()["schedule"] == ""
+    assert alice.patch(one, {"max_source_load": 4}).json()["max_source_load"] == 4
+    assert alice.get(one).json()["contract"] == "evolve"
+    assert alice.patch(one, {"contract": "freeze"}).json()["contract"] == "freeze"
     assert [p["id"] for p in alice.get(url).json()["results"]] == [made.json()["id"]]
     assert alice.delete(one).status_code == 204
     assert alice.get(one).status_code == 404
@@ -56,7 +60,10 @@ def test_pipeline_is_made_read_changed_and_deleted(
         ({"tables": [{}]}, "tables.0.source_table"),
         ({"schedule": "tomorrow"}, "schedule"),
         ({"source": "00000000-0000-0000-0000-000000000000"}, "source"),
+        ({"max_source_load": 0}, "max_source_load"),
+        ({"max_source_load": 33}, "max_source_load"),
         ({"colour": "red"}, "colour"),
+        ({"contract": "loose"}, "contract"),
     ],
 )
 def test_bad_input_names_its_field_and_saves_nothing(
@@ -113,6 +120,7 @@ def test_runs_show_what_was_moved(
     table = shown["tables"][0]
     assert (table["table"], table["step"]) == ("public.records", "done")
     assert (table["rows"], table["rows_in_target"]) == (100, 100)
+    assert (table["chunks"], table["chunks_staged"]) == (1, 1)
     assert PipelineRun.objects.get().status == RunStatus.SUCCEEDED
 
 

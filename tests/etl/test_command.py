@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -24,6 +25,16 @@ def test_pipeline_is_found_by_name_and_says_what_it_moved(
 ) -> None:
     records(25)
     assert f"public.records: 25 rows moved, 25 in {target_table}." in run("nightly")
+
+
+def test_workers_are_as_many_as_asked_for(
+    pipeline: Pipeline, records: Callable[[int], None], target_table: str, settings: Any
+) -> None:
+    settings.PIPELINE_CHUNK_MB = 0.1
+    records(3_000)
+    assert f"3,000 rows moved, 3,000 in {target_table}." in run("nightly", "--workers", "3")
+    with pytest.raises(CommandError, match="--workers"):
+        run("nightly", "--workers", "0")
 
 
 def test_failure_is_a_sentence_with_its_code(pipeline: Pipeline) -> None:

@@ -256,33 +256,6 @@ def test_dropped_target_is_filled_anew(
     assert target_rows(lake, target_table) == source_rows(vault)
 
 
-@pytest.mark.parametrize(
-    ("change", "column"),
-    [
-        ("ADD COLUMN extra int", "EXTRA"),
-        ("DROP COLUMN metadata", "METADATA"),
-        ("ALTER amount TYPE numeric(14, 4)", "AMOUNT"),
-        ("ALTER key TYPE varchar(40)", None),
-    ],
-    ids=["added", "dropped", "widened", "same-in-the-target"],
-)
-def test_changed_column_stops_the_run_by_name_before_anything_is_loaded(
-    records: Add, start: Start, vault: Vault, pipeline: Pipeline, change: str, column: str | None
-) -> None:
-    records(10)
-    succeed(start())
-    before = pipeline.tables.get().watermark
-    vault.execute(f"ALTER TABLE records {change}")
-    run = runner.execute(start().pk)
-    assert run is not None
-    if column is None:
-        assert run.status == RunStatus.SUCCEEDED
-        return
-    assert (run.status, run.error_code) == (RunStatus.FAILED, "schema_changed")
-    assert column in run.error
-    assert pipeline.tables.get().watermark == before
-
-
 def test_key_with_included_columns_is_the_key_alone(
     records: Add, start: Start, vault: Vault, lake: Any, target_table: str
 ) -> None:

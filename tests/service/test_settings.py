@@ -41,6 +41,7 @@ DEFAULTS = {
     "QUERY_TIMEOUT_S": 60,
     "QUERY_MAX_ROWS": 10_000,
     "PIPELINE_LEASE_S": 15,
+    "PIPELINE_CHUNK_MB": 256,
 }
 OTHERS: dict[str, tuple[str, Any]] = {
     "DATABASE_URL": ("postgres://u@h/n?sslmode=require", "postgres://u@h/n?sslmode=require"),
@@ -69,6 +70,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "QUERY_TIMEOUT_S": ("3600", 3600),
     "QUERY_MAX_ROWS": ("1000000", 1_000_000),
     "PIPELINE_LEASE_S": ("2", 2),
+    "PIPELINE_CHUNK_MB": ("1", 1),
 }
 BAD = [
     ("DATABASE_URL", ""),
@@ -96,6 +98,7 @@ BAD = [
     ("QUERY_TIMEOUT_S", "1.5"),
     ("QUERY_MAX_ROWS", "1000001"),
     ("PIPELINE_LEASE_S", "1"),
+    ("PIPELINE_CHUNK_MB", "0"),
 ]
 every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 

@@ -5,7 +5,6 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import (
     BarColumn,
@@ -17,7 +16,9 @@ from rich.progress import (
 
 from connectors.errors import ConnectorError
 from etl import lease, pipelines, runner, tasks
+from etl.management import naming
 from etl.models import Pipeline, PipelineRun, RunStatus, TableRun, Trigger
+from etl.models.pipeline import MAX_SOURCE_LOAD
 
 POLL_S = 0.5
 
@@ -26,11 +27,19 @@ class Command(BaseCommand):
     help = "Run a pipeline in this process; take over a run whose worker is gone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("pipeline", help="its id or name")
-        parser.add_argument("--team", help="the team's id, where two teams use the name")
+        naming.add_arguments(parser)
+        parser.add_argument(
+            "--workers",
+            type=int,
+            choices=range(1, MAX_SOURCE_LOAD + 1),
+            metavar=f"1-{MAX_SOURCE_LOAD}",
+            help="how many sessions read the source at once (default: as the pipeline says)",
+        )
 
-    def handle(self, *args: Any, pipeline: str, team: str | None, **options: Any) -> None:
-        found = _find(pipeline, team)
+    def handle(
+        self, *args: Any, pipeline: str, team: str | None, workers: int | None, **options: Any
+    ) -> None:
+        found = naming.named(pipeline, team)
         # Events would tear the bar apart; what they say is shown by it.
         logging.getLogger("etl").setLevel(logging.WARNING)
         with Progress(
@@ -39,7 +48,7 @@ class Command(BaseCommand):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         ) as progress:
-            run = _bring_to_end(found, _Bars(progress))
+            run = _bring_to_end(found, _Bars(progress), workers)
         if run.status == RunStatus.FAILED:
             raise CommandError(f"{run.error_code}: {run.error}")
         for table in run.tables.select_related("table"):
@@ -61,11 +70,11 @@ class _Bars:
         if bar is None:
             bar = self._bars[table.pk] = self._progress.add_task(str(table.table), total=None)
         total = table.rows if table.step == "done" else table.rows_expected
-        text = f"{table.table} {table.step}"
+        text = f"{table.table} {table.step}, chunk {table.chunks_staged}/{table.chunks}"
         self._progress.update(bar, completed=table.rows, total=total, description=text)
 
 
-def _bring_to_end(pipeline: Pipeline, bars: _Bars) -> PipelineRun:
+def _bring_to_end(pipeline: Pipeline, bars: _Bars, workers: int | None) -> PipelineRun:
     """Run it; while another worker has it, watch, and take over should that worker be gone."""
     try:
         run = pipelines.request_run(pipeline, Trigger.COMMAND)
@@ -75,7 +84,7 @@ def _bring_to_end(pipeline: Pipeline, bars: _Bars) -> PipelineRun:
             raise CommandError(f"{exc.detail} {exc.advice}") from None
         run = under_way
     while run.is_open:
-        mine = runner.execute(run.pk, bars.show)
+        mine = runner.execute(run.pk, bars.show, sessions=workers)
         if mine is None:
             lease.give_up_lost(pipeline.pk)
             for table in run.tables.select_related("table"):
@@ -85,17 +94,3 @@ def _bring_to_end(pipeline: Pipeline, bars: _Bars) -> PipelineRun:
             time.sleep(tasks.retry_delay_s(mine))
         run.refresh_from_db()
     return run
-
-
-def _find(name: str, team: str | None) -> Pipeline:
-    rows = Pipeline.all_teams.all() if team is None else Pipeline.objects.for_team(team)
-    try:
-        by_id = rows.filter(pk=name).first()
-    except ValidationError:
-        by_id = None
-    found = [by_id] if by_id else list(rows.filter(name=name)[:2])
-    if not found:
-        raise CommandError(f"There is no pipeline {name}.")
-    if len(found) > 1:
-        raise CommandError(f"Two teams have a pipeline {name}: say --team or give its id.")
-    return found[0]

@@ -1,0 +1,172 @@
+"""Who reads chunks: a session with the source, in the runner, beside it, or in another worker."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from types import TracebackType
+from typing import Self
+
+import structlog
+from django.db import DatabaseError, connection
+
+from connectors.abilities import Extract
+from connectors.base import Connector
+from connectors.errors import ConnectorError, QueryCancelled, Unsupported
+from connectors.types import StagedFile
+from etl import ledger
+from etl.errors import ServiceDatabaseFailed
+from etl.lease import Heartbeat
+from etl.models import Chunk, PipelineRun, RunStatus, Step, TableRun
+from etl.stage import Stage
+from warehouse import connections
+
+log = structlog.get_logger(__name__)
+
+CANCEL_EVERY_S = 0.2
+
+
+class Reader:
+    """Reads chunks of one table, one after the other, in one session.
+
+    ``watch`` is called with every row group; what it raises ends the reading.
+    """
+
+    def __init__(
+        self,
+        table: TableRun,
+        source: Extract,
+        stage: Stage,
+        sessions: int,
+        watch: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._table = table
+        self._source = source
+        self._stage = stage
+        self._sessions = sessions
+        self._watch = watch
+        self.name = f"reader-{id(self)}"
+
+    def read_next(self) -> bool:
+        """Read a chunk and stage it; false when there is none to be had.
+
+        A chunk that is not read to its end goes back into the ledger. Raises LeaseLost when it
+        was taken over, SnapshotGone, StageFailed, and what the source raises.
+        """
+        chunk = ledger.claim(self._table, self._sessions)
+        if chunk is None:
+            return False
+        try:
+            files = self._read(chunk)
+        except BaseException as exc:
+            ledger.give_back(chunk, exc.code if isinstance(exc, ConnectorError) else "")
+            raise
+        ledger.staged(chunk, files)
+        return True
+
+    def _read(self, chunk: Chunk) -> list[StagedFile]:
+        plan, since = ledger.plan_of(chunk.table), ledger.watermark_of(chunk.since)
+        # Of this attempt alone: what one that was given up still writes gets into no manifest.
+        folder = f"chunk-{chunk.number:05}-{chunk.claim}"
+        beats = Heartbeat(
+            ledger.mine(chunk),
+            lambda: {"rows": chunk.rows, "bytes": chunk.bytes},
+            lambda: ledger.tally(chunk.table),
+        )
+
+        def progress(rows: int, size: int) -> None:
+            beats.verify()
+            self._watch()
+            chunk.rows += rows
+            chunk.bytes += size
+
+        batches = self._source.read(plan, chunk.bounds, since, self.name)
+        with beats, closing(batches):
+            location = f"{chunk.table.location}/{folder}"
+            files = self._stage.write(location, plan.columns, batches, progress)
+        return [
+            StagedFile(f"{folder}/{file.name}", file.rows, file.bytes, file.sha256)
+            for file in files
+        ]
+
+
+class Crew:
+    """While entered, threads that read chunks beside the runner."""
+
+    def __init__(self, run: PipelineRun, table: TableRun, size: int) -> None:
+        self._over = threading.Event()
+        self._sources: dict[str, Connector] = {}
+        self._threads = [
+            threading.Thread(
+                target=_read_beside,
+                args=(run, table, size + 1, self._watch, self._sources),
+                name=f"reader-{number}",
+                daemon=True,
+            )
+            for number in range(size)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        for thread in self._threads:
+            # Again, should it have come between two statements.
+            while thread.is_alive():
+                for name, source in list(self._sources.items()):
+                    source.cancel(name)
+                thread.join(CANCEL_EVERY_S)
+
+    def _watch(self) -> None:
+        if self._over.is_set():
+            raise QueryCancelled()
+
+
+def help_out(run_id: str) -> None:
+    """Read chunks of a run that another worker leads, until there are none to be had."""
+    run = PipelineRun.objects.filter(pk=run_id, status=RunStatus.RUNNING).first()
+    table = run.tables.filter(step=Step.EXTRACTING).first() if run else None
+    if run is not None and table is not None:
+        _read_beside(run, table, run.pipeline.max_source_load, lambda: None, {})
+
+
+def _read_beside(
+    run: PipelineRun,
+    table: TableRun,
+    sessions: int,
+    watch: Callable[[], None],
+    sources: dict[str, Connector],
+) -> None:
+    """Read while there are chunks to be had; ``sources`` gets the session, by the reader's name.
+
+    What goes wrong is not raised: the chunk is back in the ledger, and the runner, who reads what
+    nobody else has read, meets the same error or does not.
+    """
+    try:
+        with connections.opened(run.pipeline.source, run=str(run.pk)) as source:
+            stage = Stage(str(run.pipeline.team_id))
+            reader = Reader(table, able(source), stage, sessions, watch)
+            sources[reader.name] = source
+            while reader.read_next():
+                watch()
+    except (ConnectorError, DatabaseError) as exc:
+        code = exc.code if isinstance(exc, ConnectorError) else ServiceDatabaseFailed.code
+        log.warning("reader.ended", run_id=str(run.pk), code=code)
+    except Exception as exc:
+        log.exception("reader.crashed", run_id=str(run.pk), error=type(exc).__name__)
+    finally:
+        connection.close()
+
+
+def able(source: Connector) -> Extract:
+    """The connector as a source; raises Unsupported."""
+    if not isinstance(source, Extract):
+        raise Unsupported(f"{source.label} cannot be the source of a pipeline.")
+    return source

@@ -1,0 +1,71 @@
+"""Writers that make life hard for whoever copies their table."""
+
+import os
+import random
+import threading
+from typing import Any
+
+import psycopg
+
+LATE_COMMITS_S = "LATE_COMMITS_S"
+"""How long they write, in seconds; longer than a test should take: 60."""
+STATEMENTS = 6
+
+
+def seconds() -> float:
+    return float(os.environ.get(LATE_COMMITS_S, "8"))
+
+
+def write(dsn: str, number: int, over: threading.Event, may_delete: bool) -> None:
+    """Transactions of some statements with pauses in between, some of them rolled back in part or
+    as a whole, with dates that lie in the past. A writer has keys of its own."""
+    chance = random.Random(number)
+    with psycopg.connect(dsn) as connection:
+        while not over.is_set():
+            for _ in range(chance.randrange(1, STATEMENTS)):
+                _statement(connection, chance, number, may_delete)
+                over.wait(chance.random() * 0.4)
+            if chance.random() < 0.2:
+                connection.rollback()
+            else:
+                connection.commit()
+
+
+def _statement(
+    connection: "psycopg.Connection[Any]", chance: random.Random, number: int, may_delete: bool
+) -> None:
+    tenant, key = f"w{number}", str(chance.randrange(200))
+    if chance.random() < 0.3:
+        connection.execute("SAVEPOINT part")
+    kind = chance.choices(
+        ["insert", "update", "move", "delete"], [6, 4, 2 * may_delete, 3 * may_delete]
+    )[0]
+    match kind:
+        case "insert":
+            connection.execute(
+                "INSERT INTO records VALUES (%s, %s, decode(md5(random()::text), 'hex'), "
+                "jsonb_build_object('n', 1, 'big', 12345678901234567890), random() * 1000, "
+                "now() - random() * interval '400 days') "
+                "ON CONFLICT (tenant, key) DO UPDATE SET amount = excluded.amount",
+                [tenant, key],
+            )
+        case "update":
+            connection.execute(
+                "UPDATE records SET amount = random() * 1000, "
+                "updated_at = now() - random() * interval '400 days' "
+                "WHERE tenant = %s AND key > %s",
+                [tenant, key],
+            )
+        case "move":
+            connection.execute(
+                "UPDATE records SET key = 'm' || key WHERE tenant = %s AND key = %s "
+                "AND NOT EXISTS (SELECT FROM records AS r "
+                "WHERE r.tenant = %s AND r.key = 'm' || %s)",
+                [tenant, key, tenant, key],
+            )
+        case _:
+            connection.execute("DELETE FROM records WHERE tenant = %s AND key < %s", [tenant, key])
+    if connection.info.transaction_status and chance.random() < 0.1:
+        connection.execute("SAVEPOINT part")
+        connection.execute("DELETE FROM records WHERE tenant = %s", [tenant])
+        connection.execute("ROLLBACK TO SAVEPOINT part")
