@@ -1,6 +1,7 @@
 """`/api/environments/<team_id>/pipelines/`."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -13,12 +14,23 @@ from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet
 from connectors.types import Contract
-from etl import pipelines
-from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, TableRun, Trigger
+from etl import pipelines, quarantine
+from etl.models import (
+    Pipeline,
+    PipelineRun,
+    PipelineTable,
+    QuarantinedValue,
+    ReadMode,
+    TableRun,
+    Trigger,
+)
 from etl.models.pipeline import MAX_SOURCE_LOAD
 from etl.pipelines import TableSpec
 from warehouse.access import Role
 from warehouse.models import WarehouseConnection
+
+MAX_LIMIT = 1_000_000
+"""Each value in quarantine is a row of the service's own database."""
 
 
 class TableSpecSerializer(StrictSerializer):
@@ -52,6 +64,7 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
             "stage",
             "contract",
             "schedule",
+            "quarantine_limit",
             "is_active",
             "max_source_load",
             "tables",
@@ -72,6 +85,7 @@ class PipelineChangesSerializer(StrictSerializer):
         choices=[contract.value for contract in Contract], default=Contract.EVOLVE.value
     )
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
+    quarantine_limit = serializers.IntegerField(default=0, min_value=0, max_value=MAX_LIMIT)
     is_active = serializers.BooleanField(default=True)
     max_source_load = serializers.IntegerField(default=1, min_value=1, max_value=MAX_SOURCE_LOAD)
     tables = TableSpecSerializer(many=True)
@@ -104,8 +118,17 @@ class TableRunSerializer(serializers.ModelSerializer[TableRun]):
         model = TableRun
         fields = (
             *("table", "step", "rows", "rows_expected", "bytes_staged", "chunks"),
-            *("chunks_staged", "rows_in_target", "drift"),
+            *("chunks_staged", "rows_in_target", "quarantined", "drift"),
         )
+        read_only_fields = fields
+
+
+class QuarantinedValueSerializer(serializers.ModelSerializer[QuarantinedValue]):
+    table = serializers.StringRelatedField[Any](source="table_run.table")
+
+    class Meta:
+        model = QuarantinedValue
+        fields = ("table", "key", "column", "reason", "text", "created_at")
         read_only_fields = fields
 
 
@@ -139,6 +162,8 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         "list": Role.VIEWER,
         "retrieve": Role.VIEWER,
         "runs": Role.VIEWER,
+        # It shows values of the source, as a query does.
+        "quarantine": Role.ANALYST,
     }
 
     def get_queryset(self) -> QuerySet[Pipeline]:
@@ -182,6 +207,16 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         found = self.get_object().runs.prefetch_related("tables__table")
         page = self.paginate_queryset(found)
         return self.get_paginated_response(PipelineRunSerializer(page, many=True).data)
+
+    @extend_schema(responses=QuarantinedValueSerializer(many=True))
+    @action(detail=True, url_path="runs/<uuid:run_id>/quarantine")
+    def quarantine(self, request: Request, run_id: UUID, **_: Any) -> Response:
+        """Values that are NULL in the target because they cannot be carried exactly."""
+        run = self.get_object().runs.filter(pk=run_id).first()
+        if run is None:
+            raise NotFound()
+        page = self.paginate_queryset(quarantine.shown(run).select_related("table_run__table"))
+        return self.get_paginated_response(QuarantinedValueSerializer(page, many=True).data)
 
     def _valid(self, request: Request, *, change: bool = False) -> dict[str, Any]:
         checked = PipelineChangesSerializer(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from connectors.drift import LoadPlan
+from connectors.quarantine import Quarantine, Unfit
 from connectors.types import LoadOutcome, LoadTarget, Manifest, Watermark
 
 Bounds = list[list[int | None]]
@@ -59,9 +60,17 @@ class Extract(ABC):
 
     @abstractmethod
     def read(
-        self, plan: ReadPlan, bounds: Bounds, since: Watermark | None, run_id: str = ""
+        self,
+        plan: ReadPlan,
+        bounds: Bounds,
+        since: Watermark | None,
+        run_id: str = "",
+        quarantine: Quarantine | None = None,
     ) -> Generator[pa.RecordBatch]:
         """The chunk's rows, or those of them written since a watermark that the plan covers.
+
+        A value that cannot be carried exactly raises DataError; with a ``quarantine`` it is NULL
+        in its row and goes there, and raises what that raises.
 
         Nothing is read before the first batch is asked for; to be closed. ``cancel(run_id)``
         ends it with QueryCancelled. Raises SnapshotGone where the plan's snapshot cannot be
@@ -149,6 +158,11 @@ class BulkLoad(ABC):
         SchemaChanged when the contract does not allow what differs, Unsupported when the mode
         needs a key, or takes no deletes; then no row is committed.
         """
+
+    @classmethod
+    def unfit(cls, batch: pa.RecordBatch) -> Sequence[Unfit]:  # noqa: ARG003 all fit here
+        """The values that Parquet can carry and the warehouse cannot hold exactly."""
+        return ()
 
     @abstractmethod
     def plan_load(

@@ -28,6 +28,7 @@
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
     ├── SchemaChanged           the target's columns are not the manifest's
+    ├── QuarantineFull          more values than allowed cannot be carried exactly
     ├── Unsupported             this provider has no such ability
     └── WarehouseError          unmapped: terminal, never retried
 
@@ -286,6 +287,14 @@ class ChangesLost(ConnectorError):
     code = "changes_lost"
     message = "The source no longer has what changed since the last run."
     hint = "Read the table in full; it is followed from then on."
+
+
+class QuarantineFull(ConnectorError):
+    """More values of a table than the limit cannot be carried exactly; the reading stopped."""
+
+    code = "quarantine_full"
+    message = "Too many values of the table cannot be carried exactly."
+    hint = "Correct the values in the source, or raise quarantine_limit: then they become NULL."
 
 
 class Unsupported(ConnectorError):

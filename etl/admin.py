@@ -47,7 +47,7 @@ class PipelineAdmin(ModelAdmin):
     search_fields = ("name",)
     fields = (
         *("team", "name", "source", "destination", "destination_schema", "stage"),
-        *("contract", "schedule", "is_active", "max_source_load"),
+        *("contract", "quarantine_limit", "schedule", "is_active", "max_source_load"),
     )
     inlines = (PipelineTableInline,)
     actions = ("run", "pause", "resume")
@@ -93,7 +93,7 @@ class TableRunInline(TabularInline):
     can_delete = False
     fields = (
         *("table", "step", "rows", "bytes_staged", "chunks", "chunks_staged", "rows_in_target"),
-        "drift",
+        *("quarantined", "drift"),
     )
     readonly_fields = fields
 

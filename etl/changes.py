@@ -9,9 +9,11 @@ from django.db.models.functions import Now
 from connectors.abilities import FollowChanges
 from connectors.base import Connector
 from connectors.errors import ConnectorError, Unsupported
+from connectors.quarantine import Quarantine
 from connectors.types import LoadMode, Manifest, StagedFile, Watermark
-from etl import conf
+from etl import conf, quarantine
 from etl.models import Followed, PipelineTable, ReadMode, TableRun
+from etl.reader import loader
 from etl.stage import Stage
 from warehouse import connections
 from warehouse.errors import ConnectionPaused
@@ -48,15 +50,21 @@ class Log:
     ) -> tuple[Manifest, LoadMode]:
         """Stage what was committed since, a part for each window; what it is and how it is loaded.
 
-        ``watch`` is called with every row group. Raises ChangesLost.
+        ``watch`` is called with every row group. Raises ChangesLost, and QuarantineFull for more
+        values than the pipeline takes that the destination cannot hold; DataError for one that
+        Arrow cannot.
         """
-        changes = self._source.changes(*self._where, since)
+        pipeline = run.run.pipeline
+        changes, unfit = self._source.changes(*self._where, since), loader(pipeline).unfit
+        taken = Quarantine(changes.primary_key, pipeline.quarantine_limit)
         staged = _Staged(run, stage, folder, watch)
         for order, window in enumerate(changes.windows):
             if window.is_emptied:
                 staged.forget()
-            staged.rows += staged.write(f"{order:05}", window.upserts, order)
+            upserts = taken.without(window.upserts, unfit(window.upserts))
+            staged.rows += staged.write(f"{order:05}", upserts, order)
             staged.deletes += staged.write(f"{order:05}-deletes", window.deletes, order)
+        quarantine.keep(run, taken.entries)
         run.watermark = changes.watermark.as_json()
         run.rows_expected = sum(file.rows for file in (*staged.rows, *staged.deletes))
         manifest = Manifest(

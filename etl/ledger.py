@@ -33,6 +33,7 @@ def lay_out(table: TableRun, plan: ReadPlan, *, keep: bool) -> None:
         _catch_up(table)
     else:
         table.ledger.all().delete()
+        table.quarantine.all().delete()
         table.watermarks = []
         Chunk.objects.bulk_create(
             Chunk(table=table, number=number, bounds=bounds, since=_as_json(plan.since))

@@ -7,16 +7,18 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
-from connectors.abilities import Extract
+from connectors import registry
+from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
-from connectors.errors import ConnectorError, QueryCancelled, Unsupported
+from connectors.errors import ConnectorError, QuarantineFull, QueryCancelled, Unsupported
+from connectors.quarantine import Quarantine
 from connectors.types import StagedFile
-from etl import ledger
+from etl import ledger, quarantine
 from etl.errors import ServiceDatabaseFailed
 from etl.lease import Heartbeat
-from etl.models import Chunk, PipelineRun, RunStatus, Step, TableRun
+from etl.models import Chunk, Pipeline, PipelineRun, RunStatus, Step, TableRun
 from etl.stage import Stage
 from warehouse import connections
 
@@ -39,6 +41,9 @@ class Reader:
         sessions: int,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
+        pipeline = table.run.pipeline
+        self._limit = pipeline.quarantine_limit
+        self._unfit = loader(pipeline).unfit
         self._table = table
         self._source = source
         self._stage = stage
@@ -50,21 +55,28 @@ class Reader:
         """Read a chunk and stage it; false when there is none to be had.
 
         A chunk that is not read to its end goes back into the ledger. Raises LeaseLost when it
-        was taken over, SnapshotGone, StageFailed, and what the source raises.
+        was taken over, QuarantineFull, SnapshotGone, StageFailed, and what the source raises.
         """
         chunk = ledger.claim(self._table, self._sessions)
         if chunk is None:
             return False
+        plan = ledger.plan_of(chunk.table)
+        taken = Quarantine(plan.primary_key, self._limit)
         try:
-            files = self._read(chunk)
+            files = self._read(chunk, plan, taken)
         except BaseException as exc:
+            if isinstance(exc, QuarantineFull):
+                quarantine.keep(chunk.table, taken.entries, chunk.number)
             ledger.give_back(chunk, exc.code if isinstance(exc, ConnectorError) else "")
             raise
-        ledger.staged(chunk, files)
+        with transaction.atomic():
+            ledger.staged(chunk, files)
+            quarantine.keep(chunk.table, taken.entries, chunk.number)
+        quarantine.judge(chunk.table, self._limit)
         return True
 
-    def _read(self, chunk: Chunk) -> list[StagedFile]:
-        plan, since = ledger.plan_of(chunk.table), ledger.watermark_of(chunk.since)
+    def _read(self, chunk: Chunk, plan: ReadPlan, taken: Quarantine) -> list[StagedFile]:
+        since = ledger.watermark_of(chunk.since)
         # Of this attempt alone: what one that was given up still writes gets into no manifest.
         folder = f"chunk-{chunk.number:05}-{chunk.claim}"
         beats = Heartbeat(
@@ -79,10 +91,11 @@ class Reader:
             chunk.rows += rows
             chunk.bytes += size
 
-        batches = self._source.read(plan, chunk.bounds, since, self.name)
+        batches = self._source.read(plan, chunk.bounds, since, self.name, taken)
         with beats, closing(batches):
             location = f"{chunk.table.location}/{folder}"
-            files = self._stage.write(location, plan.columns, batches, progress)
+            fitting = (taken.without(batch, self._unfit(batch)) for batch in batches)
+            files = self._stage.write(location, plan.columns, fitting, progress)
         return [
             StagedFile(f"{folder}/{file.name}", file.rows, file.bytes, file.sha256)
             for file in files
@@ -170,3 +183,11 @@ def able(source: Connector) -> Extract:
     if not isinstance(source, Extract):
         raise Unsupported(f"{source.label} cannot be the source of a pipeline.")
     return source
+
+
+def loader(pipeline: Pipeline) -> type[BulkLoad]:
+    """The destination's class; raises Unsupported."""
+    provider = registry.provider(pipeline.destination.provider)
+    if not issubclass(provider, BulkLoad):
+        raise Unsupported(f"{provider.label} cannot be the destination of a pipeline.")
+    return provider

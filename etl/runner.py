@@ -13,7 +13,7 @@ from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
 from connectors.errors import ChangesLost, ConnectorError, Unsupported
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
-from etl import conf, ledger
+from etl import conf, ledger, quarantine
 from etl.changes import Log
 from etl.errors import LeaseLost, NoPrimaryKey, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
@@ -199,6 +199,7 @@ class _Mover:
                 self._read(Reader(self._table, source, self._stage, sessions, self._watch), source)
         finally:
             source.release()
+        quarantine.judge(self._table, self._run.pipeline.quarantine_limit)
         manifest = ledger.manifest(self._table, f"{self._run.pk}-{self._table.table_id}")
         self._save_staged(manifest, LoadMode.MERGE if self._mode == ReadMode.XID else LoadMode.SWAP)
         return manifest

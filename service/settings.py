@@ -106,6 +106,8 @@ DATABASES = {
             "keepalives_idle": 15,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            # A process that stands still in a transaction keeps its locks from all others.
+            "options": "-c idle_in_transaction_session_timeout=30s",
             **dict(parse_qsl(_database.query)),
         },
         "CONN_MAX_AGE": 60,
@@ -158,6 +160,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ConnectionModeEnum": "warehouse.models.connection.ConnectionMode",
+        "ReadModeEnum": "etl.models.ReadMode",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "api.openapi.add_problems",

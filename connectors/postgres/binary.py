@@ -6,7 +6,8 @@ the format: PostgreSQL documentation, COPY, Binary Format.
 
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ from connectors.postgres.fields import (
     columns,
 )
 from connectors.postgres.types import CopiedColumn
+from connectors.postgres.unfit import fitting
+from connectors.quarantine import Quarantine
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 HEADER = struct.Struct(f">{len(SIGNATURE)}sII")
@@ -33,10 +36,16 @@ TRAILER = b"\xff\xff"
 
 
 class BinaryRows:
-    """Decodes what one COPY sends, some messages at a time, and knows whether it has ended."""
+    """Decodes what one COPY sends, some messages at a time, and knows whether it has ended.
 
-    def __init__(self, copied: Sequence[CopiedColumn]) -> None:
+    With a quarantine, values that cannot be carried exactly go there, and are NULL in their rows.
+    """
+
+    def __init__(
+        self, copied: Sequence[CopiedColumn], quarantine: Quarantine | None = None
+    ) -> None:
         self._columns = copied
+        self._quarantine = quarantine
         self._schema = pa.schema([column.field for column in copied])
         self._begun = False
         self._ended = False
@@ -45,7 +54,7 @@ class BinaryRows:
         """The rows in some messages, of which ``sizes`` are the lengths.
 
         Both are used up. Raises DataError, which names the column, for a value that cannot be
-        carried exactly, and WarehouseError for bytes that are no rows.
+        carried exactly, or what the quarantine raises; WarehouseError for bytes that are no rows.
         """
         try:
             if sizes:
@@ -91,8 +100,19 @@ class BinaryRows:
         messages += PADDING
         data = np.frombuffer(messages, np.uint8)
         found = columns(data, np.frombuffer(sizes, np.int64), len(self._columns))
-        arrays = [_array(*pair) for pair in zip(self._columns, found, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        pairs = zip(self._columns, found, strict=True)
+        if self._quarantine is None:
+            arrays = [_array(*pair) for pair in pairs]
+            return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        return self._fitting(self._quarantine, pairs)
+
+    def _fitting(
+        self, quarantine: Quarantine, pairs: Iterable[tuple[CopiedColumn, Fields]]
+    ) -> pa.RecordBatch:
+        columns = [fitting(*pair) for pair in pairs]
+        batch = pa.RecordBatch.from_arrays([array for array, _ in columns], schema=self._schema)
+        quarantine.take(batch, chain.from_iterable(unfit for _, unfit in columns))
+        return batch
 
 
 class GatheredRows:

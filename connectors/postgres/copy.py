@@ -22,6 +22,7 @@ from connectors.errors import QueryCancelled, SqlRefused
 from connectors.postgres import wire
 from connectors.postgres.binary import BinaryRows
 from connectors.postgres.types import CopiedColumn, copied
+from connectors.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -45,6 +46,7 @@ class CopyExecution(wire.CursorExecution):
     A cursor is declared first and never read: so the server itself has read the text as one
     query, planned it, judged its privileges and described its columns before it becomes a part of
     COPY. With ``max_rows`` the server ends after one row more, which tells that there are more.
+    With a quarantine, values that cannot be carried exactly go there instead of ending it.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class CopyExecution(wire.CursorExecution):
         timeout_s: float,
         name: str,
         max_rows: int | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         super().__init__(connection, sql, (), timeout_s, name)
         self._max_rows = max_rows
+        self._quarantine = quarantine
         self._copied = False
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -79,7 +83,7 @@ class CopyExecution(wire.CursorExecution):
     def _pieces(self) -> Iterator[pa.RecordBatch]:
         described = zip(self._cursor.description or (), self.schema, strict=True)
         columns = [copied(column.type_code, field) for column, field in described]
-        rows = BinaryRows(columns)
+        rows = BinaryRows(columns, self._quarantine)
         self._begin(copy_statement(self._sql, columns, self._max_rows))
         yield self._piece(rows, FIRST_BYTES)
         while not self._copied:

@@ -22,6 +22,7 @@ from connectors.errors import ConnectionLost, ObjectNotFound, QueryTimeout, Snap
 from connectors.postgres import catalog, wire
 from connectors.postgres.chunks import Leaf, chunked
 from connectors.postgres.copy import CopyExecution
+from connectors.quarantine import Quarantine
 from connectors.types import Watermark
 
 XID_HALF = 2**31
@@ -84,13 +85,18 @@ class PostgresExtract(Connector, Extract):
             return since.origin == self._origin and self._age(since) is not None
 
     def read(
-        self, plan: ReadPlan, bounds: Bounds, since: Watermark | None, run_id: str = ""
+        self,
+        plan: ReadPlan,
+        bounds: Bounds,
+        since: Watermark | None,
+        run_id: str = "",
+        quarantine: Quarantine | None = None,
     ) -> Generator[pa.RecordBatch]:
         with self._in_snapshot():
             self._join(plan)
             queries = [self._query(plan, part, since) for part in bounds]
         for query in queries:
-            yield from self._copied(query, run_id)
+            yield from self._copied(query, run_id, quarantine)
 
     def hold(self) -> None:
         with self._heard():
@@ -244,12 +250,14 @@ class PostgresExtract(Connector, Extract):
         safe = 0 <= int(distance) < XID_HALF and age >= 0
         return int(age) if safe else None
 
-    def _copy(self, query: str) -> ChunkCopy:
+    def _copy(self, query: str, quarantine: Quarantine | None = None) -> ChunkCopy:
         name = wire.application_name(self.context.tags())
-        return ChunkCopy(self._connection, query, self.extraction_s, name)
+        return ChunkCopy(self._connection, query, self.extraction_s, name, quarantine=quarantine)
 
-    def _copied(self, query: str, run_id: str) -> Generator[pa.RecordBatch]:
-        copy = self._copy(query)
+    def _copied(
+        self, query: str, run_id: str, quarantine: Quarantine | None
+    ) -> Generator[pa.RecordBatch]:
+        copy = self._copy(query, quarantine)
         try:
             with self._cancellable(run_id, copy):
                 with self._heard():

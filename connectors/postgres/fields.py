@@ -22,12 +22,19 @@ class Malformed(Exception):
     """The bytes are no rows of the columns that the server has described."""
 
 
-class NotExact(Exception):
-    """A value that its column's Arrow type does not have."""
+class Uncarried(Exception):
+    """Values that cannot become Arrow's; ``rows`` are their places in the column, ascending."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows = rows
 
 
-class NotText(Exception):
-    """A text that is not UTF-8."""
+class NotExact(Uncarried):
+    """Values that their column's Arrow type does not have."""
+
+
+class NotText(Uncarried):
+    """Texts that are not UTF-8."""
 
 
 class Fields:
@@ -59,6 +66,17 @@ class Fields:
     def where(self, chosen: Array) -> "Fields":
         """Those rows only for which the mask is true."""
         return Fields(self.data, self.starts[chosen], self.sizes[chosen])
+
+    def without(self, rows: Array) -> "Fields":
+        """The same, with NULL in these rows."""
+        sizes = self.sizes.copy()
+        sizes[rows] = -1
+        return Fields(self.data, self.starts, sizes)
+
+    def value(self, row: int) -> bytes:
+        """The bytes of one value that is not NULL."""
+        start = self.starts[row]
+        return bytes(self.data[start : start + self.sizes[row]])
 
     def binary(self) -> pa.Array:
         """The values as an array of Arrow's, with nothing in the place of NULL."""

@@ -19,8 +19,8 @@ Words: TypeAlias = npt.NDArray[np.uint64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 NEGATIVE = 0x4000
-SPECIAL = (0xC000, 0xD000, 0xF000)
-"""Signs of NaN, infinity and minus infinity."""
+SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
+"""Signs of what is no number, and its text."""
 HEADER_BYTES = 8
 BASE = 10_000
 PER_WORD = 4
@@ -45,9 +45,9 @@ def decimals(fields: Fields, precision: int, scale: int) -> Words:
     count = header >> 48 & 0xFFFF
     weight = header << 16 >> 48
     sign = header >> 16 & 0xFFFF
-    _judge(sign)
     if (fields.sizes != HEADER_BYTES + 2 * count).any():
         raise Malformed
+    _judge(sign)
     words = _words(fields, count, weight, scale)
     largest, surplus = 10**precision - 1, 10 ** (-scale % PER_WORD)
     words[-1] = _divided(words[-1], surplus)
@@ -56,10 +56,15 @@ def decimals(fields: Fields, precision: int, scale: int) -> Words:
     return _signed(low, high, sign == NEGATIVE)
 
 
+def special_text(value: bytes) -> str:
+    """The text of NaN or an infinity."""
+    return SPECIAL[int.from_bytes(value[4:6])]
+
+
 def _judge(sign: Integers) -> None:
     if (sign & ~NEGATIVE).any():
         if np.isin(sign, (0, NEGATIVE, *SPECIAL)).all():
-            raise NotExact
+            raise NotExact(np.flatnonzero(sign & ~NEGATIVE))
         raise Malformed
 
 

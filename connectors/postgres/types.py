@@ -63,7 +63,10 @@ def _fixed(numbers: Numbers) -> Reader:
         present = fields.present()
         if present is None:
             return _array(kind, len(fields), None, numbers(fields))
-        found = numbers(fields.where(present))
+        try:
+            found = numbers(fields.where(present))
+        except NotExact as exc:
+            raise NotExact(np.flatnonzero(present)[exc.rows]) from None
         values = np.zeros((len(fields), *found.shape[1:]), found.dtype)
         values[present] = found
         return _array(kind, len(fields), present, values)
@@ -107,7 +110,7 @@ def _instants(fields: Fields) -> Array:
 
 def _since_1970(values: Array, first: int, last: int, epoch: int) -> Array:
     if len(values) and (values.min() < first or values.max() > last):
-        raise NotExact
+        raise NotExact(np.flatnonzero((values < first) | (values > last)))
     values += epoch
     return values
 
@@ -124,7 +127,17 @@ def _text(fields: Fields, kind: pa.DataType) -> pa.Array:
         return _bytes(fields, pa.binary()).cast(kind)
     except pa.ArrowInvalid:
         # A database in SQL_ASCII holds any bytes.
-        raise NotText from None
+        present = np.flatnonzero(fields.sizes >= 0)
+        bad = [row for row in present.tolist() if not _is_text(fields.value(row))]
+        raise NotText(np.array(bad, np.intp)) from None
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _jsonb(fields: Fields, kind: pa.DataType) -> pa.Array:

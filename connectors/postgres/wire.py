@@ -32,7 +32,8 @@ NAME_BYTES = 63
 """As long as a name may be in Postgres (NAMEDATALEN)."""
 BEGIN = "SELECT set_config('statement_timeout', %s, true), set_config('application_name', %s, true)"
 NUMERIC_OID = 1700
-MAX_DIGITS = 38
+MAX_DIGITS, MAX_SCALE = 38, 37
+"""Of Arrow's decimal128, and of what Redshift and Snowflake take."""
 JSON_TYPES = {114: "json", 3802: "jsonb"}
 
 ARROW_TYPES: dict[int, pa.DataType] = {
@@ -150,7 +151,7 @@ def arrow_type(column: "Column") -> pa.DataType:
 
 def decimal_type(precision: int, scale: int) -> pa.DataType:
     """The Arrow type of a ``numeric(precision, scale)``."""
-    exact = precision <= MAX_DIGITS and 0 <= scale <= precision
+    exact = precision <= MAX_DIGITS and 0 <= scale <= min(precision, MAX_SCALE)
     return pa.decimal128(precision, scale) if exact else pa.string()
 
 

@@ -6,7 +6,7 @@ Types, as a result has them; what Arrow cannot hold exactly arrives as the serve
 |---------------------------------|---------------------|--------------------------------------|
 | smallint, integer, bigint       | int16, int32, int64 | yes                                  |
 | oid                             | int64               | yes                                  |
-| numeric(p, s), 38 digits at most| decimal128(p, s)    | yes; NaN raises DataError            |
+| numeric(p, s), p ≤ 38, s ≤ 37   | decimal128(p, s)    | yes; NaN raises DataError            |
 | other numeric                   | string              | text, NaN and ±Infinity too          |
 | real, double precision          | float, double       | yes, NaN and ±Infinity too           |
 | boolean                         | bool                | yes                                  |
@@ -134,8 +134,9 @@ class Postgres(PostgresFollow):
             keepalives_interval=10,
             keepalives_count=3,
             tcp_user_timeout=60_000,
+            # With extra_float_digits below 1 the text of a point, or of an array, is rounded.
             options="-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO"
-            " -c intervalstyle=postgres -c bytea_output=hex"
+            " -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
             " -c client_connection_check_interval=2s -c standard_conforming_strings=on",
         )
         connection.read_only = True

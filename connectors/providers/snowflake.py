@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pyarrow as pa
+
 from connectors.abilities import BulkLoad
 from connectors.base import Connector
 from connectors.drift import LoadPlan
@@ -17,8 +19,9 @@ from connectors.errors import (
 )
 from connectors.network import Endpoint
 from connectors.prices import SnowflakePrices
+from connectors.quarantine import Unfit
 from connectors.result import Execution
-from connectors.snowflake import access, auth, catalog
+from connectors.snowflake import access, auth, catalog, fit
 from connectors.snowflake import errors as snowflake_errors
 from connectors.snowflake.credentials import DOMAINS, GRANTS, SnowflakeCredentials
 from connectors.snowflake.load import Loader
@@ -243,10 +246,14 @@ class Snowflake(Connector, BulkLoad):
             return Loader(self._run).load(manifest, target)
 
     def plan_load(
-        self, schema: "pa.Schema", primary_key: Sequence[str], target: LoadTarget
+        self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget
     ) -> LoadPlan:
         with self._session():
             return Loader(self._run).plan(schema, primary_key, target)
+
+    @classmethod
+    def unfit(cls, batch: pa.RecordBatch) -> list[Unfit]:
+        return fit.unfit(batch)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():

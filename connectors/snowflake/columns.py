@@ -18,7 +18,8 @@ from connectors.types import LoadTarget
 ALIASES = {"TEXT": "VARCHAR", "REAL": "FLOAT", "DOUBLE": "FLOAT"}
 """Names in INFORMATION_SCHEMA for what a definition calls otherwise."""
 LENGTHS = {"VARCHAR": 16_777_216, "BINARY": 8_388_608}
-"""What a definition without a length means."""
+"""What a definition without a length means, and what is left alone: few values are longer, and
+the load of one that is fails."""
 MAX_PRECISION = 38
 KEY = "primary key"
 DECLARED = re.compile(r"(\w+)(?:\((\d+)(?:,(\d+))?\))?")
@@ -112,7 +113,7 @@ def _difference(wanted: str, name: str, there: Existing | None) -> Difference | 
         return Difference(Kind.RETYPED, name, str(there), wanted)
     if kind == "NUMBER":
         return _number(name, there, size or MAX_PRECISION, scale)
-    if size is None or there.size is None or there.size >= size:
+    if size is None or there.size is None or there.size >= min(size, LENGTHS.get(kind, size)):
         return None
     # The digits of a time's seconds cannot be altered; a length can.
     changed = Kind.WIDENED if kind in LENGTHS else Kind.RETYPED

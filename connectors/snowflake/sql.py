@@ -21,6 +21,13 @@ BARE = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 LOCATION = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
 JSON_TYPES = frozenset({"json", "jsonb"})
 
+MAX_BYTES = {pa.string(): 128 * 2**20, pa.binary(): 64 * 2**20}
+"""Of one value; without a length a column has 16 and 8 MB. Source: Snowflake documentation,
+String & binary data types."""
+JSON_BYTES = 64 * 2**20
+"""What PARSE_JSON takes. Source: Snowflake documentation, PARSE_JSON."""
+MAX_SCALE = 37
+
 TYPES: dict[pa.DataType, str] = {
     pa.bool_(): "BOOLEAN",
     pa.int16(): "NUMBER(38,0)",
@@ -28,8 +35,8 @@ TYPES: dict[pa.DataType, str] = {
     pa.int64(): "NUMBER(38,0)",
     pa.float32(): "FLOAT",
     pa.float64(): "FLOAT",
-    pa.string(): "VARCHAR",
-    pa.binary(): "BINARY",
+    pa.string(): f"VARCHAR({MAX_BYTES[pa.string()]})",
+    pa.binary(): f"BINARY({MAX_BYTES[pa.binary()]})",
     pa.date32(): "DATE",
     pa.timestamp("us"): "TIMESTAMP_NTZ(6)",
     pa.timestamp("us", tz="UTC"): "TIMESTAMP_TZ(6)",
@@ -53,7 +60,7 @@ def literal(text: str) -> str:
 
 def column_type(field: pa.Field, *, staged: bool = False) -> str:
     """The Snowflake type of a column; JSON is staged as text and becomes VARIANT in the target."""
-    if pa.types.is_decimal(field.type):
+    if pa.types.is_decimal(field.type) and field.type.scale <= MAX_SCALE:
         return f"NUMBER({field.type.precision},{field.type.scale})"
     if is_json(field) and not staged:
         return "VARIANT"

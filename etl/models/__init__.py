@@ -3,6 +3,7 @@
 from etl.models.chunk import Chunk, ChunkState
 from etl.models.followed import Followed
 from etl.models.pipeline import Pipeline, PipelineTable, ReadMode
+from etl.models.quarantine import QuarantinedValue
 from etl.models.run import PipelineRun, RunStatus, Step, TableRun, Trigger
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Pipeline",
     "PipelineRun",
     "PipelineTable",
+    "QuarantinedValue",
     "ReadMode",
     "RunStatus",
     "Step",

@@ -44,6 +44,11 @@ class Pipeline(models.Model):
         help_text="Where columns differ: evolve alters the target, freeze stops, quarantine "
         "goes on with the columns that both have.",
     )
+    quarantine_limit = models.PositiveIntegerField(
+        default=0,
+        help_text="How many values of a table a run may set to NULL and put into quarantine "
+        "because they cannot be carried exactly; at one more it stops, and loads nothing of it.",
+    )
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

@@ -81,7 +81,8 @@ class TableRun(models.Model):
 
     ``plan`` is how it is read now; ``watermarks`` are those of all snapshots it was read in, of
     which ``watermark`` is the last, and the pipeline's once the rows have arrived. ``drift`` says,
-    by column, what differed in the target and what was done about it. ``followed_from`` is where
+    by column, what differed in the target and what was done about it, ``quarantined`` how many
+    values are in quarantine. ``followed_from`` is where
     its log is read from after a full read, ``load_mode`` how what is staged is to be loaded.
     """
 
@@ -94,6 +95,7 @@ class TableRun(models.Model):
     chunks = models.PositiveIntegerField(default=0)
     chunks_staged = models.PositiveIntegerField(default=0)
     rows_in_target = models.BigIntegerField(null=True, blank=True)
+    quarantined = models.PositiveBigIntegerField(default=0)
     location = models.CharField(max_length=500, blank=True)
     manifest = models.CharField(max_length=100, default="manifest.json")
     plan = models.JSONField(null=True, blank=True)

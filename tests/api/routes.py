@@ -38,4 +38,5 @@ ROUTES = [
     Route("DELETE", PIPELINES + "<pk>/", ADMIN),
     Route("POST", PIPELINES + "<pk>/run/", ADMIN),
     Route("GET", PIPELINES + "<pk>/runs/", VIEWER),
+    Route("GET", PIPELINES + "<pk>/runs/<run_id>/quarantine/", ANALYST),
 ]

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from api.urls import router
 from etl import pipelines
-from etl.models import Pipeline
+from etl.models import Pipeline, RunStatus, Trigger
 from etl.pipelines import TableSpec
 from tests.api.routes import CONNECTIONS, PIPELINES, ROUTES, Route
 from tests.api.shapes import problem
@@ -41,12 +41,14 @@ def rows(save: Save, team: Team) -> dict[str, Any]:
         stage="ETL_STAGE",
     )
     pipelines.create(nightly, [TableSpec("public", "orders")])
-    return {CONNECTIONS: save(name="shop").pk, PIPELINES: nightly.pk}
+    ended = nightly.runs.create(trigger=Trigger.API, status=RunStatus.FAILED)
+    return {CONNECTIONS: save(name="shop").pk, PIPELINES: nightly.pk, "run": ended.pk}
 
 
 def call(client: APIClient, team_id: Any, route: Route, rows: dict[str, Any]) -> Any:
     kind, _, rest = route.path.partition("<pk>")
     path = route.path if not rest else f"{kind}{rows[kind]}{rest}"
+    path = path.replace("<run_id>", str(rows["run"]))
     return client.generic(
         route.method,
         f"/api/environments/{team_id}/{path}",
@@ -57,7 +59,7 @@ def call(client: APIClient, team_id: Any, route: Route, rows: dict[str, Any]) ->
 
 def test_matrix_has_every_route() -> None:
     there_are = {
-        f"{method.upper()} {str(url.pattern).replace('<uuid:pk>', '<pk>')}"
+        f"{method.upper()} {str(url.pattern).replace('<uuid:', '<')}"
         for url in router.urls
         for method in url.callback.actions
         if method != "head"

@@ -7,16 +7,19 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.abilities import Extract, ReadPlan
+from connectors.quarantine import Quarantine
 from connectors.types import Watermark
 
 CHUNK_BYTES = 2**28
 
 
-def batches_of(source: Extract, plan: ReadPlan) -> Generator[pa.RecordBatch]:
+def batches_of(
+    source: Extract, plan: ReadPlan, quarantine: Quarantine | None = None
+) -> Generator[pa.RecordBatch]:
     """What the plan lays out; the snapshot is let go at the end."""
     try:
         for bounds in plan.chunks:
-            with closing(source.read(plan, bounds, plan.since)) as batches:
+            with closing(source.read(plan, bounds, plan.since, "", quarantine)) as batches:
                 yield from batches
     finally:
         source.release()

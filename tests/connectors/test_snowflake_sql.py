@@ -49,14 +49,14 @@ def written(of: Manifest, mode: LoadMode = LoadMode.MERGE) -> list[str]:
 def test_target() -> None:
     assert statements.create_target(TARGET, SCHEMA, ("id",)) == (
         'CREATE TABLE IF NOT EXISTS "PUBLIC"."ORDERS" ("ID" NUMBER(38,0) NOT NULL, '
-        '"PRICE" NUMBER(10,2), "DOC" VARIANT, "Mixed Case" VARCHAR, PRIMARY KEY ("ID"))'
+        '"PRICE" NUMBER(10,2), "DOC" VARIANT, "Mixed Case" VARCHAR(134217728), PRIMARY KEY ("ID"))'
     )
 
 
 def test_staging() -> None:
     assert statements.create_staging(TARGET, staging(manifest())) == (
         'CREATE OR REPLACE TEMPORARY TABLE "PUBLIC"."WAREHOUSE_STAGING_1" ("ID" NUMBER(38,0), '
-        '"PRICE" NUMBER(10,2), "DOC" VARCHAR, "Mixed Case" VARCHAR)'
+        '"PRICE" NUMBER(10,2), "DOC" VARCHAR(134217728), "Mixed Case" VARCHAR(134217728))'
     )
 
 
@@ -228,12 +228,12 @@ def test_table_without_a_key_cannot_be_merged_into() -> None:
         (pa.int64(), "NUMBER(38,0)"),
         (pa.float32(), "FLOAT"),
         (pa.float64(), "FLOAT"),
-        (pa.string(), "VARCHAR"),
-        (pa.binary(), "BINARY"),
+        (pa.string(), "VARCHAR(134217728)"),
+        (pa.binary(), "BINARY(67108864)"),
         (pa.date32(), "DATE"),
         (pa.timestamp("us"), "TIMESTAMP_NTZ(6)"),
         (pa.timestamp("us", tz="UTC"), "TIMESTAMP_TZ(6)"),
-        (pa.decimal128(38, 38), "NUMBER(38,38)"),
+        (pa.decimal128(38, 37), "NUMBER(38,37)"),
     ],
     ids=str,
 )
@@ -241,7 +241,9 @@ def test_type_of_a_column(arrow: pa.DataType, snowflake: str) -> None:
     assert statements.column_type(pa.field("a", arrow)) == snowflake
 
 
-@pytest.mark.parametrize("arrow", [pa.timestamp("ns"), pa.list_(pa.int64()), pa.uint64()], ids=str)
+@pytest.mark.parametrize(
+    "arrow", [pa.timestamp("ns"), pa.list_(pa.int64()), pa.uint64(), pa.decimal128(38, 38)], ids=str
+)
 def test_type_without_an_exact_equal_is_refused(arrow: pa.DataType) -> None:
     with pytest.raises(Unsupported, match="Column a "):
         statements.column_type(pa.field("a", arrow))

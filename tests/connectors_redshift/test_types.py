@@ -42,7 +42,7 @@ def form(request: pytest.FixtureRequest) -> str:
         ("9223372036854775807::bigint", pa.int64(), 9223372036854775807),
         ("(-9223372036854775808)::bigint", pa.int64(), -9223372036854775808),
         (f"{MOST}::numeric(38, 0)", pa.decimal128(38, 0), Decimal(MOST)),
-        (f"(-0.{MOST})::numeric(38, 38)", pa.decimal128(38, 38), Decimal(f"-0.{MOST}")),
+        (f"(-9.{MOST[1:]})::numeric(38, 37)", pa.decimal128(38, 37), Decimal(f"-9.{MOST[1:]}")),
         ("12345678901234567890.123456789012345678::numeric(38, 18)", pa.decimal128(38, 18),
          Decimal("12345678901234567890.123456789012345678")),
         ("1.50::numeric", pa.string(), "1.50"),

@@ -40,6 +40,7 @@ def form_of(pipeline: Pipeline, **changes: Any) -> dict[str, Any]:
         "stage": pipeline.stage,
         "contract": pipeline.contract,
         "schedule": pipeline.schedule,
+        "quarantine_limit": 0,
         "is_active": "on",
         "max_source_load": 2,
         "tables-TOTAL_FORMS": 1,

@@ -358,9 +358,9 @@ def test_data_that_cannot_be_carried_stops_the_run_whoever_reads_them(
     vault.execute(f"UPDATE records SET amount = 'NaN' WHERE key = '{ROWS // 2}'")
     ended = runner.execute(start().pk, sessions=3)
     assert ended is not None
-    assert (ended.status, ended.error_code) == (RunStatus.FAILED, "data_error")
+    assert (ended.status, ended.error_code) == (RunStatus.FAILED, "quarantine_full")
     assert pipeline.tables.get().watermark is None
-    assert "data_error" in {chunk.error_code for chunk in ledger_of(ended)}
+    assert "quarantine_full" in {chunk.error_code for chunk in ledger_of(ended)}
 
 
 def test_helper_killed_in_mid_chunk_costs_its_chunk_a_second_reading(

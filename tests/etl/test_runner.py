@@ -93,7 +93,7 @@ def test_row_that_commits_late_is_moved_by_the_next_run(
         ("DROP TABLE records", "object_not_found"),
         ("REVOKE SELECT ON records FROM etl_reader", "permission_denied"),
         ("ALTER TABLE records DROP CONSTRAINT records_pkey", "no_primary_key"),
-        ("UPDATE records SET amount = 'NaN'", "data_error"),
+        ("UPDATE records SET amount = 'NaN'", "quarantine_full"),
     ],
     ids=["no-table", "no-privilege", "no-key", "nan"],
 )

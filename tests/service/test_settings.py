@@ -42,6 +42,7 @@ DEFAULTS = {
     "QUERY_MAX_ROWS": 10_000,
     "PIPELINE_LEASE_S": 15,
     "PIPELINE_CHUNK_MB": 256,
+    "PIPELINE_LOG_LIMIT_MB": 10_240,
 }
 OTHERS: dict[str, tuple[str, Any]] = {
     "DATABASE_URL": ("postgres://u@h/n?sslmode=require", "postgres://u@h/n?sslmode=require"),
@@ -71,6 +72,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "QUERY_MAX_ROWS": ("1000000", 1_000_000),
     "PIPELINE_LEASE_S": ("2", 2),
     "PIPELINE_CHUNK_MB": ("1", 1),
+    "PIPELINE_LOG_LIMIT_MB": ("1", 1),
 }
 BAD = [
     ("DATABASE_URL", ""),
@@ -99,6 +101,7 @@ BAD = [
     ("QUERY_MAX_ROWS", "1000001"),
     ("PIPELINE_LEASE_S", "1"),
     ("PIPELINE_CHUNK_MB", "0"),
+    ("PIPELINE_LOG_LIMIT_MB", "0"),
 ]
 every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 

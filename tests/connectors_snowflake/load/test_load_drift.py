@@ -89,7 +89,7 @@ def test_renamed_column_is_one_dropped_and_one_added(
         ("NUMBER(10,2)", pa.decimal128(12, 2), "NUMBER(12,2)"),
         ("NUMBER(14,4)", pa.decimal128(14, 2), "NUMBER(16,4)"),
         ("NUMBER(5,0)", pa.int32(), "NUMBER(38,0)"),
-        ("VARCHAR(3)", pa.string(), "VARCHAR(16777216)"),
+        ("VARCHAR(3)", pa.string(), "VARCHAR(134217728)"),
     ],
 )
 def test_wider_column_is_widened_and_holds_what_it_could_not(
@@ -124,7 +124,7 @@ def test_narrower_source_leaves_the_target_wide(
     [
         (
             "ID NUMBER(38,0), WORD DATE",
-            {"WORD": "The target has DATE, the source needs VARCHAR."},
+            {"WORD": "The target has DATE, the source needs VARCHAR(134217728)."},
         ),
         (
             "ID VARCHAR, WORD VARCHAR",
@@ -185,7 +185,7 @@ def test_target_that_is_not_there_is_planned_and_not_made(
     plan = loader.plan_load(SCHEMA, ("id",), target)
     assert plan.statements == (
         f'CREATE TABLE IF NOT EXISTS "{target.schema}"."ORDERS" ("ID" NUMBER(38,0) NOT NULL, '
-        '"WORD" VARCHAR, PRIMARY KEY ("ID"))',
+        '"WORD" VARCHAR(134217728), PRIMARY KEY ("ID"))',
     )
     assert keeper.execute(f"SHOW TABLES IN SCHEMA {target.schema}").fetchall() == []
 
