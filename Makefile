@@ -5,11 +5,13 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 VENV := .venv
 BIGQUERY_VENV := .venv-bigquery
 SPARK_VENV := .venv-spark
+PEERS_VENV := .venv-peers
+KERNELS := connectors/postgres/_kernels.so
 RUN := $(VENV)/bin/python
 PIP_FLAGS := -qq --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench-connectors env sandbox-env lock
+.PHONY: help run test check bench-connectors bench-etl env sandbox-env lock
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,20 +32,30 @@ bench-connectors: env ## query() against each vendor's client used bare (CASE=po
 	@$(RUN) -m tests.benchmarks.connectors $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) \
 		$(if $(JSON),--json $(JSON))
 
+bench-etl: env $(PEERS_VENV)/.installed ## Postgres to Parquet, S3 and Snowflake against peers (CASE=extract|stage|whole|memory; SF=1; QUICK=1; JSON=path)
+	@$(RUN) -m tests.benchmarks.etl $(if $(CASE),--case $(CASE)) $(if $(SF),--scale $(SF)) \
+		$(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
+
 env: ## The environments, from the lock files; does nothing when they are up to date
-	@$(MAKE) --silent -j2 $(VENV)/.installed $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed
+	@$(MAKE) --silent -j2 $(KERNELS) $(VENV)/.installed $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed
 
 sandbox-env: $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed ## Only what the BigQuery and Databricks stand-ins need
 
 # The stand-in pins other versions of what the service uses, so it has an environment of its own.
 $(VENV)/.installed: locks/all.lock
 $(BIGQUERY_VENV)/.installed: locks/bigquery-standin.lock
+$(PEERS_VENV)/.installed: locks/bench-peers.lock
 %/.installed:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed." >&2; exit 1; }
 	@echo "Installing $< into $* (once, a minute or two) …"
 	@$(PYTHON) -m venv --clear --without-pip $*
 	@$(PYTHON) -m pip --python $*/bin/python install $(PIP_FLAGS) -r $<
 	@touch $@
+
+# Without it, rows are read from Postgres by numpy alone: the same ones, more slowly.
+$(KERNELS): connectors/postgres/kernels.c
+	@$(CC) -std=c11 -D_DEFAULT_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ $< \
+		|| echo "There is no C compiler: reading from Postgres will take longer." >&2
 
 # Spark has no wheel: it is built by the setuptools of the service's environment, whose Python then
 # runs it once. It is a folder of jars and a Java, not an environment to run Python in.
@@ -59,6 +71,7 @@ lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile pyproject.toml --all-extras $(LOCK_FLAGS) -o locks/all.lock
 	uv pip compile pyproject.toml $(LOCK_FLAGS) --extra bigquery --extra databricks --extra snowflake -o locks/service.lock
 	uv pip compile locks/bigquery-standin.in $(LOCK_FLAGS) -o locks/bigquery-standin.lock
+	uv pip compile locks/bench-peers.in $(LOCK_FLAGS) -o locks/bench-peers.lock
 	uv pip compile locks/spark-standin.in $(LOCK_FLAGS) -o locks/spark-standin.lock
 
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet

@@ -1,33 +1,23 @@
 """The S3 stage: Parquet parts of one extraction, and the manifest that lists them."""
 
 import base64
-import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.types import Manifest, StagedFile
 from etl import conf
 from etl.errors import StageFailed
+from etl.parquet import Progress, Written, write_parts
+from etl.upload import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-PART_BYTES = 128 * 2**20
-"""Snowflake loads files of 100–250 MB best. Source: its guide on preparing data files."""
-GROUP_ROWS = 65_536
-GROUP_BYTES = 16 * 2**20
-"""A row group is held in memory while it is gathered and encoded."""
 MANIFEST = "manifest.json"
-
-Progress = Callable[[int, int], None]
-"""Called with rows and bytes added since the last call."""
 
 
 class Stage:
@@ -63,35 +53,24 @@ class Stage:
         batches: Iterator[pa.RecordBatch],
         progress: Progress,
     ) -> tuple[StagedFile, ...]:
-        """Write the batches as Parquet parts; holds one batch and one part on disk at a time."""
-        parts: list[StagedFile] = []
-        batch = next(batches, None)
-        while batch is not None:
-            # Without a name: a worker that is killed leaves no rows of a customer on its disk.
-            with TemporaryFile(prefix="stage-") as file:
-                rows, batch = _write_part(file, schema, batch, batches, progress)
-                name = f"part-{len(parts):05}.parquet"
-                parts.append(self._upload(file, location, name, rows))
-            progress(0, parts[-1].bytes)
-        return tuple(parts)
+        """Write the batches as Parquet parts, which are sent while the next rows are read.
 
-    def _upload(self, file: IO[bytes], location: str, name: str, rows: int) -> StagedFile:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        file.seek(0)
-        key = self._key(location, name)
+        Iterates and tells progress in the caller's thread; nothing of the rows is on a disk here.
+        A part that is not complete is no object.
+        """
+        uploads: list[Upload] = []
+
+        def open_part(part: Written, stack: ExitStack) -> Upload:
+            key = self._key(location, part.name)
+            uploads.append(stack.enter_context(Upload(self._s3, self.bucket, key)))
+            return uploads[-1]
+
         with _failures():
-            # Multipart above 8 MB; an upload that fails is aborted and leaves no object. boto3
-            # closes what it is given, so it gets a second handle.
-            with os.fdopen(os.dup(file.fileno()), "rb") as body:
-                self._s3.upload_fileobj(
-                    body, self.bucket, key, ExtraArgs={"Metadata": {"sha256": digest}}
-                )
-            stored = self._s3.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
-        if stored != size:
-            raise StageFailed(f"A staged part has {stored:,} bytes where {size:,} were sent.")
-        return StagedFile(name, rows, size, digest)
+            parts = write_parts(schema, batches, open_part, progress)
+        return tuple(
+            StagedFile(part.name, part.rows, part.bytes, upload.sha256)
+            for part, upload in zip(parts, uploads, strict=True)
+        )
 
     def write_manifest(self, manifest: Manifest, name: str = MANIFEST) -> None:
         """Store it last: a location with a manifest is complete."""
@@ -110,26 +89,37 @@ class Stage:
             return _from_json(json.loads(answer["Body"].read()))
 
     def folders(self, location: str) -> set[str]:
-        """The folders right under a location."""
+        """The folders right under a location, be it of objects that were never completed."""
+        root = self._key(location, "")
         with _failures():
-            pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._key(location, ""), Delimiter="/"
-            )
-            found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
-        return {prefix.removeprefix(f"{self._root}/").rstrip("/") for prefix in found}
+            keys = [*self._keys(root), *(key for key, _ in self._unfinished(root))]
+        names = {key.removeprefix(root).partition("/") for key in keys}
+        return {f"{location}/{name}" for name, slash, _ in names if slash}
 
     def remove(self, location: str) -> int:
-        """Remove everything under a location; the number of objects removed."""
-        removed = 0
+        """Remove everything under a location; the number of objects removed.
+
+        Also what a worker that was killed has sent of an object.
+        """
+        root, removed = self._key(location, ""), 0
         with _failures():
-            pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._key(location, "")
-            )
-            for page in pages:
-                for found in page.get("Contents", ()):
-                    self._s3.delete_object(Bucket=self.bucket, Key=found["Key"])
-                    removed += 1
+            for key, upload in self._unfinished(root):
+                self._s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+            for key in self._keys(root):
+                self._s3.delete_object(Bucket=self.bucket, Key=key)
+                removed += 1
         return removed
+
+    def _keys(self, root: str) -> Iterator[str]:
+        found = self._s3.get_paginator("list_objects_v2")
+        for page in found.paginate(Bucket=self.bucket, Prefix=root):
+            yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def _unfinished(self, root: str) -> list[tuple[str, str]]:
+        """Key and id of each upload that was neither completed nor aborted."""
+        found = self._s3.get_paginator("list_multipart_uploads")
+        pages = found.paginate(Bucket=self.bucket, Prefix=root)
+        return [(up["Key"], up["UploadId"]) for page in pages for up in page.get("Uploads", ())]
 
     def _key(self, location: str, name: str) -> str:
         return f"{self._root}/{location}/{name}"
@@ -143,44 +133,6 @@ def schema_text(schema: pa.Schema) -> str:
 def schema_of(text: str) -> pa.Schema:
     """The schema that became this text."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
-
-
-def _write_part(
-    file: IO[bytes],
-    schema: pa.Schema,
-    batch: pa.RecordBatch,
-    batches: Iterator[pa.RecordBatch],
-    progress: Progress,
-) -> tuple[int, pa.RecordBatch | None]:
-    """Fill one part up to PART_BYTES; its rows, and the first batch of the next part."""
-    rows = 0
-    following: pa.RecordBatch | None = batch
-    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
-        while following is not None and file.tell() < PART_BYTES:
-            group, following = _row_group(following, batches)
-            writer.write_table(pa.Table.from_batches(group, schema=schema))
-            added = sum(part.num_rows for part in group)
-            rows += added
-            progress(added, 0)
-    return rows, following
-
-
-def _row_group(
-    first: pa.RecordBatch, batches: Iterator[pa.RecordBatch]
-) -> tuple[list[pa.RecordBatch], pa.RecordBatch | None]:
-    """Batches that make one row group, and the batch after them."""
-    group = [first]
-    following = next(batches, None)
-    while following is not None and _fits(group, following):
-        group.append(following)
-        following = next(batches, None)
-    return group, following
-
-
-def _fits(group: list[pa.RecordBatch], batch: pa.RecordBatch) -> bool:
-    rows = sum(part.num_rows for part in group) + batch.num_rows
-    size = sum(part.nbytes for part in group) + batch.nbytes
-    return bool(rows <= GROUP_ROWS and size <= GROUP_BYTES)
 
 
 def _as_json(manifest: Manifest) -> dict[str, Any]:

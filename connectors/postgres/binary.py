@@ -5,17 +5,17 @@ the format: PostgreSQL documentation, COPY, Binary Format.
 """
 
 import struct
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TypeAlias
 
-import numpy as np
 import pyarrow as pa
 
 from connectors.errors import DataError, WarehouseError
 from connectors.postgres import wire
 from connectors.postgres.fields import (
     PADDING,
+    Array,
     Fields,
     Gathered,
     Malformed,
@@ -33,6 +33,8 @@ HEADER = struct.Struct(f">{len(SIGNATURE)}sII")
 CRITICAL = 0xFFFF0000
 """Flags that say that the format is another one."""
 TRAILER = b"\xff\xff"
+Split: TypeAlias = Callable[[Array, Array, int], Iterator[Fields]]
+"""Finds the columns in rows, as ``fields.columns`` does."""
 
 
 class BinaryRows:
@@ -42,25 +44,31 @@ class BinaryRows:
     """
 
     def __init__(
-        self, copied: Sequence[CopiedColumn], quarantine: Quarantine | None = None
+        self,
+        copied: Sequence[CopiedColumn],
+        quarantine: Quarantine | None = None,
+        *,
+        split: Split = columns,
     ) -> None:
         self._columns = copied
         self._quarantine = quarantine
+        self._split = split
         self._schema = pa.schema([column.field for column in copied])
         self._begun = False
         self._ended = False
 
-    def decode(self, messages: bytearray, sizes: "array[int]") -> pa.RecordBatch:
-        """The rows in some messages, of which ``sizes`` are the lengths.
+    def decode(self, data: Array, sizes: Array) -> pa.RecordBatch:
+        """The rows in some messages, which stand one behind the other with PADDING behind them.
 
-        Both are used up. Raises DataError, which names the column, for a value that cannot be
-        carried exactly, or what the quarantine raises; WarehouseError for bytes that are no rows.
+        ``sizes`` are their lengths. Keeps neither. Raises DataError, which names the column, for a
+        value that cannot be carried exactly, or what the quarantine raises; WarehouseError for
+        bytes that are no rows.
         """
         try:
-            if sizes:
-                self._unframe(messages, sizes)
-            if sizes:
-                return self._rows(messages, sizes)
+            if len(sizes):
+                data, sizes = self._unframed(data, sizes)
+            if len(sizes):
+                return self._rows(data, sizes)
         except Malformed as exc:
             raise _broken() from exc
         nothing = [pa.nulls(0, field.type) for field in self._schema]
@@ -71,36 +79,33 @@ class BinaryRows:
         if not self._ended:
             raise _broken()
 
-    def _unframe(self, messages: bytearray, sizes: "array[int]") -> None:
-        """Take away the header and the trailer, where they are."""
+    def _unframed(self, data: Array, sizes: Array) -> tuple[Array, Array]:
+        """Without the header and the trailer, where they are."""
         if self._ended:
             raise Malformed
         if not self._begun:
-            self._skip_header(messages, sizes)
-        if sizes and sizes[-1] == len(TRAILER) and messages.endswith(TRAILER):
+            data, sizes = self._without_header(data, sizes)
+        end = len(data) - len(PADDING)
+        if len(sizes) and sizes[-1] == len(TRAILER) and bytes(data[:end][-2:]) == TRAILER:
             self._ended = True
-            del messages[-len(TRAILER) :]
-            del sizes[-1]
+            data, sizes = data[: -len(TRAILER)], sizes[:-1]
+        return data, sizes
 
-    def _skip_header(self, messages: bytearray, sizes: "array[int]") -> None:
+    def _without_header(self, data: Array, sizes: Array) -> tuple[Array, Array]:
         """It shares a message with the first row, or with the trailer where there is none."""
         if sizes[0] < HEADER.size:
             raise Malformed
-        signature, flags, extension = HEADER.unpack_from(messages)
+        signature, flags, extension = HEADER.unpack(bytes(data[: HEADER.size]))
         length = HEADER.size + extension
         if signature != SIGNATURE or flags & CRITICAL or sizes[0] < length:
             raise Malformed
         self._begun = True
-        del messages[:length]
-        sizes[0] -= length
-        if not sizes[0]:
-            del sizes[0]
+        rest = sizes.copy()
+        rest[0] -= length
+        return data[length:], rest if rest[0] else rest[1:]
 
-    def _rows(self, messages: bytearray, sizes: "array[int]") -> pa.RecordBatch:
-        messages += PADDING
-        data = np.frombuffer(messages, np.uint8)
-        found = columns(data, np.frombuffer(sizes, np.int64), len(self._columns))
-        pairs = zip(self._columns, found, strict=True)
+    def _rows(self, data: Array, sizes: Array) -> pa.RecordBatch:
+        pairs = zip(self._columns, self._split(data, sizes, len(self._columns)), strict=True)
         if self._quarantine is None:
             arrays = [_array(*pair) for pair in pairs]
             return pa.RecordBatch.from_arrays(arrays, schema=self._schema)

@@ -4,9 +4,8 @@ The rows come in pieces that fit a processor's cache; each is decoded a column a
 Python object for any value, and pieces make up batches.
 """
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -19,23 +18,23 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
 from connectors.errors import QueryCancelled, SqlRefused
-from connectors.postgres import wire
+from connectors.postgres import compiled, wire
 from connectors.postgres.binary import BinaryRows
+from connectors.postgres.receive import Receiver, drained
 from connectors.postgres.types import CopiedColumn, copied
 from connectors.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn, PGresult
+    from psycopg.pq.abc import PGresult
 
 T = TypeVar("T")
 
-PIECE_BYTES = 2**20
-"""Of messages: many enough rows to be worth a call, few enough for a processor's cache."""
+PIECE_BYTES = 2**21
+"""Of messages: many enough rows to be worth the calls for each column, and few to hold."""
 FIRST_BYTES = 2**16
 """A reader sees the first rows early; each batch may then be GROWTH times as large as the last."""
 GROWTH = 4
-NOTHING_YET = (0, b"")
 WAKE_S = 0.1
 """How long a cancel may go unseen when the server has missed it."""
 
@@ -65,7 +64,7 @@ class CopyExecution(wire.CursorExecution):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Of BATCH_BYTES at most, but for a row that is larger; the first ones are smaller."""
-        return batched(self._pieces())
+        return batched(self.pieces())
 
     def close(self) -> None:
         """End the copy if it runs, and the session if the server does not answer."""
@@ -74,29 +73,38 @@ class CopyExecution(wire.CursorExecution):
         if pgconn.transaction_status == TransactionStatus.ACTIVE:
             wire.cancel(connection)
             try:
-                waiting.wait(_drained(pgconn), pgconn.socket, WAKE_S, wire.END_S)
+                waiting.wait(drained(pgconn), pgconn.socket, WAKE_S, wire.END_S)
             except psycopg.Error:
                 # A session in an unknown state must not be used again.
                 connection.close()
         super().close()
 
-    def _pieces(self) -> Iterator[pa.RecordBatch]:
+    def pieces(self) -> Iterator[pa.RecordBatch]:
+        """As ``batches``, smaller, for whoever puts them together in a way of his own."""
         described = zip(self._cursor.description or (), self.schema, strict=True)
         columns = [copied(column.type_code, field) for column, field in described]
-        rows = BinaryRows(columns, self._quarantine)
-        self._begin(copy_statement(self._sql, columns, self._max_rows))
-        yield self._piece(rows, FIRST_BYTES)
-        while not self._copied:
-            yield self._piece(rows, PIECE_BYTES)
+        rows, receiver = self._decoder(columns)
+        with closing(receiver):
+            self._begin(copy_statement(self._sql, columns, self._max_rows))
+            yield self._piece(rows, receiver, FIRST_BYTES)
+            while not self._copied:
+                yield self._piece(rows, receiver, PIECE_BYTES)
         rows.end()
 
-    def _piece(self, rows: BinaryRows, enough: int) -> pa.RecordBatch:
-        messages, sizes = bytearray(), array("q")
-        self._copied = not self._wait(_received(self._connection.pgconn, messages, sizes, enough))
+    def _decoder(self, columns: Sequence[CopiedColumn]) -> tuple[BinaryRows, Receiver]:
+        pgconn = self._connection.pgconn
+        if compiled.usable():
+            rows = BinaryRows(columns, self._quarantine, split=compiled.columns)
+            return rows, compiled.Pump(pgconn)
+        return BinaryRows(columns, self._quarantine), Receiver(pgconn)
+
+    def _piece(self, rows: BinaryRows, receiver: Receiver, enough: int) -> pa.RecordBatch:
+        data, sizes, more = self._wait(receiver.received(enough))
+        self._copied = not more
         if self._copied:
             # Before the last rows, so that whoever stops at them leaves nothing to cancel.
             self._end()
-        return rows.decode(messages, sizes)
+        return rows.decode(data, sizes)
 
     def _begin(self, statement: str) -> None:
         pgconn = self._connection.pgconn
@@ -209,29 +217,3 @@ def _enclosable(sql: str) -> str:
     if depth or not tokens:
         raise SqlRefused("unparseable", "The query cannot be parsed.")
     return sql[: tokens[-1].end + 1]
-
-
-def _received(
-    pgconn: "PGconn", messages: bytearray, sizes: "array[int]", enough: int
-) -> "PQGen[bool]":
-    """Append messages until they are ``enough`` bytes; false after the last."""
-    take = partial(pgconn.get_copy_data, 1)
-    while True:
-        for size, message in iter(take, NOTHING_YET):
-            if size < 0:
-                return False
-            messages += message
-            sizes.append(size)
-            if len(messages) >= enough:
-                return True
-        while not (yield waiting.Wait.R):
-            pass
-        pgconn.consume_input()
-
-
-def _drained(pgconn: "PGconn") -> "PQGen[None]":
-    """Throw away what is still to come, be it an error."""
-    while (result := (yield from fetch(pgconn))) is not None:
-        running = result.status == ExecStatus.COPY_OUT
-        while running:
-            running = yield from _received(pgconn, bytearray(), array("q"), PIECE_BYTES)

@@ -262,7 +262,7 @@ class PostgresExtract(Connector, Extract):
             with self._cancellable(run_id, copy):
                 with self._heard():
                     copy.start()
-                batches = copy.batches()
+                batches = copy.pieces()
                 while True:
                     with self._heard():
                         batch = next(batches, None)

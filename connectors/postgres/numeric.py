@@ -41,6 +41,11 @@ def decimals(fields: Fields, precision: int, scale: int) -> Words:
 
     Raises NotExact for NaN and infinity, Malformed for what no numeric(precision, scale) can be.
     """
+    plain: Words | None = fields.plain_decimals(precision, scale)
+    return _judged(fields, precision, scale) if plain is None else plain
+
+
+def _judged(fields: Fields, precision: int, scale: int) -> Words:
     header = fields.load(">i8")
     count = header >> 48 & 0xFFFF
     weight = header << 16 >> 48

@@ -1,9 +1,10 @@
 """What every benchmark does alike: contenders by turns, each in a fresh process, and a report.
 
-A contender is a command that prints one line of JSON as ``run_contender`` makes it. The report is
-a table on the screen and, if wanted, JSON:
+A contender is a command that prints one line of JSON as ``contender.run_contender`` makes it. The
+report is a table on the screen and, if wanted, JSON:
 ``{"name", "machine", "cases": [{"case", "who", "seconds": median, "min", "max", "peak_rss_mb",
-"rows", "bytes", "ratio_to_floor"}]}``; ``error`` in the place of figures says why there are none.
+"rows", "bytes", "ratio_to_floor"}]}``, with what else is known of a contender beside its figures;
+``error`` in the place of figures says why there are none.
 """
 
 import json
@@ -25,18 +26,23 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOOR = "floor"
-COLUMNS = "case who seconds min max peak_rss_mb rows ratio_to_floor".split()
-Work = Callable[[], tuple[int, int | None]]
-"""Does the work that is timed; returns rows and bytes, ``None`` where nobody has counted them."""
 Figures = dict[str, Any]
+COLUMNS = "case who seconds min max peak_rss_mb rows ratio_to_floor".split()
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Who takes part, and the arguments of this Python that make it run once."""
+    """Who takes part, and the arguments of a Python that make it run once.
+
+    ``whole``: the time is that of the process from its start to its end, not what it says itself.
+    ``notes`` are told beside the figures.
+    """
 
     who: str
     arguments: tuple[str, ...]
+    python: str = sys.executable
+    whole: bool = False
+    notes: Figures = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Outcome:
 
     case: str
     who: str
+    notes: Figures = field(default_factory=dict)
     runs: list[Figures] = field(default_factory=list)
     error: str | None = None
 
@@ -63,7 +70,7 @@ class Outcome:
     def as_json(self, floor: float | None) -> Figures:
         """The entry of the report; memory is the most that any run took."""
         if not self.runs:
-            return {"case": self.case, "who": self.who, "error": self.error}
+            return {"case": self.case, "who": self.who, "error": self.error, **self.notes}
         seconds = [run["seconds"] for run in self.runs]
         median = statistics.median(seconds)
         return {
@@ -76,28 +83,8 @@ class Outcome:
             "rows": self.runs[-1]["rows"],
             "bytes": self.runs[-1]["bytes"],
             "ratio_to_floor": round(median / floor, 3) if floor else None,
+            **self.notes,
         }
-
-
-def run_contender(work: Work) -> None:
-    """In the process of a contender: do the work and print what it took, memory from its start."""
-    started = time.perf_counter()
-    rows, size = work()
-    seconds = time.perf_counter() - started
-    print(
-        json.dumps({"seconds": seconds, "peak_rss_mb": peak_rss_mb(), "rows": rows, "bytes": size})
-    )
-
-
-def peak_rss_mb() -> float:
-    """The most memory that this process has had, in MB of 10^6 bytes.
-
-    Not getrusage's: that starts with what the parent had before this program took its place.
-    """
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1_000_000
-    raise RuntimeError("The kernel does not say how much memory was used.")
 
 
 class Bench:
@@ -117,7 +104,7 @@ class Bench:
         total = rounds * sum(len(case.contenders) for case in cases)
         with self.bar("runs", total) as advance:
             for case in cases:
-                outcomes = [Outcome(case.name, one.who) for one in case.contenders]
+                outcomes = [Outcome(case.name, one.who, one.notes) for one in case.contenders]
                 self.outcomes += outcomes
                 for _ in range(rounds):
                     for contender, outcome in zip(case.contenders, outcomes, strict=True):
@@ -151,10 +138,12 @@ class Bench:
 
     def show(self) -> None:
         table = Table(title=self.name, title_justify="left")
-        for name in COLUMNS:
-            table.add_column(name, justify="left" if name in ("case", "who") else "right")
+        notes = dict.fromkeys(name for one in self.outcomes for name in one.notes)
+        columns = [*COLUMNS, *notes]
+        for name in columns:
+            table.add_column(name, justify="left" if name in ("case", "who", *notes) else "right")
         for entry in self.report()["cases"]:
-            table.add_row(*(_cell(entry, name) for name in COLUMNS))
+            table.add_row(*(_cell(entry, name) for name in columns))
         self.console.print(table)
         for one in self.outcomes:
             if one.error:
@@ -169,19 +158,29 @@ class Bench:
 def _run_once(contender: Contender, outcome: Outcome, timeout_s: float) -> None:
     if outcome.error:
         return
-    done = subprocess.run(
-        [sys.executable, *contender.arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    started = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [contender.python, *contender.arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except (subprocess.TimeoutExpired, FileNotFoundError) as exc:
+        outcome.error = (
+            str(exc) if isinstance(exc, FileNotFoundError) else f"takes over {timeout_s:.0f} s"
+        )
+        return
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         outcome.error = lines[-1] if lines else f"ended with status {done.returncode}"
     else:
-        outcome.runs.append(json.loads(done.stdout.splitlines()[-1]))
+        figures = json.loads(done.stdout.splitlines()[-1])
+        if contender.whole:
+            figures["seconds"] = time.perf_counter() - started
+        outcome.runs.append(figures)
 
 
 def _cell(entry: Figures, name: str) -> str:

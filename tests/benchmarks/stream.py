@@ -14,7 +14,7 @@ from connectors import Limits, NetworkPolicy, connect
 from sandbox.files import read_json
 from tests import vendors
 from tests.benchmarks import floors
-from tests.benchmarks.harness import run_contender
+from tests.benchmarks.contender import run_contender
 from tests.vendors import Form
 
 LOCAL = NetworkPolicy.allowing(["127.0.0.0/8"])

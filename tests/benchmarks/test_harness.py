@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks.harness import FLOOR, Bench, Case, Contender, peak_rss_mb
+from tests.benchmarks.contender import peak_rss_mb
+from tests.benchmarks.harness import FLOOR, Bench, Case, Contender
 
 NOTED = """
 import json, sys
@@ -15,7 +16,7 @@ print("a word before")
 print(json.dumps({"seconds": float(seconds), "peak_rss_mb": 12.3, "rows": 7, "bytes": None}))
 """
 MEASURED = """
-from tests.benchmarks.harness import run_contender
+from tests.benchmarks.contender import run_contender
 run_contender(lambda: (len(bytearray(64_000_000)), None))
 """
 

@@ -4,7 +4,6 @@ Values are encoded by psycopg, which is another's reading of the same format.
 """
 
 import struct
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -24,12 +24,30 @@ from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 from psycopg.types.uuid import UUIDBinaryDumper
 
 from connectors.errors import DataError, WarehouseError
-from connectors.postgres import wire
-from connectors.postgres.binary import HEADER, SIGNATURE, TRAILER, BinaryRows
+from connectors.postgres import compiled, fields, wire
+from connectors.postgres.binary import HEADER, SIGNATURE, TRAILER, BinaryRows, Split
+from connectors.postgres.fields import PADDING
 from connectors.postgres.types import READERS, copied
 
 NUMERIC = wire.NUMERIC_OID
 Rows = Sequence[Sequence[Any]]
+ROUTES = {"numpy": fields.columns, "compiled": compiled.columns}
+
+
+@pytest.fixture(autouse=True, scope="module", params=ROUTES)
+def route(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test by numpy alone, and with the compiled loops: they are to tell no difference."""
+    if request.param == "compiled" and not compiled.usable():
+        pytest.skip("There is no C compiler here, or psycopg is in Python.")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decoder, "split", staticmethod(ROUTES[request.param]))
+        yield
+
+
+class Decoder:
+    """The route that is being tested."""
+
+    split = staticmethod(fields.columns)
 
 
 @dataclass(frozen=True)
@@ -96,12 +114,13 @@ def schema(kinds: Sequence[Kind]) -> list[pa.Field]:
 
 def decoder(kinds: Sequence[Kind]) -> BinaryRows:
     pairs = zip(kinds, schema(kinds), strict=True)
-    return BinaryRows([copied(kind.oid, field) for kind, field in pairs])
+    described = [copied(kind.oid, field) for kind, field in pairs]
+    return BinaryRows(described, split=Decoder.split)
 
 
-def row(fields: Sequence[bytes | None]) -> bytes:
-    parts = [struct.pack(">h", len(fields))]
-    for field in fields:
+def row(values: Sequence[bytes | None]) -> bytes:
+    parts = [struct.pack(">h", len(values))]
+    for field in values:
         parts.append(struct.pack(">i", -1) if field is None else struct.pack(">i", len(field)))
         parts.append(field or b"")
     return b"".join(parts)
@@ -117,7 +136,8 @@ def decoded(rows: BinaryRows, sent: Sequence[bytes], piece: int = 3) -> Iterator
     """The batches of the messages, ``piece`` of them at a time; the end is asked for."""
     for at in range(0, len(sent), piece):
         some = sent[at : at + piece]
-        batch = rows.decode(bytearray(b"".join(some)), array("q", map(len, some)))
+        data = np.frombuffer(b"".join([*some, PADDING]), np.uint8)
+        batch = rows.decode(data, np.array([len(message) for message in some], np.int64))
         batch.validate(full=True)
         if batch.num_rows:
             yield batch
@@ -301,6 +321,35 @@ def test_messages_that_are_no_rows_are_an_error(sent: list[bytes], piece: int) -
 
 def test_good_messages_are_none() -> None:
     assert [batch.to_pydict() for batch in decoded(decoder([INT]), GOOD)] == [{"c0": [1, 2]}]
+
+
+NUMERICS = st.builds(
+    number,
+    st.lists(st.integers(0, 9999) | st.sampled_from([0, 1, 9999, 10_000, 65_535]), max_size=7),
+    st.integers(-6, 6) | st.sampled_from([-32_768, 32_767]),
+    st.sampled_from([0, 0, 0, 0x4000, 0x8000, 0xC000]),
+)
+
+
+def outcome(split: Split, oid: int, kind: pa.DataType, values: Sequence[bytes]) -> Any:
+    """What becomes of the values of one column: the array, or the error that it is."""
+    sent = messages([row([value]) for value in values])
+    rows = BinaryRows([copied(oid, pa.field("c0", kind))], split=split)
+    try:
+        return [batch.column(0) for batch in decoded(rows, sent)]
+    except (DataError, WarehouseError) as exc:
+        return type(exc)
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    values=st.lists(NUMERICS | st.binary(max_size=12), min_size=1, max_size=3),
+    scale=st.integers(0, 18),
+)
+def test_both_routes_say_the_same_of_any_numeric(values: list[bytes], scale: int) -> None:
+    kind = pa.decimal128(18, scale)
+    by_numpy, by_loops = (outcome(split, NUMERIC, kind, values) for split in ROUTES.values())
+    assert by_numpy == by_loops
 
 
 @settings(deadline=None, max_examples=300)

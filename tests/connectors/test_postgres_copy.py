@@ -16,7 +16,7 @@ from psycopg import sql as pgsql
 
 from connectors import Connector, Limits, sql_guard
 from connectors.errors import DataError, QueryCancelled, SqlRefused
-from connectors.postgres import wire
+from connectors.postgres import compiled, wire
 from connectors.postgres.copy import FIRST_BYTES, PIECE_BYTES, CopyExecution, copy_statement
 from connectors.postgres.types import copied
 from connectors.providers.postgres import Postgres
@@ -173,6 +173,37 @@ def test_types_of_ones_own_arrive_as_by_a_cursor(
 )
 def test_query_arrives_as_by_a_cursor(session: Session, sql: str) -> None:
     assert_same(session, sql)
+
+
+MANY = """
+    SELECT n, n % 7 = 0 AS odd, (n / 100.0)::numeric(15,2) AS price, repeat('é', n % 50) AS text,
+        NULLIF(n % 3, 0)::bigint AS some, ROW(n, 'a') AS pair,
+        '2026-01-01Z'::timestamptz - n * '1 s'::interval AS at,
+        repeat('x', CASE n WHEN 20000 THEN 5000000 ELSE n % 9 END)::bytea AS bytes
+    FROM generate_series(1, 40000) AS n
+"""
+"""Rows of several pieces, one of which is larger than a piece."""
+
+
+def test_rows_are_the_same_without_a_compiler(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compiled.usable()
+    by_loops = copy(session, MANY)
+    monkeypatch.setattr(compiled, "usable", lambda: False)
+    by_numpy = copy(session, MANY)
+    assert by_loops.num_rows == 40_000
+    assert by_loops.equals(by_numpy)
+
+
+def test_copy_that_is_given_up_leaves_the_session_usable(session: Session) -> None:
+    execution = CopyExecution(session, MANY, 60, "test")
+    execution.start()
+    pieces = execution.pieces()
+    next(pieces)
+    pieces.close()
+    execution.close()
+    assert copy(session, "SELECT 1 AS one").to_pydict() == {"one": [1]}
 
 
 TEXTS = {

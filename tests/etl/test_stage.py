@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.types import Manifest
-from etl import stage
+from etl import parquet
 from etl.errors import StageFailed
 from etl.stage import Stage
 
@@ -47,8 +47,8 @@ def ignore(rows: int, size: int) -> None:
 def test_parts_hold_every_row_once_and_the_manifest_describes_them(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "PART_BYTES", 20_000)
-    monkeypatch.setattr(stage, "GROUP_ROWS", 2_500)
+    monkeypatch.setattr(parquet, "PART_BYTES", 10_000)
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 2_500)
     told: list[tuple[int, int]] = []
     files = Stage(TEAM).write("t/write", SCHEMA, batches(10), lambda *now: told.append(now))
     assert len(files) > 1
