@@ -21,17 +21,22 @@ from tests.benchmarks.contender import empty, run_contender, try_each
 from tests.benchmarks.etl_tables import SCHEMA, WARM_UP
 
 TEAM = "bench-etl"
+CHUNK_BYTES = 256 * 2**20
+"""As pipelines have it, where nobody has chosen another size."""
 Counted = tuple[int | None, int | None]
 Endpoints = dict[str, Any]
 
 
 @contextmanager
-def extraction(endpoints: Endpoints, table: str) -> Iterator[Any]:
+def extraction(endpoints: Endpoints, table: str) -> Iterator[tuple[Any, Iterator[Any]]]:
+    """How the table is read, and its rows, one chunk after the other by one session."""
     from connectors import NetworkPolicy, connect
 
     form = vendors.sandbox_forms(endpoints)["postgres"]
     with connect("postgres", form, network=NetworkPolicy.allowing(["127.0.0.0/8"])) as source:
-        yield source.extract(*table.split("."), None)  # type: ignore[attr-defined]
+        reader: Any = source
+        plan = reader.plan(*table.split("."), None, CHUNK_BYTES)
+        yield plan, (batch for part in plan.chunks for batch in reader.read(plan, part, None))
 
 
 def extract(endpoints: Endpoints, folder: Path, table: str) -> Counted:
@@ -41,8 +46,8 @@ def extract(endpoints: Endpoints, folder: Path, table: str) -> Counted:
     def open_part(part: Written, stack: ExitStack) -> BinaryIO:
         return stack.enter_context((folder / part.name).open("wb"))
 
-    with extraction(endpoints, table) as rows:
-        parts = write_parts(rows.schema, rows.batches, open_part, lambda rows, size: None)
+    with extraction(endpoints, table) as (plan, batches):
+        parts = write_parts(plan.columns, batches, open_part, lambda rows, size: None)
     return sum(part.rows for part in parts), sum(part.bytes for part in parts)
 
 
@@ -84,9 +89,9 @@ def _staged(endpoints: Endpoints, table: str) -> Any:
             STAGE_S3_SECRET_KEY=s3["secret_key"],
         )  # fmt: skip
     location = f"run-{uuid.uuid4()}"
-    with extraction(endpoints, table) as rows:
-        files = Stage(TEAM).write(location, rows.schema, rows.batches, lambda rows, size: None)
-        made = Manifest(location, location, files, rows.schema, rows.primary_key)
+    with extraction(endpoints, table) as (plan, batches):
+        files = Stage(TEAM).write(location, plan.columns, batches, lambda rows, size: None)
+        made = Manifest(location, location, files, plan.columns, plan.primary_key)
     Stage(TEAM).write_manifest(made)
     return made
 
