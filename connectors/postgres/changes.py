@@ -22,30 +22,26 @@ from connectors.errors import (
     ChangesLost,
     ObjectNotFound,
     ResourceUnusable,
-    SchemaChanged,
     Unsupported,
     WarehouseBusy,
     WarehouseError,
 )
 from connectors.postgres import pgoutput, wire
 from connectors.postgres.fields import Malformed
-from connectors.postgres.pgoutput import Begin, Delete, Relation, Row, Truncate, Unsent, Upsert
+from connectors.postgres.pgoutput import Begin, Row
+from connectors.postgres.window import Key, Window
 from connectors.types import Watermark
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-WINDOW_ROWS = 100_000
-WINDOW_BYTES = 32 * 2**20
 FETCH_ROWS = 1_000
 STATEMENT_S = 60.0
 READ_S = 4 * 3600.0
 SETTLE_S = 30.0
 """How long the log may take to get to the disk, and a commit in it to be seen in the table."""
 POLL_S = 0.05
-LOST = ("lost", "unreserved")
-
-Key = tuple[str, ...]
+LOST = "lost"
 
 TABLE = """
 SELECT c.oid, c.relkind IN ('r', 'p'), c.relreplident <> 'n', pg_is_in_recovery(),
@@ -205,7 +201,7 @@ class ChangeLog:
         """The publication is of this very table, and the slot still of use."""
         (published,) = self._row(PUBLISHED, [self._name, source.oid])
         slot = self._slot()
-        return bool(published) and slot is not None and slot[0] not in LOST
+        return bool(published) and slot is not None and slot[0] != LOST
 
     def _make_slot(self) -> None:
         try:
@@ -234,7 +230,7 @@ class ChangeLog:
         if slot is None:
             raise ChangesLost("The server has no slot for this table any more.")
         status, size, place = slot
-        if status in LOST:
+        if status == LOST:
             raise ChangesLost(
                 "The server has thrown away what changed, to save its disk.",
                 hint="Raise max_slot_wal_keep_size, or run the pipeline more often.",
@@ -261,19 +257,19 @@ class ChangeLog:
         with self._transaction("READ ONLY", READ_S):
             cursor = self._connection.cursor("changes")
             cursor.execute(PEEK, [self._name, upto, self._name])
-            window = Window(source, fields.names)
+            window = Window(source.key, fields.names)
             try:
                 for message in _after(_lsn(since), pgoutput.messages(_fetched(cursor))):
                     if window.is_full:
-                        yield self._read(window, fields)
-                        window = Window(source, fields.names)
+                        yield self._read(source, window, fields)
+                        window = Window(source.key, fields.names)
                     window.add(message)
             except Malformed as exc:
                 raise WarehouseError("The server's log is not what was asked for.") from exc
             if window:
-                yield self._read(window, fields)
+                yield self._read(source, window, fields)
 
-    def _read(self, window: "Window", fields: pa.Schema) -> ChangeWindow:
+    def _read(self, source: Source, window: Window, fields: pa.Schema) -> ChangeWindow:
         """The window as Arrow's; what the log has left out is read from the table."""
         if window.incomplete:
             numbers = [str(number) for number in set(window.incomplete.values())]
@@ -281,8 +277,8 @@ class ChangeLog:
                 lambda: self._row_here(IN_SIGHT, [numbers]),
                 "A transaction that has ended cannot be seen yet.",
             )
-            window.complete(self._current(window.source, list(window.incomplete), fields.names))
-        keys = pa.schema([fields.field(name) for name in window.source.key])
+            window.complete(self._current(source, list(window.incomplete), fields.names))
+        keys = pa.schema([fields.field(name) for name in source.key])
         return ChangeWindow(
             window.is_emptied,
             _batch([row for row in window.rows.values() if row is not None], fields),
@@ -335,90 +331,6 @@ class ChangeLog:
     def _row_here(self, query: str, values: Sequence[Any] | None = None) -> tuple[Any, ...]:
         row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return row or (None,)
-
-
-class Window:
-    """The net of some changes: for each key its row, or ``None`` for a row that has gone.
-
-    ``incomplete`` has the keys whose rows the log did not tell whole, and the transaction.
-    """
-
-    def __init__(self, source: Source, names: Sequence[str]) -> None:
-        self.source = source
-        self.is_emptied = False
-        self.rows: dict[Key, Row | None] = {}
-        self.incomplete: dict[Key, int] = {}
-        self._names = tuple(names)
-        self._transaction = 0
-        self._size = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.rows) or self.is_emptied
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.rows) >= WINDOW_ROWS or self._size >= WINDOW_BYTES
-
-    def add(self, message: pgoutput.Message) -> None:
-        """Raises SchemaChanged where the key is another one than it was then."""
-        match message:
-            case Begin():
-                self._transaction = message.transaction
-            case Truncate():
-                self.is_emptied = True
-                self.rows.clear()
-                self.incomplete.clear()
-                self._size = 0
-            case Delete():
-                self._set(self._key(message.relation, message.old), None)
-            case Upsert():
-                self._upsert(message)
-
-    def complete(self, current: dict[Key, Row]) -> None:
-        """Put in what the table has now; a row that has gone since will be told later."""
-        for key in self.incomplete:
-            if (row := current.get(key)) is not None:
-                self.rows[key] = row
-            else:
-                del self.rows[key]
-        self.incomplete.clear()
-
-    def _upsert(self, change: Upsert) -> None:
-        old = change.old_key or change.old
-        new = change.new
-        if change.old_key is not None:
-            # A key that is stored out of line comes with the old one only, if it is the same.
-            new = _filled(new, change.old_key)
-        before = self._key(change.relation, old) if old else None
-        key = self._key(change.relation, _filled(new, change.old))
-        known = change.old or self.rows.get(before or key)
-        if before is not None and before != key:
-            self._set(before, None)
-        row = _filled(change.new, known)
-        whole = change.relation.columns == self._names and Unsent.VALUE not in row
-        self._set(key, row, whole=whole)
-
-    def _set(self, key: Key, row: Row | None, *, whole: bool = True) -> None:
-        self.rows[key] = row
-        self._size += sum(len(value) for value in row or key if isinstance(value, str))
-        if whole:
-            self.incomplete.pop(key, None)
-        else:
-            self.incomplete[key] = self._transaction
-
-    def _key(self, relation: Relation, row: Row) -> Key:
-        try:
-            places = [relation.columns.index(name) for name in self.source.key]
-        except ValueError:
-            raise SchemaChanged("The primary key of the table is another one now.") from None
-        return pgoutput.key_of(row, places)
-
-
-def _filled(row: Row, known: Row | None) -> Row:
-    """The row with what was not sent of it, where that is known."""
-    if known is None or len(known) != len(row):
-        return row
-    return tuple(old if new is Unsent.VALUE else new for new, old in zip(row, known, strict=True))
 
 
 def _after(since: int, messages: Iterable[pgoutput.Message]) -> Iterator[pgoutput.Message]:

@@ -11,7 +11,7 @@ import pytest
 from connectors import Connector
 from connectors.abilities import Changes, FollowChanges
 from connectors.errors import ChangesLost, ObjectNotFound, SchemaChanged, Unsupported
-from connectors.postgres import changes
+from connectors.postgres import window as windows
 from connectors.types import Watermark
 
 Owner = psycopg.Connection[Any]
@@ -186,7 +186,7 @@ def test_nothing_is_forgotten_before_it_has_arrived(
 def test_windows_are_bounded_and_the_later_counts(
     follower: Follower, owner: Owner, orders: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "WINDOW_ROWS", 100)
+    monkeypatch.setattr(windows, "WINDOW_ROWS", 100)
     follower.follow()
     owner.execute(f"INSERT INTO {orders} SELECT n, 'a', NULL FROM generate_series(1, 1000) AS n")
     owner.execute(f"UPDATE {orders} SET word = 'b' WHERE id % 2 = 0")
@@ -252,7 +252,7 @@ def test_every_type_is_as_it_is_when_the_table_is_read(
 def test_random_work_is_followed(
     follower: Follower, owner: Owner, orders: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "WINDOW_ROWS", 7)
+    monkeypatch.setattr(windows, "WINDOW_ROWS", 7)
     chance = random.Random(20261120)
     follower.follow()
     for _ in range(30):
