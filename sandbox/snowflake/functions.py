@@ -48,6 +48,8 @@ def _rewrite_node(context: Context, node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.ParseJSON):
         name = "_sf_try_parse_json" if node.args.get("safe") else "_sf_parse_json"
         return exp.Anonymous(this=name, expressions=[node.this])
+    if isinstance(node, exp.MD5NumberLower64):
+        return exp.Anonymous(this="_sf_md5_lower64", expressions=[node.this])
     if isinstance(node, exp.Typeof):
         return exp.Anonymous(this="_sf_typeof", expressions=[node.this])
     if isinstance(node, exp.ToChar) and not node.args.get("format"):

@@ -5,6 +5,7 @@ CREATE TEMP MACRO _sf_div(a, b) AS
     CASE WHEN b = 0 THEN error('Division by zero') ELSE a / b END;
 CREATE TEMP MACRO _sf_mod(a, b) AS
     CASE WHEN b = 0 THEN error('Division by zero') ELSE a % b END;
+CREATE TEMP MACRO _sf_md5_lower64(a) AS CAST('0x' || substr(md5(a), 17) AS UBIGINT);
 CREATE TEMP MACRO _sf_int(a) AS CAST(a AS BIGINT);
 CREATE TEMP MACRO _sf_text(a) AS
     CASE typeof(a) WHEN 'JSON' THEN to_json(a) ->> '$' WHEN 'BLOB' THEN hex(TRY_CAST(a AS BLOB))

@@ -25,6 +25,8 @@ LONG = Decimal("12345678901234567890123456789.123456789")
         (f"{BIG}::NUMBER(38,0)", BIG),
         (f"{LONG}::NUMBER(38,9)", LONG),
         ("-0.000000001::NUMBER(38,9)", Decimal("-0.000000001")),
+        # From Snowflake's documentation of the function.
+        ("MD5_NUMBER_LOWER64('Snowflake')", 9203306159527282910),
         ("1.5::FLOAT", 1.5),
         ("'NaN'::FLOAT > 1", True),
         ("'déjà vu ☃'", "déjà vu ☃"),
