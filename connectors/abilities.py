@@ -1,7 +1,7 @@
 """Optional abilities of a connector, asked for with ``isinstance``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -176,3 +176,53 @@ class BulkLoad(ABC):
 
         False means that a watermark says nothing about what is there: read everything.
         """
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows to be compared with those of another system, and how; columns by the source's names.
+
+    A row belongs to one of so many ``buckets``, by a checksum of its key; all to bucket 0
+    where there is no ``key``. The columns in ``digested`` are told apart by their digests; those
+    in ``carried`` have none that two systems agree on. ``plan`` is of the snapshot to be read.
+    """
+
+    schema: str
+    table: str
+    columns: pa.Schema
+    key: tuple[str, ...]
+    digested: tuple[str, ...]
+    carried: tuple[str, ...]
+    buckets: int
+    plan: ReadPlan | None = None
+
+
+class Compare(ABC):
+    """Has checksums of rows computed where they lie, in the same way as any other system.
+
+    A value's digest is the MD5 of its text in UTF-8, as 32 lower-case hexadecimal digits, or
+    ``-`` for NULL. Its text is: of a number its digits, all those after the point too; ``true``
+    or ``false``; of a date the days, of a time the microseconds since 1970 (in UTC); lower-case
+    hexadecimal digits of bytes; of text itself. A row's digests are those of its columns, each
+    after a comma. A checksum is the number that the last 60 bits of such a text's MD5 are; a
+    bucket is the remainder of the checksum of the key's digests.
+    """
+
+    @abstractmethod
+    def digests(self, schema: str, table: str, columns: pa.Schema) -> Mapping[str, bool]:
+        """Which columns are there, and whether each can be digested.
+
+        Raises ObjectNotFound where there is no table.
+        """
+
+    @abstractmethod
+    def checksums(self, rows: Compared) -> Generator[pa.RecordBatch]:
+        """Bucket, count, and sum of the checksums of the digests (as text); a bucket may come
+        more than once. To be closed."""
+
+    @abstractmethod
+    def digested(
+        self, rows: Compared, buckets: Sequence[int] | None = None
+    ) -> Generator[pa.RecordBatch]:
+        """The rows of these buckets, or of all: bucket, digests, then the values of the key and
+        of the columns that are carried. To be closed."""

@@ -38,6 +38,7 @@ from connectors.errors import ConnectorError, ResourceUnusable
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import catalog, wire
 from connectors.postgres import tls as postgres_tls
+from connectors.postgres.checksums import PostgresCompare
 from connectors.postgres.copy import CopyExecution
 from connectors.postgres.credentials import PostgresCredentials
 from connectors.postgres.follow import PostgresFollow
@@ -64,7 +65,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA <schema> GRANT SELECT ON TAB
 """.strip()
 
 
-class Postgres(PostgresFollow):
+class Postgres(PostgresFollow, PostgresCompare):
     """A Postgres database, in a session that the server keeps read-only."""
 
     provider = "postgres"

@@ -1,13 +1,13 @@
 """Snowflake, through snowflake-connector-python: live queries, and the target of pipelines."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from connectors.abilities import BulkLoad
+from connectors.abilities import BulkLoad, Compare, Compared
 from connectors.base import Connector
 from connectors.drift import LoadPlan
 from connectors.errors import (
@@ -15,16 +15,18 @@ from connectors.errors import (
     ConnectorError,
     CredentialsRejected,
     HostUnreachable,
+    ObjectNotFound,
     ResourceUnusable,
 )
 from connectors.network import Endpoint
 from connectors.prices import SnowflakePrices
 from connectors.quarantine import Unfit
 from connectors.result import Execution
-from connectors.snowflake import access, auth, catalog, fit
+from connectors.snowflake import access, auth, catalog, checksums, fit
 from connectors.snowflake import errors as snowflake_errors
+from connectors.snowflake.columns import existing, existing_columns
 from connectors.snowflake.credentials import DOMAINS, GRANTS, SnowflakeCredentials
-from connectors.snowflake.load import Loader
+from connectors.snowflake.load import LOAD_TIMEOUT_S, Loader
 from connectors.snowflake.query import SnowflakeExecution, bound_values, statement_settings
 from connectors.types import (
     Basis,
@@ -54,7 +56,7 @@ IDLE_S = 600.0
 """After so long without a query, a session is asked whether it still stands."""
 
 
-class Snowflake(Connector, BulkLoad):
+class Snowflake(Connector, BulkLoad, Compare):
     """One Snowflake account; a call carries one statement (MULTI_STATEMENT_COUNT=1)."""
 
     provider = "snowflake"
@@ -258,6 +260,28 @@ class Snowflake(Connector, BulkLoad):
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():
             return Loader(self._run).has_loaded(target)
+
+    # Compare
+
+    def digests(self, schema: str, table: str, columns: pa.Schema) -> Mapping[str, bool]:
+        target = LoadTarget(schema, table, stage="", fence=0)
+        with self._session():
+            there = existing(self._run(*existing_columns(target)).fetchall())
+        if not there:
+            raise ObjectNotFound(f"There is no table {schema}.{table} in the target.")
+        return checksums.digestible(columns, there)
+
+    def checksums(self, rows: Compared) -> Generator[pa.RecordBatch]:
+        yield from self._all_rows(checksums.checksums(rows))
+
+    def digested(
+        self, rows: Compared, buckets: Sequence[int] | None = None
+    ) -> Generator[pa.RecordBatch]:
+        yield from self._all_rows(checksums.digested(rows, buckets))
+
+    def _all_rows(self, sql: str) -> Generator[pa.RecordBatch]:
+        with self.query(sql, limits=Limits(LOAD_TIMEOUT_S)) as result:
+            yield from result
 
 
 _BYTES = "Upper bound of bytes from EXPLAIN."
