@@ -28,6 +28,7 @@
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
     ├── SchemaChanged           the target's columns are not the manifest's
+    ├── ChangesLost             the source has not kept what changed since
     ├── QuarantineFull          more values than allowed cannot be carried exactly
     ├── Unsupported             this provider has no such ability
     └── WarehouseError          unmapped: terminal, never retried

@@ -133,14 +133,13 @@ class Pump(Receiver):
         self._data, self._sizes = np.empty(0, np.uint8), np.empty(0, np.int64)
 
     def received(self, enough: int) -> "PQGen[Messages]":
-        """Messages of ``enough`` bytes, if there are as many; they stand until the next call."""
         self._make_room(enough + SLACK_BYTES)
         if len(self._sizes) < enough // MESSAGE_BYTES:
             self._sizes = np.empty(enough // MESSAGE_BYTES, np.int64)
         self._state[USED:] = 0
         while (outcome := self._pumped(enough)) == WAIT:
-            while not (yield waiting.Wait.R):
-                pass
+            if not (yield waiting.Wait.R) and self._state[COUNT]:
+                break
             self._pgconn.consume_input()
         if outcome == LARGER:
             self._make_room(int(self._state[LENGTH]))
@@ -150,7 +149,7 @@ class Pump(Receiver):
         used, count = self._state[USED:].tolist()
         end = used + len(PADDING)
         self._data[used:end] = 0
-        return self._data[:end], self._sizes[:count], bool(outcome == ENOUGH)
+        return self._data[:end], self._sizes[:count], outcome in (ENOUGH, WAIT)
 
     def _make_room(self, size: int) -> None:
         if len(self._data) < size + len(PADDING):

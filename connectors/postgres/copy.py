@@ -4,6 +4,7 @@ The rows come in pieces that fit a processor's cache; each is decoded a column a
 Python object for any value, and pieces make up batches.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,7 +37,7 @@ FIRST_BYTES = 2**16
 """A reader sees the first rows early; each batch may then be GROWTH times as large as the last."""
 GROWTH = 4
 WAKE_S = 0.1
-"""How long a cancel may go unseen when the server has missed it."""
+"""How long a cancel may go unseen when the server has missed it, and a row be held for others."""
 
 
 class CopyExecution(wire.CursorExecution):
@@ -142,12 +143,13 @@ class CopyExecution(wire.CursorExecution):
 def batched(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Join them up to BATCH_BYTES, but for the first one; only a piece can be larger.
 
-    Keeps nothing of what it has handed out.
+    One that was long in coming is not held. Keeps nothing of what it has handed out.
     """
     held: list[pa.RecordBatch] = []
     size = goal = 0
+    asked = time.monotonic()
     for piece in pieces:
-        added = piece.nbytes
+        added, is_late = piece.nbytes, time.monotonic() - asked >= WAKE_S
         if size + added > wire.BATCH_BYTES:
             yield from _joined(held)
             size = 0
@@ -155,9 +157,10 @@ def batched(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         size += added
         del piece
         # Another one like this would be too much: what is there need not wait for it.
-        if size + added > goal:
+        if size + added > goal or is_late:
             yield from _joined(held)
             size, goal = 0, min(max(goal, FIRST_BYTES) * GROWTH, wire.BATCH_BYTES)
+        asked = time.monotonic()
     yield from _joined(held)
 
 

@@ -132,6 +132,9 @@ class Gathered(Fields):
         self.starts = self.bounds[:-1]
         self.data = np.frombuffer(b"".join([*self._parts, PADDING]), np.uint8)
 
+    def where(self, chosen: Array) -> Fields:
+        return Fields(self.data, self.starts[chosen], self.sizes[chosen])
+
     def binary(self) -> pa.Array:
         return _binary(len(self), self.bounds, self.data)
 

@@ -29,7 +29,10 @@ class Receiver:
         self._pgconn = pgconn
 
     def received(self, enough: int) -> "PQGen[Messages]":
-        """Messages of ``enough`` bytes, if there are as many; they stand until the next call."""
+        """Messages of ``enough`` bytes, if there are as many; they stand until the next call.
+
+        Fewer, but one at least, where the server is silent for as long as the wait is asked.
+        """
         messages, sizes = bytearray(), array("q")
         more = yield from self._fill(messages, sizes, enough)
         messages += PADDING
@@ -46,8 +49,8 @@ class Receiver:
                 sizes.append(size)
                 if len(messages) >= enough:
                     return True
-            while not (yield waiting.Wait.R):
-                pass
+            if not (yield waiting.Wait.R) and sizes:
+                return True
             self._pgconn.consume_input()
 
     def close(self) -> None:

@@ -152,6 +152,7 @@ class Caller:
         run = self.api("POST", f"pipelines/{made['id']}/run/")
         for path in ("pipelines/", f"pipelines/{made['id']}/", f"pipelines/{made['id']}/runs/"):
             self.api("GET", path)
+        self.api("GET", f"pipelines/{made['id']}/runs/{run['id']}/quarantine/")
         self.page("GET", "/admin/etl/pipeline/")
         self.page("GET", f"/admin/etl/pipeline/{made['id']}/change/")
         self.page("GET", f"/admin/etl/pipelinerun/{run['id']}/change/")
