@@ -269,7 +269,7 @@ def test_everything_was_really_done(seen: Seen, planted: Planted) -> None:
     assert 500 not in statuses
     assert {status for _, status, _ in seen.pages} == {200}
     done = {re.sub(r"[0-9a-f-]{36}", "<pk>", name) for name, _, _ in seen.answers}
-    assert done == {str(route) for route in ROUTES}
+    assert done == {re.sub(r"<\w+>", "<pk>", str(route)) for route in ROUTES}
     worked = [text for name, status, text in seen.answers if "/query/" in name and status == 200]
     assert len(worked) == len([name for name in planted.credentials if "wrong" not in name])
     assert all(json.loads(text)["rows"] == [[1]] for text in worked)
