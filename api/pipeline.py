@@ -24,7 +24,7 @@ from etl.models import (
     TableRun,
     Trigger,
 )
-from etl.models.pipeline import MAX_SOURCE_LOAD
+from etl.models.pipeline import MAX_SOURCE_LOAD, MIN_SOURCE_MB_S
 from etl.pipelines import TableSpec
 from warehouse.access import Role
 from warehouse.models import WarehouseConnection
@@ -67,6 +67,7 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
             "quarantine_limit",
             "is_active",
             "max_source_load",
+            "max_source_mb_s",
             "tables",
             "created_at",
             "updated_at",
@@ -88,6 +89,9 @@ class PipelineChangesSerializer(StrictSerializer):
     quarantine_limit = serializers.IntegerField(default=0, min_value=0, max_value=MAX_LIMIT)
     is_active = serializers.BooleanField(default=True)
     max_source_load = serializers.IntegerField(default=1, min_value=1, max_value=MAX_SOURCE_LOAD)
+    max_source_mb_s = serializers.DecimalField(
+        *(6, 1), default=None, allow_null=True, min_value=MIN_SOURCE_MB_S
+    )
     tables = TableSpecSerializer(many=True)
 
     def get_fields(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class PipelineAdmin(ModelAdmin):
     fields = (
         *("team", "name", "source", "destination", "destination_schema", "stage"),
         *("contract", "quarantine_limit", "schedule", "is_active", "max_source_load"),
+        "max_source_mb_s",
     )
     inlines = (PipelineTableInline,)
     actions = ("run", "pause", "resume")

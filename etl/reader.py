@@ -19,12 +19,14 @@ from etl import ledger, quarantine
 from etl.errors import ServiceDatabaseFailed
 from etl.lease import Heartbeat
 from etl.models import Chunk, Pipeline, PipelineRun, RunStatus, Step, TableRun
+from etl.pace import paced
 from etl.stage import Stage
 from warehouse import connections
 
 log = structlog.get_logger(__name__)
 
 CANCEL_EVERY_S = 0.2
+MB = 2**20
 
 
 class Reader:
@@ -49,6 +51,8 @@ class Reader:
         self._stage = stage
         self._sessions = sessions
         self._watch = watch
+        rate = pipeline.max_source_mb_s
+        self._bytes_per_s = float(rate) * MB / sessions if rate else None
         self.name = f"reader-{id(self)}"
 
     def read_next(self) -> bool:
@@ -85,16 +89,20 @@ class Reader:
             lambda: ledger.tally(chunk.table),
         )
 
-        def progress(rows: int, size: int) -> None:
+        def watch() -> None:
             beats.verify()
             self._watch()
+
+        def progress(rows: int, size: int) -> None:
+            watch()
             chunk.rows += rows
             chunk.bytes += size
 
         batches = self._source.read(plan, chunk.bounds, since, self.name, taken)
         with beats, closing(batches):
             location = f"{chunk.table.location}/{folder}"
-            fitting = (taken.without(batch, self._unfit(batch)) for batch in batches)
+            slowly = paced(batches, self._bytes_per_s, watch)
+            fitting = (taken.without(batch, self._unfit(batch)) for batch in slowly)
             files = self._stage.write(location, plan.columns, fitting, progress)
         return [
             StagedFile(f"{folder}/{file.name}", file.rows, file.bytes, file.sha256)

@@ -1,6 +1,7 @@
 """A pipeline: which tables go from where to where, and when."""
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,6 +12,7 @@ from warehouse import conf
 from warehouse.models import TeamManager, WarehouseConnection
 
 MAX_SOURCE_LOAD = 32
+MIN_SOURCE_MB_S = Decimal("0.1")
 
 
 class Pipeline(models.Model):
@@ -36,6 +38,15 @@ class Pipeline(models.Model):
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_SOURCE_LOAD)],
         help_text="How many sessions may read the source at once.",
+    )
+    max_source_mb_s = models.DecimalField(
+        null=True,
+        blank=True,
+        max_digits=6,
+        decimal_places=1,
+        validators=[MinValueValidator(MIN_SOURCE_MB_S)],
+        help_text="How many MB of rows a second may be read from the source, by all sessions "
+        "together; empty: as many as there are.",
     )
     contract = models.CharField(
         max_length=10,

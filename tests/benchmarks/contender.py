@@ -18,7 +18,11 @@ def run_contender(work: Work) -> None:
     """Do the work and print what it took, memory from the start of the process."""
     started = time.perf_counter()
     rows, size = work()
-    seconds = time.perf_counter() - started
+    tell(time.perf_counter() - started, rows, size)
+
+
+def tell(seconds: float, rows: int | None, size: int | None) -> None:
+    """Print the line about what was measured."""
     print(
         json.dumps({"seconds": seconds, "peak_rss_mb": peak_rss_mb(), "rows": rows, "bytes": size})
     )

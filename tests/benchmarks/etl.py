@@ -1,8 +1,11 @@
 """Postgres → Parquet → S3 → Snowflake, ours against its peers, and against the bare COPY.
 
 The cases: ``extract`` (to Parquet on disk), ``stage`` (to the bucket), ``whole`` (to Snowflake),
-``memory`` (extract, at several sizes). Times are of whole processes; ``ours-warm`` is the second
-table of one. The floor is COPY (FORMAT BINARY) to /dev/null by psql, on one connection like all.
+``memory`` (extract, at several sizes), ``workers`` (a run of a pipeline, by 1, 2 and 4 sessions),
+``separation`` (the 99th percentile of the sample application's Retrieve: alone, which is the floor,
+and while a run reads the source, by ``max_source_mb_s``). Times of the first three are of whole
+processes; ``ours-warm`` is the second table of one. Their floor is COPY (FORMAT BINARY) to
+/dev/null by psql, on one connection like all.
 """
 
 import argparse
@@ -21,8 +24,7 @@ from rich.table import Table
 from sandbox.control import status
 from sandbox.files import read_json
 from sandbox.supervisor import Sandbox
-from tests import vendors
-from tests.benchmarks import etl_exact, etl_ours
+from tests.benchmarks import etl_apart, etl_exact, etl_ours
 from tests.benchmarks.etl_tables import HARD, Source
 from tests.benchmarks.harness import FLOOR, ROOT, Bench, Case, Contender
 
@@ -34,10 +36,14 @@ PEERS = (
 SLOW = tuple(who for who in PEERS if who.startswith("dlt"))
 """Not in a quick run."""
 PEERS_HOME = ROOT / ".venv-peers"
-CASES = ("extract", "stage", "whole", "memory")
+CASES = ("extract", "stage", "whole", "memory", "workers", "separation")
 SCALE, QUICK_SCALE = 1.0, 0.05
-SIZES, QUICK_SIZES = (0.1, 1.0), (0.01, 0.05)
+SIZES, QUICK_SIZES = (0.1, 1.0, 5.0), (0.01, 0.05)
 ROUNDS, QUICK_ROUNDS = 3, 1
+WORKERS = (1, 2, 4)
+MB_S, QUICK_MB_S = (5, 20), (2,)
+"""At these rates a table outlasts the calls that are made meanwhile."""
+CALLING_S, QUICK_CALLING_S = 15, 4
 QUICK_TYPES = 6
 HARD_TIMEOUT_S = 180
 TABLES = ("lineitem", "orders")
@@ -89,7 +95,7 @@ def sandbox(bench: Bench) -> Iterator[dict[str, Any]]:
     if status(home):
         yield read_json(home / "endpoints.json")
         return
-    services = ("postgres", "s3", "snowflake")
+    services = ("postgres", "redis", "s3", "snowflake")
     with Sandbox(home, services, lambda line: bench.console.print(line, markup=False)) as box:
         yield read_json(box.endpoints_path)
 
@@ -106,7 +112,8 @@ def main() -> None:
     with sandbox(bench) as endpoints, TemporaryDirectory(prefix="bench-etl-") as folder:
         source = Source(endpoints, PEERS_HOME / "bin" / "tpchgen-cli")
         run = Run(bench, source, Move(source, Path(folder)), scale, quick=given.quick)
-        _make_stage(endpoints)
+        etl_ours.make_stage(endpoints, etl_ours.TEAM)
+        _migrate()
         for case in [given.case] if given.case else CASES:
             run.case(case)
     show(bench)
@@ -143,8 +150,9 @@ class Run:
         source.warm_up(source.tpch("lineitem", scale))
 
     def case(self, name: str) -> None:
-        if name == "memory":
-            self._memory()
+        others = {"memory": self._memory, "workers": self._workers, "separation": self._separation}
+        if name in others:
+            others[name]()
         else:
             peers = [who for who in PEERS if not (self._quick and who in SLOW)]
             self._speed(name, peers if name == "extract" else ())
@@ -179,15 +187,30 @@ class Run:
             cases.append(Case(f"memory at {scale:g}", tuple(contenders)))
         self._bench.run(cases, 1, timeout_s=600)
 
+    def _workers(self) -> None:
+        table = self._source.tpch("lineitem", self._scale)
+        contenders = [
+            Contender(f"ours, {count}", ("-m", "tests.benchmarks.etl_run", table, str(count)))
+            for count in WORKERS
+        ]
+        self._bench.run([Case("workers", tuple(contenders))], self._rounds, timeout_s=600)
 
-def _make_stage(endpoints: dict[str, Any]) -> None:
-    """The external stage of Snowflake that ``whole`` loads from."""
-    lake, bucket = vendors.sandbox_forms(endpoints)["snowflake"], endpoints["s3"]["bucket"]
-    with vendors.EXECUTING["snowflake"](lake) as run:
-        run(
-            f'CREATE STAGE IF NOT EXISTS "{lake["schema"]}"."{etl_ours.stage_name()}" '
-            f"URL = 's3://{bucket}/{etl_ours.TEAM}/'"
-        )
+    def _separation(self) -> None:
+        table = self._source.tpch("lineitem", self._scale)
+        seconds = str(QUICK_CALLING_S if self._quick else CALLING_S)
+        module = ("-m", "tests.benchmarks.etl_apart")
+        contenders = [Contender(FLOOR, (*module, etl_apart.ALONE, table, seconds))]
+        contenders += [
+            Contender(f"ours, {rate} MB/s", (*module, str(rate), table, seconds))
+            for rate in (QUICK_MB_S if self._quick else MB_S)
+        ]
+        self._bench.run([Case("separation", tuple(contenders))], self._rounds, timeout_s=120)
+
+
+def _migrate() -> None:
+    """The service's own database, for what its runner keeps there."""
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

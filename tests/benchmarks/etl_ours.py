@@ -64,15 +64,26 @@ def whole(endpoints: Endpoints, folder: Path, table: str) -> Counted:
 
     manifest = _staged(endpoints, table)
     form = vendors.sandbox_forms(endpoints)["snowflake"]
-    target = LoadTarget(form["schema"], f"T{uuid.uuid4().hex}", stage_name(), 1)
+    target = LoadTarget(form["schema"], f"T{uuid.uuid4().hex}", stage_name(TEAM), 1)
     with connect("snowflake", form, network=NetworkPolicy.allowing(["127.0.0.0/8"])) as lake:
         lake.load(manifest, target)  # type: ignore[attr-defined]
     return manifest.rows, manifest.bytes
 
 
-def stage_name() -> str:
-    """The external stage on the bucket's folder, which the benchmark makes."""
-    return f"STAGE_{TEAM.replace('-', '_').upper()}"
+def stage_name(team: str) -> str:
+    """The external stage of Snowflake on the team's folder of the bucket."""
+    return f"STAGE_{team.replace('-', '_').upper()}"
+
+
+def make_stage(endpoints: Endpoints, team: str) -> str:
+    """Make that stage; its name."""
+    form, name = vendors.sandbox_forms(endpoints)["snowflake"], stage_name(team)
+    with vendors.EXECUTING["snowflake"](form) as run:
+        run(
+            f'CREATE STAGE IF NOT EXISTS "{form["schema"]}"."{name}" '
+            f"URL = 's3://{endpoints['s3']['bucket']}/{team}/'"
+        )
+    return name
 
 
 def _staged(endpoints: Endpoints, table: str) -> Any:

@@ -26,6 +26,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOOR = "floor"
+SHORT_S = 0.1
 Figures = dict[str, Any]
 COLUMNS = "case who seconds min max peak_rss_mb rows ratio_to_floor".split()
 
@@ -76,9 +77,9 @@ class Outcome:
         return {
             "case": self.case,
             "who": self.who,
-            "seconds": round(median, 3),
-            "min": round(min(seconds), 3),
-            "max": round(max(seconds), 3),
+            "seconds": round(median, 4),
+            "min": round(min(seconds), 4),
+            "max": round(max(seconds), 4),
             "peak_rss_mb": round(max(run["peak_rss_mb"] for run in self.runs)),
             "rows": self.runs[-1]["rows"],
             "bytes": self.runs[-1]["bytes"],
@@ -189,7 +190,9 @@ def _cell(entry: Figures, name: str) -> str:
         return "–"
     if name in ("rows", "peak_rss_mb"):
         return f"{value:,}"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}" if value >= SHORT_S else f"{value:.4f}"
+    return str(value)
 
 
 def machine() -> Figures:
