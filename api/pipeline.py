@@ -41,6 +41,8 @@ class TableSpecSerializer(StrictSerializer):
 
 
 class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
+    watermark = serializers.SerializerMethodField()
+
     class Meta:
         model = PipelineTable
         fields = (
@@ -48,6 +50,11 @@ class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
             "retained_bytes",
         )
         read_only_fields = fields
+
+    def get_watermark(self, table: PipelineTable) -> dict[str, Any] | None:
+        """Without the transactions seen, which can be many."""
+        kept: dict[str, Any] | None = table.watermark
+        return kept and {name: value for name, value in kept.items() if name != "seen"}
 
 
 class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
@@ -122,7 +129,7 @@ class TableRunSerializer(serializers.ModelSerializer[TableRun]):
         model = TableRun
         fields = (
             *("table", "step", "rows", "rows_expected", "bytes_staged", "chunks"),
-            *("chunks_staged", "rows_in_target", "quarantined", "drift"),
+            *("chunks_staged", "rows_in_target", "quarantined", "drift", "note"),
         )
         read_only_fields = fields
 

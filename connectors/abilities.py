@@ -3,15 +3,32 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
 from connectors.drift import LoadPlan
+from connectors.errors import Unsupported
 from connectors.quarantine import Quarantine, Unfit
 from connectors.types import LoadOutcome, LoadTarget, Manifest, Watermark
 
 Bounds = list[list[int | None]]
 """Which rows a chunk is, in its connector's own terms; plain JSON."""
+
+
+@dataclass(frozen=True)
+class Increment:
+    """How rows that are new since a watermark are told from those that are not.
+
+    By the transactions that wrote them: all those that had not ended then, and so some rows come
+    again. ``once``: none does, of a table into which rows are only inserted, never updated or
+    deleted.
+    """
+
+    once: bool = False
+
+
+BY_TRANSACTION = Increment()
 
 
 @dataclass(frozen=True)
@@ -23,6 +40,8 @@ class ReadPlan:
     longer fits the source. ``watermark`` may be stored only after the rows have arrived.
     ``layout`` says where rows lie: while it is the same, a row that was not written since lies
     within the same bounds. ``snapshot`` lasts as long as the session that made the plan.
+    ``holds_back``: rows are left for a later plan; ``note`` says that, or whatever else makes the
+    plan another one than was asked for.
     """
 
     source_schema: str
@@ -36,6 +55,8 @@ class ReadPlan:
     snapshot: str
     whole: Bounds
     chunks: tuple[Bounds, ...]
+    holds_back: bool = False
+    note: str = ""
 
 
 class Extract(ABC):
@@ -46,12 +67,20 @@ class Extract(ABC):
     """
 
     @abstractmethod
-    def plan(self, schema: str, table: str, since: Watermark | None, chunk_bytes: int) -> ReadPlan:
+    def plan(
+        self,
+        schema: str,
+        table: str,
+        since: Watermark | None,
+        chunk_bytes: int,
+        increment: Increment = BY_TRANSACTION,
+    ) -> ReadPlan:
         """Open a snapshot, and divide the table into chunks of about ``chunk_bytes`` at the source.
 
         Bound and rows come from one snapshot; what was in flight then is read again later. Rows
-        may come twice over two runs, never not at all. Deleted rows are not seen.
-        Raises ObjectNotFound, PermissionDenied, ConnectionLost.
+        may come twice over two runs, never not at all; where they are to come ``once``, the table
+        is counted, and every row is to be read when some were updated or deleted since. Deleted
+        rows are not seen. Raises ObjectNotFound, PermissionDenied, ConnectionLost.
         """
 
     @abstractmethod
@@ -147,6 +176,9 @@ class FollowChanges(ABC):
 class BulkLoad(ABC):
     """Loads exactly the files of a manifest, once."""
 
+    tells_last_load: ClassVar[bool] = False
+    """Its ``last_load`` answers, so that what is only ever appended can be appended once."""
+
     @abstractmethod
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
         """Bring the manifest's rows into the target by its mode; repeating changes nothing.
@@ -176,6 +208,10 @@ class BulkLoad(ABC):
 
         False means that a watermark says nothing about what is there: read everything.
         """
+
+    def last_load(self, target: LoadTarget) -> str | None:
+        """The id of the latest load into the target; ``None`` where it has none, or is gone."""
+        raise Unsupported(f"{type(self).__name__} does not tell its last load.")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import pyarrow as pa
 
@@ -267,10 +268,17 @@ class Watermark:
 
     ``origin`` names cluster, timeline, database, table and partitions; where it differs, the
     snapshot says nothing about the rows and everything is read.
+
+    Of a table whose rows are read once each, ``rows`` is how many have been, and ``seen`` has the
+    transactions (their ids, comma-separated) whose rows the snapshot alone would not tell from
+    those of others that were in flight.
     """
 
     snapshot: str
     origin: str
+    seen: str = ""
+    rows: int | None = None
 
-    def as_json(self) -> dict[str, str]:
-        return {"snapshot": self.snapshot, "origin": self.origin}
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, of which ``Watermark(**…)`` makes the same again."""
+        return {name: value for name, value in vars(self).items() if value not in ("", None)}

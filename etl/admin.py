@@ -94,7 +94,7 @@ class TableRunInline(TabularInline):
     can_delete = False
     fields = (
         *("table", "step", "rows", "bytes_staged", "chunks", "chunks_staged", "rows_in_target"),
-        *("quarantined", "drift"),
+        *("quarantined", "drift", "note"),
     )
     readonly_fields = fields
 

@@ -68,7 +68,7 @@ class Log:
         run.watermark = changes.watermark.as_json()
         run.rows_expected = sum(file.rows for file in (*staged.rows, *staged.deletes))
         manifest = Manifest(
-            load_id=f"{run.run_id}-{run.table_id}",
+            load_id=run.load_id,
             location=run.location,
             files=tuple(staged.rows),
             schema=changes.schema,

@@ -36,7 +36,7 @@ def lay_out(table: TableRun, plan: ReadPlan, *, keep: bool) -> None:
         table.quarantine.all().delete()
         table.watermarks = []
         Chunk.objects.bulk_create(
-            Chunk(table=table, number=number, bounds=bounds, since=_as_json(plan.since))
+            Chunk(table=table, number=number, bounds=bounds)
             for number, bounds in enumerate(plan.chunks)
         )
     table.watermark = plan.watermark.as_json()
@@ -169,11 +169,11 @@ def tally(table: TableRun) -> None:
     )
 
 
-def manifest(table: TableRun, load_id: str) -> Manifest:
+def manifest(table: TableRun) -> Manifest:
     """The files of a ledger that is complete, in the order of its chunks."""
     plan = plan_of(table)
     return Manifest(
-        load_id=load_id,
+        load_id=table.load_id,
         location=table.location,
         files=tuple(StagedFile(**file) for chunk in table.ledger.all() for file in chunk.files),
         schema=plan.columns,
@@ -187,7 +187,7 @@ def plan_json(plan: ReadPlan) -> dict[str, Any]:
         **vars(plan),
         "columns": schema_text(plan.columns),
         "watermark": plan.watermark.as_json(),
-        "since": _as_json(plan.since),
+        "since": plan.since.as_json() if plan.since else None,
         "chunks": [],
     }
 
@@ -203,9 +203,5 @@ def plan_of(table: TableRun) -> ReadPlan:
     return ReadPlan(**found)
 
 
-def watermark_of(kept: dict[str, str] | None) -> Watermark | None:
+def watermark_of(kept: dict[str, Any] | None) -> Watermark | None:
     return Watermark(**kept) if kept else None
-
-
-def _as_json(mark: Watermark | None) -> dict[str, str] | None:
-    return mark.as_json() if mark else None

@@ -1,7 +1,7 @@
 """What can be done to a team's pipelines: the rules, whoever asks (API, admin, command, beat)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -62,7 +62,8 @@ def update(
                 raise RunInProgress()
             for name, value in changes.items():
                 setattr(pipeline, name, value)
-            _check(pipeline, tables)
+            is_moved = bool(changes.keys() & MOVING)
+            _check(pipeline, _specs(pipeline) if tables is None and is_moved else tables)
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)
@@ -132,10 +133,8 @@ def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
 def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, str]:
     if not tables:
         return {"tables": "Name at least one table."}
-    if any(table.mode == ReadMode.CDC for table in tables) and not _can(
-        pipeline.source, FollowChanges
-    ):
-        return {"tables": f"{pipeline.source.provider} has no log to read changes from."}
+    if fault := _mode_fault(pipeline, tables):
+        return {"tables": fault}
     targets = [_target(pipeline, table) for table in tables]
     twice = sorted({target for target in targets if targets.count(target) > 1})
     if twice:
@@ -147,6 +146,17 @@ def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, 
     )
     taken = sorted(others.values_list("destination_table", flat=True))
     return {"tables": f"Another pipeline loads {', '.join(taken)}."} if taken else {}
+
+
+def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec]) -> str:
+    """What one of the ends lacks for a table's mode; empty when nothing."""
+    modes = {table.mode for table in tables}
+    if ReadMode.CDC in modes and not _can(pipeline.source, FollowChanges):
+        return f"{pipeline.source.provider} has no log to read changes from."
+    lake = registry.provider(pipeline.destination.provider)
+    if ReadMode.APPEND in modes and not (issubclass(lake, BulkLoad) and lake.tells_last_load):
+        return f"{lake.label} does not tell what was appended last, so mode append cannot be used."
+    return ""
 
 
 def _target(pipeline: Pipeline, table: TableSpec) -> str:
@@ -162,13 +172,17 @@ def _can(connection: WarehouseConnection, ability: type[Any]) -> bool:
 def _rows(pipeline: Pipeline, tables: Sequence[TableSpec]) -> list[PipelineTable]:
     return [
         PipelineTable(
-            pipeline=pipeline,
-            source_schema=table.source_schema,
-            source_table=table.source_table,
-            destination_table=_target(pipeline, table),
-            mode=table.mode,
+            pipeline=pipeline, **asdict(table) | {"destination_table": _target(pipeline, table)}
         )
         for table in tables
+    ]
+
+
+def _specs(pipeline: Pipeline) -> list[TableSpec]:
+    names = [field.name for field in fields(TableSpec)]
+    return [
+        TableSpec(**dict(zip(names, row, strict=True)))
+        for row in pipeline.tables.values_list(*names)
     ]
 
 

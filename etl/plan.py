@@ -1,15 +1,15 @@
 """What a run of a pipeline would do, without doing it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from connectors.abilities import BulkLoad, Extract, ReadPlan
+from connectors.abilities import BulkLoad, ReadPlan
 from connectors.drift import LoadPlan
 from connectors.errors import Unsupported
 from connectors.types import Contract, LoadTarget, Watermark
-from etl import conf
-from etl.errors import NoPrimaryKey
-from etl.models import Pipeline, PipelineTable
+from etl import modes
+from etl.models import Pipeline, PipelineTable, ReadMode
+from etl.reader import able
 from warehouse import connections
 
 
@@ -17,7 +17,8 @@ from warehouse import connections
 class Preview:
     """One table: what is read of it, and what a load does to the target's columns first.
 
-    ``full``: every row is read, about ``estimated_rows``, ``None`` where the source cannot say.
+    ``full``: every row is read. ``estimated_rows`` are those to be read, ``None`` where the
+    source cannot say; ``note`` tells where its mode cannot be kept to, and why.
     """
 
     table: PipelineTable
@@ -25,6 +26,7 @@ class Preview:
     full: bool
     estimated_rows: int | None
     load: LoadPlan
+    note: str
 
 
 def tables(pipeline: Pipeline) -> Iterator[Preview]:
@@ -48,19 +50,15 @@ def _planned(table: PipelineTable, destination: BulkLoad) -> Preview:
         fence=0,
         contract=Contract(pipeline.contract),
     )
-    kept = table.watermark
-    since = Watermark(**kept) if kept and destination.has_loaded(target) else None
-    found = _described(table, since)
+    since = modes.since(table, destination, target)
+    found = _described(table, None if table.mode == ReadMode.CDC else since)
+    since = since if table.mode == ReadMode.CDC else found.since
+    target = replace(target, mode=modes.load_mode(table, since))
     load = destination.plan_load(found.columns, found.primary_key, target)
-    return Preview(table, target, found.since is None, found.estimated_rows, load)
+    return Preview(table, target, since is None, found.estimated_rows, load, found.note)
 
 
 def _described(table: PipelineTable, since: Watermark | None) -> ReadPlan:
     """How a run would read the table; its rows are left where they are."""
     with connections.opened(table.pipeline.source, run="plan") as source:
-        if not isinstance(source, Extract):
-            raise Unsupported(f"{source.label} cannot be the source of a pipeline.")
-        found = source.plan(table.source_schema, table.source_table, since, conf.chunk_bytes())
-    if not found.primary_key:
-        raise NoPrimaryKey(fields={"table": str(table)})
-    return found
+        return modes.plan(table, able(source), since)

@@ -80,7 +80,7 @@ class Reader:
         return True
 
     def _read(self, chunk: Chunk, plan: ReadPlan, taken: Quarantine) -> list[StagedFile]:
-        since = ledger.watermark_of(chunk.since)
+        since = ledger.watermark_of(chunk.since) if chunk.catches_up else plan.since
         # Of this attempt alone: what one that was given up still writes gets into no manifest.
         folder = f"chunk-{chunk.number:05}-{chunk.claim}"
         beats = Heartbeat(

@@ -13,9 +13,9 @@ from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
 from connectors.errors import ChangesLost, ConnectorError, Unsupported
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
-from etl import conf, ledger, quarantine
+from etl import ledger, modes, quarantine
 from etl.changes import Log
-from etl.errors import LeaseLost, NoPrimaryKey, ServiceDatabaseFailed, StageFailed
+from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, ReadMode, RunStatus, Step, TableRun
 from etl.reader import Crew, Reader, able
@@ -141,7 +141,9 @@ class _Mover:
 
     def changes(self, source: Connector, destination: BulkLoad) -> Manifest | None:
         """Stage what the source's log has; ``None`` where the table is to be read itself."""
-        since = self._since(destination) if self._mode == ReadMode.CDC else None
+        if self._mode != ReadMode.CDC:
+            return None
+        since = modes.since(self._table.table, destination, self._target)
         if since is None:
             return None
         self._save(Step.EXTRACTING, location=self._location)
@@ -162,10 +164,9 @@ class _Mover:
         if self._mode == ReadMode.CDC:
             # Before the snapshot: what is committed between the two comes twice, not never.
             self._table.followed_from = Log(definition, source).follow().as_json()
-        elif self._mode == ReadMode.XID:
-            since = self._since(destination)
-        where = (definition.source_schema, definition.source_table)
-        plan = able(source).plan(*where, since, conf.chunk_bytes())
+        else:
+            since = modes.since(definition, destination, self._target)
+        plan = modes.plan(definition, able(source), since)
         try:
             self._enter(plan, able(source))
         except BaseException:
@@ -174,18 +175,15 @@ class _Mover:
 
     def _enter(self, plan: ReadPlan, source: Extract) -> None:
         """Make the plan the table's, and the ledger the plan's."""
-        definition, earlier = self._table.table, self._table.watermarks
-        if not plan.primary_key and self._mode != ReadMode.FULL:
-            raise NoPrimaryKey(fields={"table": str(definition)})
-        # A row that was deleted since must not be kept where it is not looked for again.
-        keep = self._mode != ReadMode.FULL and all(
-            source.covers(Watermark(**mark)) for mark in earlier
+        keep = self._mode in modes.RESUMED and all(
+            source.covers(Watermark(**mark)) for mark in self._table.watermarks
         )
         with transaction.atomic():
             self._write(
                 Step.EXTRACTING,
                 location=self._location,
                 followed_from=self._table.followed_from,
+                note=plan.note,
             )
             ledger.lay_out(self._table, plan, keep=keep)
         self._show()
@@ -200,8 +198,9 @@ class _Mover:
         finally:
             source.release()
         quarantine.judge(self._table, self._run.pipeline.quarantine_limit)
-        manifest = ledger.manifest(self._table, f"{self._run.pk}-{self._table.table_id}")
-        self._save_staged(manifest, LoadMode.MERGE if self._mode == ReadMode.XID else LoadMode.SWAP)
+        manifest = ledger.manifest(self._table)
+        since = ledger.plan_of(self._table).since
+        self._save_staged(manifest, modes.load_mode(self._table.table, since))
         return manifest
 
     def _save_staged(self, manifest: Manifest, mode: LoadMode) -> None:
@@ -233,11 +232,6 @@ class _Mover:
         self._table.refresh_from_db(fields=NUMBERS)
         self._observer(self._table)
 
-    def _since(self, destination: BulkLoad) -> Watermark | None:
-        """The watermark, if the destination still has what was loaded up to it."""
-        kept = self._table.table.watermark
-        return Watermark(**kept) if kept and destination.has_loaded(self._target) else None
-
     @property
     def _target(self) -> LoadTarget:
         return LoadTarget(
@@ -263,7 +257,8 @@ class _Mover:
         with transaction.atomic():
             self._write(Step.DONE)
             self._table.table.watermark = self._table.followed_from or self._table.watermark
-            self._table.table.save(update_fields=["watermark"])
+            self._table.table.last_load = self._table.load_id
+            self._table.table.save(update_fields=["watermark", "last_load"])
         self._show()
 
     def arrived(self, source: Connector) -> None:

@@ -16,10 +16,10 @@ from psycopg import errors as pg
 from psycopg import sql as pgsql
 from psycopg.pq import TransactionStatus
 
-from connectors.abilities import Bounds, Extract, ReadPlan
+from connectors.abilities import BY_TRANSACTION, Bounds, Extract, Increment, ReadPlan
 from connectors.base import GRACE_S, Connector
 from connectors.errors import ConnectionLost, ObjectNotFound, QueryTimeout, SnapshotGone
-from connectors.postgres import catalog, wire
+from connectors.postgres import appended, catalog, wire
 from connectors.postgres.chunks import Leaf, chunked
 from connectors.postgres.copy import CopyExecution
 from connectors.quarantine import Quarantine
@@ -74,11 +74,19 @@ class PostgresExtract(Connector, Extract):
     _snapshot = ""
     _origin = ""
 
-    def plan(self, schema: str, table: str, since: Watermark | None, chunk_bytes: int) -> ReadPlan:
+    def plan(
+        self,
+        schema: str,
+        table: str,
+        since: Watermark | None,
+        chunk_bytes: int,
+        increment: Increment = BY_TRANSACTION,
+    ) -> ReadPlan:
         with self._in_snapshot():
             self._connection.rollback()
             self._lock(schema, table)
-            return self._planned(schema, table, since, chunk_bytes)
+            plan = self._planned(schema, table, since, chunk_bytes, increment)
+        return self._once(plan) if increment.once and not plan.note else plan
 
     def covers(self, since: Watermark) -> bool:
         with self._in_snapshot():
@@ -149,8 +157,30 @@ class PostgresExtract(Connector, Extract):
             raise ObjectNotFound(f"There is no table {schema}.{table}.") from exc
         execute("RELEASE SAVEPOINT unlocked")
 
+    def _once(self, plan: ReadPlan) -> ReadPlan:
+        """The plan with what has to be remembered so that no row comes twice."""
+        with self._in_snapshot():
+            parts = [self._rows(part) for bounds in plan.chunks for part in bounds]
+            young_age = self._known_age(plan.watermark)
+            since_age = self._known_age(plan.since) if plan.since else None
+        seen_before = plan.since.seen if plan.since else ""
+        return appended.planned(
+            plan, appended.census(self._asked, parts, young_age, since_age, seen_before)
+        )
+
+    def _asked(self, query: pgsql.Composed) -> list[tuple[Any, ...]]:
+        """Each answer may take as long as the server may be silent."""
+        with self._in_snapshot():
+            rows: list[tuple[Any, ...]] = self._connection.execute(query).fetchall()
+        return rows
+
     def _planned(
-        self, schema: str, name: str, since: Watermark | None, chunk_bytes: int
+        self,
+        schema: str,
+        name: str,
+        since: Watermark | None,
+        chunk_bytes: int,
+        increment: Increment,
     ) -> ReadPlan:
         table, now = self._table(schema, name)
         self._origin = now.origin
@@ -169,6 +199,7 @@ class PostgresExtract(Connector, Extract):
             snapshot=self._snapshot,
             whole=whole,
             chunks=tuple(self._chunks(table, chunk_bytes)) if table.has_free_leaves else (whole,),
+            note=appended.NO_IDS if increment.once and not table.has_xmin else "",
         )
 
     def _table(self, schema: str, name: str) -> tuple[_Table, Watermark]:
@@ -218,25 +249,36 @@ class PostgresExtract(Connector, Extract):
         return held and snapshot != "" and snapshot == self._snapshot
 
     def _query(self, plan: ReadPlan, part: list[int | None], since: Watermark | None) -> str:
-        """By oid, since names may change hands between two plans; under the lock they cannot."""
-        oid, first, end = part
+        names = pgsql.SQL(", ").join(map(pgsql.Identifier, plan.columns.names))
         conditions = []
-        if first:
-            conditions.append(_statement("ctid >= {}::tid", f"({first},0)"))
-        if end is not None:
-            conditions.append(_statement("ctid < {}::tid", f"({end},0)"))
+        # The age of a row grows with every transaction, so each session counts its own.
         if since is not None:
-            # The age of a row grows with every transaction, so each session counts its own.
-            if (age := self._age(since)) is None:
-                raise SnapshotGone()
-            conditions.append(_statement("age(xmin) BETWEEN 0 AND {}", age))
-        (name,) = self._row("SELECT %s::oid::regclass::text", [oid])
-        query = pgsql.SQL("SELECT {} FROM {}").format(
-            pgsql.SQL(", ").join(map(pgsql.Identifier, plan.columns.names)), pgsql.SQL(name)
-        )
-        if conditions:
-            query += pgsql.SQL(" WHERE ") + pgsql.SQL(" AND ").join(conditions)
+            conditions.append(appended.written_since(self._known_age(since), since.seen))
+        if plan.holds_back:
+            mark = plan.watermark
+            conditions.append(appended.settled(self._known_age(mark), mark.seen))
+        query = pgsql.SQL("SELECT {} FROM {}").format(names, self._rows(part, *conditions))
         return query.as_string(self._connection)
+
+    def _rows(self, part: list[int | None], *conditions: pgsql.Composable) -> pgsql.Composable:
+        """The table with a WHERE of these conditions, or of none.
+
+        By oid, since names may change hands between two plans; under the lock they cannot.
+        """
+        oid, first, end = part
+        found = [pgsql.SQL("true"), *conditions]
+        if first:
+            found.append(_statement("ctid >= {}::tid", f"({first},0)"))
+        if end is not None:
+            found.append(_statement("ctid < {}::tid", f"({end},0)"))
+        (name,) = self._row("SELECT %s::oid::regclass::text", [oid])
+        return pgsql.SQL(" WHERE ").join([pgsql.SQL(name), pgsql.SQL(" AND ").join(found)])
+
+    def _known_age(self, since: Watermark) -> int:
+        """Of a watermark that the plan covers."""
+        if (age := self._age(since)) is None:
+            raise SnapshotGone()
+        return age
 
     def _age(self, since: Watermark) -> int | None:
         """The greatest age of a row that was perhaps not to be seen yet in that snapshot.

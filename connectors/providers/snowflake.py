@@ -78,6 +78,7 @@ class Snowflake(Connector, BulkLoad, Compare):
         ),
     )
     grants = GRANTS
+    tells_last_load = True
     credentials: SnowflakeCredentials
     prices: SnowflakePrices
     _connection: "SnowflakeConnection"
@@ -260,6 +261,10 @@ class Snowflake(Connector, BulkLoad, Compare):
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():
             return Loader(self._run).has_loaded(target)
+
+    def last_load(self, target: LoadTarget) -> str | None:
+        with self._session():
+            return Loader(self._run).last_load(target)
 
     # Compare
 

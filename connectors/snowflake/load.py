@@ -51,10 +51,13 @@ class Loader:
         return LoadPlan(changes=changes)
 
     def has_loaded(self, target: LoadTarget) -> bool:
+        return self.last_load(target) is not None
+
+    def last_load(self, target: LoadTarget) -> str | None:
         self._run(statements.create_ledger(target.schema))
         there = self._run(*columns.existing_columns(target)).fetchone()
-        known = self._run(*statements.loads_into(target)).fetchone()
-        return there is not None and known is not None
+        known = self._run(*statements.last_load(target)).fetchone()
+        return str(known[0]) if there is not None and isinstance(known, tuple) else None
 
     def _altered_for(self, manifest: Manifest, target: LoadTarget) -> Manifest:
         """Alter the target as the contract allows; the manifest with the columns to be loaded."""

@@ -187,10 +187,15 @@ def remember(target: LoadTarget, manifest: Manifest) -> tuple[str, Sequence[obje
     )
 
 
-def loads_into(target: LoadTarget) -> tuple[str, Sequence[object]]:
-    """One row when the ledger has any load into the target, and the parameters."""
+def last_load(target: LoadTarget) -> tuple[str, Sequence[object]]:
+    """The id of the load into the target that the ledger has last, and the parameters.
+
+    A load of a smaller fence than one before it is refused, so the greatest is the last.
+    """
     name = quoted(target.schema, LEDGER)
-    return f"SELECT 1 FROM {name} WHERE TARGET = ? LIMIT 1", (target.table,)
+    return f"SELECT LOAD_ID FROM {name} WHERE TARGET = ? ORDER BY FENCE DESC LIMIT 1", (
+        target.table,
+    )
 
 
 def known_load(target: LoadTarget, load_id: str) -> tuple[str, Sequence[object]]:

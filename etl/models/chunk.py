@@ -17,8 +17,8 @@ class Chunk(models.Model):
     """A part of a table in one run. Its files are those of the attempt that staged it.
 
     ``claim`` is the fencing number of who reads it. ``order`` numbers the snapshot it is read in,
-    among the table's. ``since`` is a watermark where only rows written after it are wanted; one
-    that ``catches_up`` holds what was written since another chunk of the run was read.
+    among the table's. One that ``catches_up`` holds what was written since another chunk of the
+    run was read: after the watermark ``since``, while the others hold what the plan says.
     """
 
     table = models.ForeignKey(TableRun, on_delete=models.CASCADE, related_name="ledger")

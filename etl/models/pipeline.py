@@ -86,12 +86,14 @@ class ReadMode(models.TextChoices):
 
     ``xid``: rows whose transaction had not ended by the last run; deletes are not seen. ``full``:
     all of them, in place of those in the target. ``cdc``: what the source's own log has, deletes
-    and truncates too.
+    and truncates too. ``append``: of a table into which rows are only inserted, those that no run
+    has read yet, each once.
     """
 
     XID = "xid"
     FULL = "full"
     CDC = "cdc"
+    APPEND = "append"
 
 
 class PipelineTable(models.Model):
@@ -106,9 +108,12 @@ class PipelineTable(models.Model):
         choices=ReadMode,
         default=ReadMode.XID,
         help_text="xid: rows written since the last run; full: all rows, every time; "
-        "cdc: from the source's log, with deletes.",
+        "cdc: from the source's log, with deletes; append: new rows of a table that only grows, "
+        "without a key.",
     )
     watermark = models.JSONField(null=True, blank=True, editable=False)
+    # What the destination's ledger calls the load that brought the target up to the watermark.
+    last_load = models.CharField(max_length=100, blank=True, editable=False)
 
     @property
     def retained_bytes(self) -> int | None:

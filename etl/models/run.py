@@ -84,6 +84,7 @@ class TableRun(models.Model):
     by column, what differed in the target and what was done about it, ``quarantined`` how many
     values are in quarantine. ``followed_from`` is where
     its log is read from after a full read, ``load_mode`` how what is staged is to be loaded.
+    ``note`` says where it is not read as its mode says, and why.
     """
 
     run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="tables")
@@ -104,6 +105,12 @@ class TableRun(models.Model):
     followed_from = models.JSONField(null=True, blank=True)
     load_mode = models.CharField(max_length=10, default=LoadMode.MERGE.value)
     drift = models.JSONField(default=dict, blank=True)
+    note = models.CharField(max_length=500, blank=True)
+
+    @property
+    def load_id(self) -> str:
+        """Of what this run loads into the table's target, in the destination's ledger."""
+        return f"{self.run_id}-{self.table_id}"
 
     class Meta:
         ordering = ["id"]

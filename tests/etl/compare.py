@@ -11,20 +11,22 @@ Vault = psycopg.Connection[Any]
 
 
 def source_rows(vault: Vault) -> list[tuple[Any, ...]]:
-    """Every row of the source as text that both ends can be compared in."""
-    return vault.execute(
+    """Every row of the source as text that both ends can be compared in, sorted."""
+    rows = vault.execute(
         "SELECT tenant, key, encode(payload, 'hex'), metadata->>'n', metadata->>'big', "
-        "amount::text FROM records ORDER BY tenant, key"
+        "amount::text FROM records"
     ).fetchall()
+    return sorted(rows, key=repr)
 
 
 def target_rows(lake: Any, table: str) -> list[tuple[Any, ...]]:
     """Every row of the target in the same form."""
     rows = lake.cursor().execute(
         "SELECT TENANT, KEY, PAYLOAD, METADATA:n::VARCHAR, METADATA:big::VARCHAR, "
-        f'AMOUNT::VARCHAR FROM "{table}" ORDER BY TENANT, KEY'
+        f'AMOUNT::VARCHAR FROM "{table}"'
     )
-    return [(tenant, key, payload.hex(), *rest) for tenant, key, payload, *rest in rows]
+    found = [(tenant, key, payload.hex(), *rest) for tenant, key, payload, *rest in rows]
+    return sorted(found, key=repr)
 
 
 def broker_messages(url: str) -> list[dict[str, Any]]:

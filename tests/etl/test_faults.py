@@ -92,6 +92,8 @@ def test_failure_costs_no_row_and_doubles_none(
 ) -> None:
     settings.PIPELINE_LEASE_S = LEASE_S
     records(300)
+    if mode == ReadMode.APPEND:
+        vault.execute("ALTER TABLE records DROP CONSTRAINT records_pkey")
     pipelines.update(pipeline, {}, [TableSpec("public", "records", target_table, mode)])
     if point not in SLOT:
         succeed(start())
@@ -111,6 +113,9 @@ def test_failure_costs_no_row_and_doubles_none(
 
 
 def _change(vault: Vault, mode: str) -> None:
+    if mode == ReadMode.APPEND:
+        vault.execute("INSERT INTO records SELECT * FROM records LIMIT 20")
+        return
     vault.execute("UPDATE records SET amount = amount + 1 WHERE key::int % 7 = 0")
     vault.execute(
         "INSERT INTO records SELECT tenant || 'n', key, payload FROM records LIMIT 20 "

@@ -11,6 +11,8 @@ from rest_framework.test import APIClient
 
 from connectors.abilities import FollowChanges
 from connectors.errors import InvalidInput
+from connectors.providers.snowflake import Snowflake
+from connectors.types import LoadMode
 from etl import changes, pipelines, runner
 from etl.changes import name_of
 from etl.models import Followed, Pipeline, PipelineRun, PipelineTable, ReadMode, RunStatus, TableRun
@@ -23,6 +25,7 @@ from warehouse.models import Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+GROWS = "ALTER TABLE records DROP CONSTRAINT records_pkey"
 Start = Callable[[], PipelineRun]
 Add = Callable[[int], None]
 SLOTS = "SELECT count(*) FROM pg_replication_slots"
@@ -212,7 +215,89 @@ def test_mode_is_shown_and_set_over_the_api(
     assert refused.status_code == 400
 
 
-@pytest.mark.parametrize("mode", ReadMode.values)
+# A table that grows
+
+
+@pytest.fixture
+def growing(moved: Any, records: Add, vault: Vault) -> PipelineTable:
+    """100 rows without a key, of which two are the same."""
+    records(99)
+    vault.execute(GROWS)
+    vault.execute("INSERT INTO records SELECT * FROM records WHERE key = '1'")
+    table: PipelineTable = moved(ReadMode.APPEND)
+    return table
+
+
+def test_table_without_a_key_that_grows_gets_its_new_rows_once(
+    growing: PipelineTable, records: Add, start: Start, vault: Vault, lake: Any, target_table: str
+) -> None:
+    assert succeed(start()).rows == 100
+    vault.execute("INSERT INTO records SELECT * FROM records WHERE key = '1'")
+    added = succeed(start())
+    assert (added.rows, added.rows_in_target, added.load_mode) == (2, 102, LoadMode.APPEND)
+    assert target_rows(lake, target_table) == source_rows(vault)
+    assert succeed(start()).rows == 0
+    assert target_rows(lake, target_table) == source_rows(vault)
+
+
+def test_change_of_a_table_that_only_grows_means_a_full_read_and_is_said(
+    growing: PipelineTable, start: Start, vault: Vault, lake: Any, target_table: str
+) -> None:
+    succeed(start())
+    vault.execute("UPDATE records SET amount = -1 WHERE key = '1'")
+    vault.execute("DELETE FROM records WHERE key = '2'")
+    again = succeed(start())
+    assert (again.rows, again.load_mode) == (99, LoadMode.SWAP)
+    assert again.note.startswith("Rows were updated or deleted since the last run")
+    assert target_rows(lake, target_table) == source_rows(vault)
+    assert succeed(start()).note == ""
+
+
+@pytest.mark.parametrize("lost", ["the watermark's rows", "the target"])
+def test_what_was_appended_is_not_appended_again_when_the_watermark_is_of_another_load(
+    growing: PipelineTable,
+    start: Start,
+    vault: Vault,
+    lake: Any,
+    target_table: str,
+    lost: str,
+) -> None:
+    """As after a run that loaded, and could never write that down."""
+    succeed(start())
+    growing.refresh_from_db()
+    kept = {"watermark": growing.watermark, "last_load": growing.last_load}
+    vault.execute("INSERT INTO records SELECT * FROM records WHERE key = '7'")
+    succeed(start())
+    if lost == "the target":
+        lake.cursor().execute(f'DROP TABLE "{target_table}"')
+    else:
+        PipelineTable.objects.filter(pk=growing.pk).update(**kept)
+    assert succeed(start()).load_mode == LoadMode.SWAP
+    assert target_rows(lake, target_table) == source_rows(vault)
+
+
+def test_destination_that_does_not_tell_its_last_load_is_refused(
+    pipeline: Pipeline, target_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Snowflake, "tells_last_load", False)
+    with pytest.raises(InvalidInput) as caught:
+        pipelines.update(
+            pipeline, {}, [TableSpec("public", "records", target_table, ReadMode.APPEND)]
+        )
+    assert "mode append cannot be used" in caught.value.fields["tables"]
+
+
+# Late commits
+
+WRITERS: dict[str, dict[str, int]] = {
+    ReadMode.XID: writers.UPSERT,
+    ReadMode.FULL: writers.CHANGE,
+    ReadMode.CDC: writers.CHANGE,
+    ReadMode.APPEND: writers.ADD,
+}
+
+
+@pytest.mark.parametrize("mode", WRITERS)
 def test_rows_that_commit_late_are_not_lost(
     moved: Any,
     records: Add,
@@ -225,12 +310,14 @@ def test_rows_that_commit_late_are_not_lost(
 ) -> None:
     """Eight writers keep transactions open over several runs."""
     records(1_000)
+    if mode == ReadMode.APPEND:
+        vault.execute(GROWS)
     moved(mode)
     over = threading.Event()
     crew = [
         threading.Thread(
             target=writers.write,
-            args=(endpoints["postgres"]["datavault_dsn"], number, over, mode != ReadMode.XID),
+            args=(endpoints["postgres"]["datavault_dsn"], number, over, WRITERS[mode]),
         )
         for number in range(8)
     ]
@@ -239,7 +326,7 @@ def test_rows_that_commit_late_are_not_lost(
     until = time.monotonic() + writers.seconds()
     runs = 0
     while time.monotonic() < until or runs < 3:
-        succeed(start())
+        assert succeed(start()).note == ""
         runs += 1
     over.set()
     for thread in crew:
@@ -249,3 +336,4 @@ def test_rows_that_commit_late_are_not_lost(
     assert set(expected) - set(found) == set()
     assert found == expected
     assert len(expected) > 1_000
+    print(f"{mode}: {runs} runs beside eight writers, {len(expected):,} rows, none missing")

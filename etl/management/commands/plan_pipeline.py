@@ -7,10 +7,17 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from connectors.errors import ConnectorError, SchemaChanged
+from connectors.types import LoadMode
 from etl import plan
 from etl.management import naming
-from etl.models import Pipeline
+from etl.models import Pipeline, ReadMode
 from etl.plan import Preview
+
+READ: dict[str, str] = {
+    ReadMode.XID: "rows that are new or changed",
+    ReadMode.CDC: "what the source's log has",
+    ReadMode.APPEND: "new rows",
+}
 
 
 class Command(BaseCommand):
@@ -55,18 +62,25 @@ class Command(BaseCommand):
 
 
 def _lines(of: Preview) -> list[str]:
-    lines = [f"{of.table} → {of.table.destination_table}: {_read(of)}, {of.target.mode}"]
+    lines = [f"{of.table} → {of.table.destination_table}: {_read(of)}, {_loaded(of)}"]
+    lines += [f"  {of.note}"] if of.note else []
+    shown = len(lines)
     for column, sentence in of.load.sentences.items():
         stops = "STOP " if column in of.load.stops else ""
         lines.append(f"  {stops}{column}: {sentence}")
     # What stops is found before anything is altered.
     statements = () if of.load.stops else of.load.statements
     lines += [f"  {statement};" for statement in statements]
-    return lines if len(lines) > 1 else [*lines, "  The columns are the same."]
+    return lines if len(lines) > shown else [*lines, "  The columns are the same."]
 
 
 def _read(of: Preview) -> str:
-    if not of.full:
-        return "rows that are new or changed"
+    wanted = "all rows" if of.full else READ[of.table.mode]
     known = of.estimated_rows is not None
-    return f"all rows (about {of.estimated_rows:,})" if known else "all rows"
+    return f"{wanted} (about {of.estimated_rows:,})" if known else wanted
+
+
+def _loaded(of: Preview) -> str:
+    # Of a log nobody knows what it has before it is read: a truncate puts rows in place of all.
+    is_log = of.table.mode == ReadMode.CDC and not of.full
+    return LoadMode.MERGE if is_log else of.target.mode

@@ -185,6 +185,21 @@ def test_target_knows_whether_anything_was_loaded_into_it(
     assert not loader.has_loaded(target)
 
 
+def test_target_knows_its_last_load(
+    loader: Any, target: LoadTarget, stage: Stage, keeper: Any
+) -> None:
+    assert loader.last_load(target) is None
+    for fence, folder in ((7, "run-1"), (9, "run-2")):
+        manifest = stage([(fence, "a")], folder=folder)
+        loader.load(manifest, dataclasses.replace(target, fence=fence))
+        assert loader.last_load(target) == manifest.load_id
+    other = dataclasses.replace(target, table="OTHERS", fence=8)
+    loader.load(stage([(1, "a")], folder="run-3"), other)
+    assert loader.last_load(target) == manifest.load_id
+    keeper.execute(f"DROP TABLE {target.schema}.ORDERS")
+    assert loader.last_load(target) is None
+
+
 def test_table_without_a_key_is_refused(loader: Any, target: LoadTarget, stage: Stage) -> None:
     with pytest.raises(Unsupported):
         loader.load(stage([(1, "a")], key=()), target)
