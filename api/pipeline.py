@@ -24,7 +24,7 @@ from etl.models import (
     TableRun,
     Trigger,
 )
-from etl.models.pipeline import MAX_SOURCE_LOAD, MIN_SOURCE_MB_S
+from etl.models.pipeline import MAX_SOURCE_LOAD, MAX_SWEEP_HOURS, MIN_SOURCE_MB_S
 from etl.pipelines import TableSpec
 from warehouse.access import Role
 from warehouse.models import WarehouseConnection
@@ -38,6 +38,8 @@ class TableSpecSerializer(StrictSerializer):
     source_table = serializers.CharField(max_length=255)
     destination_table = serializers.CharField(max_length=255, default="", allow_blank=True)
     mode = serializers.ChoiceField(choices=ReadMode.choices, default=ReadMode.XID)
+    cursor_column = serializers.CharField(max_length=255, default="", allow_blank=True)
+    sweep_hours = serializers.IntegerField(default=24, min_value=0, max_value=MAX_SWEEP_HOURS)
 
 
 class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
@@ -46,8 +48,8 @@ class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
     class Meta:
         model = PipelineTable
         fields = (
-            *("source_schema", "source_table", "destination_table", "mode", "watermark"),
-            "retained_bytes",
+            *("source_schema", "source_table", "destination_table", "mode", "cursor_column"),
+            *("sweep_hours", "watermark", "retained_bytes"),
         )
         read_only_fields = fields
 

@@ -22,10 +22,14 @@ class Increment:
 
     By the transactions that wrote them: all those that had not ended then, and so some rows come
     again. ``once``: none does, of a table into which rows are only inserted, never updated or
-    deleted.
+    deleted. ``cursor``: by that column, which the source's own clock sets to now; what is dated
+    back, or not dated, comes with a sweep, which goes by transactions and is due
+    ``sweep_after_s`` after the last one. Where it cannot be trusted every reading is a sweep.
     """
 
     once: bool = False
+    cursor: str = ""
+    sweep_after_s: float = 0.0
 
 
 BY_TRANSACTION = Increment()
@@ -40,7 +44,8 @@ class ReadPlan:
     longer fits the source. ``watermark`` may be stored only after the rows have arrived.
     ``layout`` says where rows lie: while it is the same, a row that was not written since lies
     within the same bounds. ``snapshot`` lasts as long as the session that made the plan.
-    ``holds_back``: rows are left for a later plan; ``note`` says that, or whatever else makes the
+    ``holds_back``: rows are left for a later plan. ``cursor`` is the column by which they are told,
+    where it is by one. ``note`` says that, or whatever else makes the
     plan another one than was asked for.
     """
 
@@ -56,6 +61,7 @@ class ReadPlan:
     whole: Bounds
     chunks: tuple[Bounds, ...]
     holds_back: bool = False
+    cursor: str = ""
     note: str = ""
 
 
@@ -80,7 +86,7 @@ class Extract(ABC):
         Bound and rows come from one snapshot; what was in flight then is read again later. Rows
         may come twice over two runs, never not at all; where they are to come ``once``, the table
         is counted, and every row is to be read when some were updated or deleted since. Deleted
-        rows are not seen. Raises ObjectNotFound, PermissionDenied, ConnectionLost.
+        rows are not seen. Raises ObjectNotFound, CursorUnfit, PermissionDenied, ConnectionLost.
         """
 
     @abstractmethod

@@ -4,6 +4,7 @@
     ├── InvalidInput            what the caller sent cannot be used
     │   ├── UnknownProvider
     │   ├── InvalidCredentials  a field is missing, unknown or malformed
+    │   ├── CursorUnfit         a table cannot be read by that column
     │   ├── InvalidParameters   bound parameters do not fit the statement
     │   └── SqlRefused          the read-only guard said no
     ├── ConnectError            no usable session could be had
@@ -80,6 +81,14 @@ class InvalidCredentials(InvalidInput):
 
     code = "invalid_credentials"
     message = "The credentials are incomplete or malformed."
+
+
+class CursorUnfit(InvalidInput):
+    """A table cannot be read by the column named."""
+
+    code = "cursor_unfit"
+    message = "The table cannot be read by that column."
+    hint = "Name a column of type timestamptz, timestamp or date, or choose another mode."
 
 
 class InvalidParameters(InvalidInput):

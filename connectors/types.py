@@ -271,13 +271,17 @@ class Watermark:
 
     Of a table whose rows are read once each, ``rows`` is how many have been, and ``seen`` has the
     transactions (their ids, comma-separated) whose rows the snapshot alone would not tell from
-    those of others that were in flight.
+    those of others that were in flight. Of one that is read by a cursor, the snapshot is that of
+    the last sweep, at ``swept_at``, and ``cursor`` where the next reading starts, empty where
+    nobody can tell.
     """
 
     snapshot: str
     origin: str
     seen: str = ""
     rows: int | None = None
+    cursor: str = ""
+    swept_at: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, of which ``Watermark(**…)`` makes the same again."""

@@ -6,9 +6,11 @@ from etl import conf
 from etl.errors import NoPrimaryKey
 from etl.models import PipelineTable, ReadMode
 
-KEYED = frozenset({ReadMode.XID, ReadMode.CDC})
+KEYED = frozenset({ReadMode.XID, ReadMode.CURSOR, ReadMode.CDC})
 """Rows are told apart by their primary key."""
-RESUMED = frozenset({ReadMode.XID, ReadMode.CDC})
+MERGED = frozenset({ReadMode.XID, ReadMode.CURSOR})
+"""Rows are added to the target, in place of those with the same key."""
+RESUMED = MERGED | {ReadMode.CDC}
 """What is staged may be kept for a later snapshot: rows that come again are merged, and those
 that were deleted since stay in any case, or leave by the log. Elsewhere one that is gone at the
 source would come back, or one that was written since would come twice."""
@@ -40,8 +42,10 @@ def load_mode(table: PipelineTable, since: Watermark | None) -> LoadMode:
     """How rows read of the table since then are loaded."""
     if table.mode == ReadMode.APPEND and since is not None:
         return LoadMode.APPEND
-    return LoadMode.MERGE if table.mode == ReadMode.XID else LoadMode.SWAP
+    return LoadMode.MERGE if table.mode in MERGED else LoadMode.SWAP
 
 
 def _increment(table: PipelineTable) -> Increment:
+    if table.mode == ReadMode.CURSOR:
+        return Increment(cursor=table.cursor_column, sweep_after_s=table.sweep_hours * 3600)
     return Increment(once=True) if table.mode == ReadMode.APPEND else BY_TRANSACTION

@@ -18,6 +18,8 @@ from warehouse.models import WarehouseConnection
 
 MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
 """Fields that say what a run moves where."""
+SETTINGS = ("mode", "cursor_column", "sweep_hours")
+"""Fields of a table that can be changed while it stays."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class TableSpec:
     source_table: str
     destination_table: str = ""
     mode: str = ReadMode.XID
+    cursor_column: str = ""
+    sweep_hours: int = 24
 
 
 def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
@@ -149,7 +153,10 @@ def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, 
 
 
 def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec]) -> str:
-    """What one of the ends lacks for a table's mode; empty when nothing."""
+    """What a table, or one of the ends, lacks for its mode; empty when nothing."""
+    for table in tables:
+        if (table.mode == ReadMode.CURSOR) != bool(table.cursor_column):
+            return f"Mode cursor needs a cursor_column, and no other has one: {table.source_table}."
     modes = {table.mode for table in tables}
     if ReadMode.CDC in modes and not _can(pipeline.source, FollowChanges):
         return f"{pipeline.source.provider} has no log to read changes from."
@@ -193,10 +200,13 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
         spec = wanted.pop(key, None)
         if spec is None:
             row.delete()
-        elif spec.mode != row.mode:
-            # What one mode has read up to says nothing to another.
-            row.mode, row.watermark = spec.mode, None
-            row.save(update_fields=["mode", "watermark"])
+            continue
+        if (spec.mode, spec.cursor_column) != (row.mode, row.cursor_column):
+            # What one has read up to says nothing to another.
+            row.watermark = None
+        for name in SETTINGS:
+            setattr(row, name, getattr(spec, name))
+        row.save(update_fields=["watermark", *SETTINGS])
     PipelineTable.objects.bulk_create(_rows(pipeline, list(wanted.values())))
 
 

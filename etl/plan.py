@@ -18,7 +18,8 @@ class Preview:
     """One table: what is read of it, and what a load does to the target's columns first.
 
     ``full``: every row is read. ``estimated_rows`` are those to be read, ``None`` where the
-    source cannot say; ``note`` tells where its mode cannot be kept to, and why.
+    source cannot say; ``cursor`` is the column that they are told by, where it is by one;
+    ``note`` tells where its mode cannot be kept to, and why.
     """
 
     table: PipelineTable
@@ -26,6 +27,7 @@ class Preview:
     full: bool
     estimated_rows: int | None
     load: LoadPlan
+    cursor: str
     note: str
 
 
@@ -55,7 +57,9 @@ def _planned(table: PipelineTable, destination: BulkLoad) -> Preview:
     since = since if table.mode == ReadMode.CDC else found.since
     target = replace(target, mode=modes.load_mode(table, since))
     load = destination.plan_load(found.columns, found.primary_key, target)
-    return Preview(table, target, since is None, found.estimated_rows, load, found.note)
+    return Preview(
+        table, target, since is None, found.estimated_rows, load, found.cursor, found.note
+    )
 
 
 def _described(table: PipelineTable, since: Watermark | None) -> ReadPlan:

@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 from connectors.abilities import BY_TRANSACTION, Bounds, Extract, Increment, ReadPlan
 from connectors.base import GRACE_S, Connector
 from connectors.errors import ConnectionLost, ObjectNotFound, QueryTimeout, SnapshotGone
-from connectors.postgres import appended, catalog, wire
+from connectors.postgres import appended, catalog, cursor, wire
 from connectors.postgres.chunks import Leaf, chunked
 from connectors.postgres.copy import CopyExecution
 from connectors.quarantine import Quarantine
@@ -84,8 +84,13 @@ class PostgresExtract(Connector, Extract):
     ) -> ReadPlan:
         with self._in_snapshot():
             self._connection.rollback()
+            # Before the snapshot, and in no transaction that takes one.
+            known = cursor.bound(self._row) if increment.cursor else None
+            self._connection.rollback()
             self._lock(schema, table)
             plan = self._planned(schema, table, since, chunk_bytes, increment)
+            if known is not None:
+                plan = cursor.planned(plan, increment, known, self._row)
         return self._once(plan) if increment.once and not plan.note else plan
 
     def covers(self, since: Watermark) -> bool:
@@ -199,7 +204,7 @@ class PostgresExtract(Connector, Extract):
             snapshot=self._snapshot,
             whole=whole,
             chunks=tuple(self._chunks(table, chunk_bytes)) if table.has_free_leaves else (whole,),
-            note=appended.NO_IDS if increment.once and not table.has_xmin else "",
+            note="" if table.has_xmin or increment == BY_TRANSACTION else appended.NO_IDS,
         )
 
     def _table(self, schema: str, name: str) -> tuple[_Table, Watermark]:
@@ -252,7 +257,10 @@ class PostgresExtract(Connector, Extract):
         names = pgsql.SQL(", ").join(map(pgsql.Identifier, plan.columns.names))
         conditions = []
         # The age of a row grows with every transaction, so each session counts its own.
-        if since is not None:
+        if plan.cursor and since is not None:
+            column = plan.columns.field(plan.cursor)
+            conditions.append(cursor.written_since(column, since.cursor))
+        elif since is not None:
             conditions.append(appended.written_since(self._known_age(since), since.seen))
         if plan.holds_back:
             mark = plan.watermark

@@ -13,6 +13,7 @@ from warehouse.models import TeamManager, WarehouseConnection
 
 MAX_SOURCE_LOAD = 32
 MIN_SOURCE_MB_S = Decimal("0.1")
+MAX_SWEEP_HOURS = 365 * 24
 
 
 class Pipeline(models.Model):
@@ -87,10 +88,12 @@ class ReadMode(models.TextChoices):
     ``xid``: rows whose transaction had not ended by the last run; deletes are not seen. ``full``:
     all of them, in place of those in the target. ``cdc``: what the source's own log has, deletes
     and truncates too. ``append``: of a table into which rows are only inserted, those that no run
-    has read yet, each once.
+    has read yet, each once. ``cursor``: those whose ``cursor_column`` says that they are new, and
+    every ``sweep_hours`` as ``xid``.
     """
 
     XID = "xid"
+    CURSOR = "cursor"
     FULL = "full"
     CDC = "cdc"
     APPEND = "append"
@@ -107,9 +110,21 @@ class PipelineTable(models.Model):
         max_length=10,
         choices=ReadMode,
         default=ReadMode.XID,
-        help_text="xid: rows written since the last run; full: all rows, every time; "
-        "cdc: from the source's log, with deletes; append: new rows of a table that only grows, "
-        "without a key.",
+        help_text="xid: rows written since the last run; cursor: the same by a column of times; "
+        "full: all rows, every time; cdc: from the source's log, with deletes; append: new rows "
+        "of a table that only grows, without a key.",
+    )
+    cursor_column = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="In mode cursor: an indexed timestamptz, timestamp or date, which the source's "
+        "own clock sets whenever a row is written.",
+    )
+    sweep_hours = models.PositiveIntegerField(
+        default=24,
+        validators=[MaxValueValidator(MAX_SWEEP_HOURS)],
+        help_text="In mode cursor: after so many hours a run looks for rows that the column does "
+        "not tell of, as in mode xid; 0: every run does.",
     )
     watermark = models.JSONField(null=True, blank=True, editable=False)
     # What the destination's ledger calls the load that brought the target up to the watermark.

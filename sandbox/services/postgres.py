@@ -27,6 +27,7 @@ _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "wal_level": "logical",
+    "max_prepared_transactions": "8",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",

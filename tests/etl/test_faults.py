@@ -94,7 +94,10 @@ def test_failure_costs_no_row_and_doubles_none(
     records(300)
     if mode == ReadMode.APPEND:
         vault.execute("ALTER TABLE records DROP CONSTRAINT records_pkey")
-    pipelines.update(pipeline, {}, [TableSpec("public", "records", target_table, mode)])
+    vault.execute("CREATE INDEX ON records (updated_at)")
+    column = "updated_at" if mode == ReadMode.CURSOR else ""
+    spec = TableSpec("public", "records", target_table, mode, cursor_column=column)
+    pipelines.update(pipeline, {}, [spec])
     if point not in SLOT:
         succeed(start())
         _change(vault, mode)
@@ -116,12 +119,14 @@ def _change(vault: Vault, mode: str) -> None:
     if mode == ReadMode.APPEND:
         vault.execute("INSERT INTO records SELECT * FROM records LIMIT 20")
         return
-    vault.execute("UPDATE records SET amount = amount + 1 WHERE key::int % 7 = 0")
+    vault.execute(
+        "UPDATE records SET amount = amount + 1, updated_at = now() WHERE key::int % 7 = 0"
+    )
     vault.execute(
         "INSERT INTO records SELECT tenant || 'n', key, payload FROM records LIMIT 20 "
         "ON CONFLICT DO NOTHING"
     )
-    if mode != ReadMode.XID:
+    if mode in (ReadMode.FULL, ReadMode.CDC):
         vault.execute("DELETE FROM records WHERE key::int % 11 = 3")
 
 

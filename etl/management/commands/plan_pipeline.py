@@ -15,6 +15,7 @@ from etl.plan import Preview
 
 READ: dict[str, str] = {
     ReadMode.XID: "rows that are new or changed",
+    ReadMode.CURSOR: "rows that are new or changed, by a sweep",
     ReadMode.CDC: "what the source's log has",
     ReadMode.APPEND: "new rows",
 }
@@ -76,6 +77,8 @@ def _lines(of: Preview) -> list[str]:
 
 def _read(of: Preview) -> str:
     wanted = "all rows" if of.full else READ[of.table.mode]
+    if of.cursor:
+        wanted = f"rows that are new or changed by {of.cursor}"
     known = of.estimated_rows is not None
     return f"{wanted} (about {of.estimated_rows:,})" if known else wanted
 
