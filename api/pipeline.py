@@ -16,6 +16,7 @@ from api.access import StrictSerializer, TeamViewSet
 from connectors.types import Contract
 from etl import pipelines, quarantine
 from etl.models import (
+    Deletes,
     Pipeline,
     PipelineRun,
     PipelineTable,
@@ -40,6 +41,8 @@ class TableSpecSerializer(StrictSerializer):
     mode = serializers.ChoiceField(choices=ReadMode.choices, default=ReadMode.XID)
     cursor_column = serializers.CharField(max_length=255, default="", allow_blank=True)
     sweep_hours = serializers.IntegerField(default=24, min_value=0, max_value=MAX_SWEEP_HOURS)
+    deletes = serializers.ChoiceField(choices=Deletes.choices, default=Deletes.KEPT)
+    delete_limit_percent = serializers.IntegerField(default=10, min_value=0, max_value=100)
 
 
 class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
@@ -49,7 +52,7 @@ class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
         model = PipelineTable
         fields = (
             *("source_schema", "source_table", "destination_table", "mode", "cursor_column"),
-            *("sweep_hours", "watermark", "retained_bytes"),
+            *("sweep_hours", "deletes", "delete_limit_percent", "watermark", "retained_bytes"),
         )
         read_only_fields = fields
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pyarrow as pa
@@ -63,6 +63,11 @@ class ReadPlan:
     holds_back: bool = False
     cursor: str = ""
     note: str = ""
+
+    def of_keys(self) -> "ReadPlan":
+        """The plan of the primary keys of all rows, in the same snapshot."""
+        keys = pa.schema([self.columns.field(name) for name in self.primary_key])
+        return replace(self, columns=keys, since=None)
 
 
 class Extract(ABC):
@@ -184,6 +189,8 @@ class BulkLoad(ABC):
 
     tells_last_load: ClassVar[bool] = False
     """Its ``last_load`` answers, so that what is only ever appended can be appended once."""
+    compares_keys: ClassVar[bool] = False
+    """It minds a manifest's ``keys``. Give none to one that does not."""
 
     @abstractmethod
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
@@ -193,8 +200,9 @@ class BulkLoad(ABC):
         the deletes, and the ledger row that remembers ``manifest.load_id``, are committed
         together. Raises LoadMismatch when the warehouse read or wrote another number of rows than
         the manifest has, LoadSuperseded when the ledger has a greater fence for this table,
-        SchemaChanged when the contract does not allow what differs, Unsupported when the mode
-        needs a key, or takes no deletes; then no row is committed.
+        SchemaChanged when the contract does not allow what differs, TooManyDeletes when more rows
+        than the target allows have a key that is not among the manifest's, Unsupported when the
+        mode needs a key, or takes no deletes; then no row is committed.
         """
 
     @classmethod

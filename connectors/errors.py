@@ -28,6 +28,7 @@
     │   └── WarehouseBusy       (retryable)
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
+    ├── TooManyDeletes          more rows of the target than allowed are not in the source
     ├── SchemaChanged           the target's columns are not the manifest's
     ├── ChangesLost             the source has not kept what changed since
     ├── QuarantineFull          more values than allowed cannot be carried exactly
@@ -281,6 +282,17 @@ class LoadSuperseded(ConnectorError):
     code = "load_superseded"
     message = "A newer run has loaded this table; this load was not committed."
     hint = "Nothing to do: the newer run's rows stand."
+
+
+class TooManyDeletes(ConnectorError):
+    """More rows of the target than allowed are not in the source; nothing was committed."""
+
+    code = "too_many_deletes"
+    message = "Too many rows of the target are not in the source any more; nothing was loaded."
+    hint = (
+        "Look at the source. If it is right, raise the table's delete_limit_percent; 100 allows "
+        "all."
+    )
 
 
 class SchemaChanged(ConnectorError):

@@ -219,7 +219,8 @@ class Manifest:
     """Exactly the files of one load, which all lie in ``location`` (a folder of the stage).
 
     ``deletes`` are files that have the key columns alone: those rows leave the target, but for a
-    key that ``files`` has in the same or a greater order.
+    key that ``files`` has in the same or a greater order. ``keys``, where it is not ``None``, are
+    files that have the keys of all the rows there are: no row of another key stays in the target.
     """
 
     load_id: str
@@ -228,6 +229,7 @@ class Manifest:
     schema: pa.Schema
     primary_key: tuple[str, ...]
     deletes: tuple[StagedFile, ...] = ()
+    keys: tuple[StagedFile, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -244,6 +246,8 @@ class LoadTarget:
     """Where a manifest goes, and the stage (a name in the warehouse) it is read from.
 
     ``fence`` grows with every claim of the work: a load is refused once a greater one has been.
+    Of its rows, at most ``delete_limit_percent`` may leave because a manifest's ``keys`` have not
+    theirs.
     """
 
     schema: str
@@ -252,6 +256,7 @@ class LoadTarget:
     fence: int
     mode: LoadMode = LoadMode.MERGE
     contract: Contract = Contract.EVOLVE
+    delete_limit_percent: int = 10
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@ it. Whatever happens to workers, a chunk is staged once, and the manifest has th
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 
 from connectors.abilities import ReadPlan
@@ -20,25 +19,26 @@ from etl.stage import schema_of, schema_text
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
-def lay_out(table: TableRun, plan: ReadPlan, *, keep: bool) -> None:
+def lay_out(table: TableRun, plan: ReadPlan, *, keep: bool, compares: bool = False) -> None:
     """Make the ledger of a plan, in the transaction of the caller, who has the run.
 
     Chunks that an earlier attempt of the run has staged are kept where that loses and doubles
     nothing: then those left are read in the plan's snapshot, and for each one that is kept what
     was written there since. Not without ``keep``: where the plan's session does not cover the
-    table's watermarks, or a row that is gone at the source must not come back.
+    table's watermarks, or a row that is gone at the source must not come back. With ``compares``
+    the keys of all rows are read too, in the plan's snapshot and no earlier one.
     """
     TableRun.objects.select_for_update(of=("self",)).get(pk=table.pk)
+    table.ledger.filter(keys=True).delete()
     if keep and _fits(table, plan):
         _catch_up(table)
     else:
         table.ledger.all().delete()
         table.quarantine.all().delete()
         table.watermarks = []
-        Chunk.objects.bulk_create(
-            Chunk(table=table, number=number, bounds=bounds)
-            for number, bounds in enumerate(plan.chunks)
-        )
+        _add(table, [Chunk(bounds=bounds) for bounds in plan.chunks])
+    if compares:
+        _add(table, [Chunk(bounds=bounds, keys=True) for bounds in plan.chunks])
     table.watermark = plan.watermark.as_json()
     table.watermarks = [*table.watermarks, table.watermark]
     table.plan = plan_json(plan)
@@ -72,18 +72,16 @@ def _catch_up(table: TableRun) -> None:
     """
     # Those of an earlier attempt go back as far, but not to now.
     table.ledger.filter(catches_up=True).delete()
-    kept = list(table.ledger.exclude(state=ChunkState.WAITING))
-    following = count(1 + max(table.ledger.values_list("number", flat=True)))
-    Chunk.objects.bulk_create(
-        Chunk(
-            table=table,
-            number=number,
-            bounds=chunk.bounds,
-            since=table.watermarks[chunk.order],
-            catches_up=True,
-        )
-        for chunk, number in zip(kept, following, strict=False)
-    )
+    kept = table.ledger.exclude(state=ChunkState.WAITING)
+    marks = table.watermarks
+    _add(table, [Chunk(bounds=c.bounds, since=marks[c.order], catches_up=True) for c in kept])
+
+
+def _add(table: TableRun, chunks: Sequence[Chunk]) -> None:
+    last = table.ledger.aggregate(last=Max("number"))["last"]
+    for number, chunk in enumerate(chunks, 0 if last is None else last + 1):
+        chunk.table, chunk.number = table, number
+    Chunk.objects.bulk_create(chunks)
 
 
 def claim(table: TableRun, sessions: int) -> Chunk | None:
@@ -165,22 +163,26 @@ def tally(table: TableRun) -> None:
 
     is_staged = Q(state=ChunkState.STAGED)
     TableRun.objects.filter(pk=table.pk).update(
-        rows=total(Sum("rows")),
+        rows=total(Sum("rows", filter=Q(keys=False))),
         bytes_staged=total(Sum("bytes")),
         chunks=total(Count("pk")),
         chunks_staged=total(Count("pk", filter=is_staged)),
     )
 
 
-def manifest(table: TableRun) -> Manifest:
+def manifest(table: TableRun, *, compares: bool = False) -> Manifest:
     """The files of a ledger that is complete, in the order of its chunks."""
     plan = plan_of(table)
+    found: dict[bool, list[StagedFile]] = {False: [], True: []}
+    for chunk in table.ledger.all():
+        found[chunk.keys] += [StagedFile(**file) for file in chunk.files]
     return Manifest(
         load_id=table.load_id,
         location=table.location,
-        files=tuple(StagedFile(**file) for chunk in table.ledger.all() for file in chunk.files),
+        files=tuple(found[False]),
         schema=plan.columns,
         primary_key=plan.primary_key,
+        keys=tuple(found[True]) if compares else None,
     )
 
 

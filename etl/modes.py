@@ -4,7 +4,7 @@ from connectors.abilities import BY_TRANSACTION, BulkLoad, Extract, Increment, R
 from connectors.types import LoadMode, LoadTarget, Watermark
 from etl import conf
 from etl.errors import NoPrimaryKey
-from etl.models import PipelineTable, ReadMode
+from etl.models import Deletes, PipelineTable, ReadMode
 
 KEYED = frozenset({ReadMode.XID, ReadMode.CURSOR, ReadMode.CDC})
 """Rows are told apart by their primary key."""
@@ -43,6 +43,12 @@ def load_mode(table: PipelineTable, since: Watermark | None) -> LoadMode:
     if table.mode == ReadMode.APPEND and since is not None:
         return LoadMode.APPEND
     return LoadMode.MERGE if table.mode in MERGED else LoadMode.SWAP
+
+
+def compares(table: PipelineTable, plan: ReadPlan) -> bool:
+    """All keys are read too, so that rows which are not in the source leave the target."""
+    # By a cursor it is another one that is spared, the scan of the table.
+    return table.deletes == Deletes.COMPARED and table.mode in MERGED and not plan.cursor
 
 
 def _increment(table: PipelineTable) -> Increment:

@@ -12,13 +12,22 @@ from connectors.errors import InvalidInput
 from etl import schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.lease import give_up_lost
-from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, TableRun, Trigger
+from etl.models import (
+    Deletes,
+    Pipeline,
+    PipelineRun,
+    PipelineTable,
+    ReadMode,
+    TableRun,
+    Trigger,
+)
+from etl.modes import MERGED
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
 
 MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
 """Fields that say what a run moves where."""
-SETTINGS = ("mode", "cursor_column", "sweep_hours")
+SETTINGS = ("mode", "cursor_column", "sweep_hours", "deletes", "delete_limit_percent")
 """Fields of a table that can be changed while it stays."""
 
 
@@ -32,6 +41,8 @@ class TableSpec:
     mode: str = ReadMode.XID
     cursor_column: str = ""
     sweep_hours: int = 24
+    deletes: str = Deletes.KEPT
+    delete_limit_percent: int = 10
 
 
 def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
@@ -157,12 +168,17 @@ def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec]) -> str:
     for table in tables:
         if (table.mode == ReadMode.CURSOR) != bool(table.cursor_column):
             return f"Mode cursor needs a cursor_column, and no other has one: {table.source_table}."
+        if table.deletes == Deletes.COMPARED and table.mode not in MERGED:
+            return f"Only modes xid and cursor compare deletes: {table.source_table}."
     modes = {table.mode for table in tables}
     if ReadMode.CDC in modes and not _can(pipeline.source, FollowChanges):
         return f"{pipeline.source.provider} has no log to read changes from."
     lake = registry.provider(pipeline.destination.provider)
     if ReadMode.APPEND in modes and not (issubclass(lake, BulkLoad) and lake.tells_last_load):
         return f"{lake.label} does not tell what was appended last, so mode append cannot be used."
+    compared = any(table.deletes == Deletes.COMPARED for table in tables)
+    if compared and not (issubclass(lake, BulkLoad) and lake.compares_keys):
+        return f"{lake.label} cannot compare keys, so deletes can only be kept."
     return ""
 
 

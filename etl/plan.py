@@ -17,18 +17,17 @@ from warehouse import connections
 class Preview:
     """One table: what is read of it, and what a load does to the target's columns first.
 
-    ``full``: every row is read. ``estimated_rows`` are those to be read, ``None`` where the
-    source cannot say; ``cursor`` is the column that they are told by, where it is by one;
-    ``note`` tells where its mode cannot be kept to, and why.
+    ``full``: every row is read. It ``compares`` where all keys are read too. ``read`` has the
+    rows to be expected, the column that they are told by, and a note where the table is read in
+    another way than its mode says.
     """
 
     table: PipelineTable
     target: LoadTarget
+    read: ReadPlan
     full: bool
-    estimated_rows: int | None
+    compares: bool
     load: LoadPlan
-    cursor: str
-    note: str
 
 
 def tables(pipeline: Pipeline) -> Iterator[Preview]:
@@ -54,12 +53,13 @@ def _planned(table: PipelineTable, destination: BulkLoad) -> Preview:
     )
     since = modes.since(table, destination, target)
     found = _described(table, None if table.mode == ReadMode.CDC else since)
-    since = since if table.mode == ReadMode.CDC else found.since
+    if table.mode != ReadMode.CDC:
+        since = found.since
+    elif since is not None:
+        found = replace(found, estimated_rows=None)
     target = replace(target, mode=modes.load_mode(table, since))
     load = destination.plan_load(found.columns, found.primary_key, target)
-    return Preview(
-        table, target, since is None, found.estimated_rows, load, found.cursor, found.note
-    )
+    return Preview(table, target, found, since is None, modes.compares(table, found), load)
 
 
 def _described(table: PipelineTable, since: Watermark | None) -> ReadPlan:

@@ -80,6 +80,7 @@ class Reader:
         return True
 
     def _read(self, chunk: Chunk, plan: ReadPlan, taken: Quarantine) -> list[StagedFile]:
+        plan = plan.of_keys() if chunk.keys else plan
         since = ledger.watermark_of(chunk.since) if chunk.catches_up else plan.since
         # Of this attempt alone: what one that was given up still writes gets into no manifest.
         folder = f"chunk-{chunk.number:05}-{chunk.claim}"

@@ -185,7 +185,8 @@ class _Mover:
                 followed_from=self._table.followed_from,
                 note=plan.note,
             )
-            ledger.lay_out(self._table, plan, keep=keep)
+            compares = modes.compares(self._table.table, plan)
+            ledger.lay_out(self._table, plan, keep=keep, compares=compares)
         self._show()
 
     def extract(self, source: Extract, sessions: int, call: Call | None) -> Manifest:
@@ -198,9 +199,9 @@ class _Mover:
         finally:
             source.release()
         quarantine.judge(self._table, self._run.pipeline.quarantine_limit)
-        manifest = ledger.manifest(self._table)
-        since = ledger.plan_of(self._table).since
-        self._save_staged(manifest, modes.load_mode(self._table.table, since))
+        definition, plan = self._table.table, ledger.plan_of(self._table)
+        manifest = ledger.manifest(self._table, compares=modes.compares(definition, plan))
+        self._save_staged(manifest, modes.load_mode(definition, plan.since))
         return manifest
 
     def _save_staged(self, manifest: Manifest, mode: LoadMode) -> None:
@@ -241,6 +242,7 @@ class _Mover:
             fence=self._run.fence,
             mode=LoadMode(self._table.load_mode),
             contract=Contract(self._run.pipeline.contract),
+            delete_limit_percent=self._table.table.delete_limit_percent,
         )
 
     def load(self, destination: BulkLoad, manifest: Manifest) -> None:

@@ -145,19 +145,22 @@ def _as_json(manifest: Manifest) -> dict[str, Any]:
         "columns": {field.name: str(field.type) for field in manifest.schema},
         "files": [vars(file) for file in manifest.files],
         "deletes": [vars(file) for file in manifest.deletes],
+        "keys": None if manifest.keys is None else [vars(file) for file in manifest.keys],
         "arrow_schema": schema_text(manifest.schema),
     }
 
 
 def _from_json(data: dict[str, Any]) -> Manifest:
+    # A manifest written before there were deletes, or keys, has none.
+    keys = data.get("keys")
     return Manifest(
         load_id=data["load_id"],
         location=data["location"],
         files=tuple(StagedFile(**file) for file in data["files"]),
         schema=schema_of(data["arrow_schema"]),
         primary_key=tuple(data["primary_key"]),
-        # A manifest written before there were deletes has none.
         deletes=tuple(StagedFile(**file) for file in data.get("deletes", ())),
+        keys=None if keys is None else tuple(StagedFile(**file) for file in keys),
     )
 
 

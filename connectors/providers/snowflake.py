@@ -79,6 +79,7 @@ class Snowflake(Connector, BulkLoad, Compare):
     )
     grants = GRANTS
     tells_last_load = True
+    compares_keys = True
     credentials: SnowflakeCredentials
     prices: SnowflakePrices
     _connection: "SnowflakeConnection"

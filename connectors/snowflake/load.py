@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from connectors.drift import LoadPlan, decide
-from connectors.errors import LoadMismatch, LoadSuperseded, SchemaChanged
+from connectors.errors import LoadMismatch, LoadSuperseded, SchemaChanged, TooManyDeletes
 from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
@@ -71,20 +71,37 @@ class Loader:
 
     def _load(self, manifest: Manifest, target: LoadTarget) -> None:
         stagings = statements.stagings(manifest, target.mode)
+        kept = statements.staging_of_keys(manifest, target.mode)
+        tables = stagings if kept is None else (*stagings, kept)
         # Data definition commits an open transaction, so all of it comes before BEGIN.
-        for staging in stagings:
+        for staging in tables:
             self._stage(staging, manifest.location, target)
         expected = manifest.rows
         if target.mode is LoadMode.MERGE or len(stagings) > 1:
             expected = self._number(write.rows_to_write(target, manifest, stagings))
         with self._transaction():
+            if kept is not None:
+                self._judge(target, manifest, kept)
             for sql in write.writes(target, manifest, stagings):
                 written = _rows_written(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
             _agree(written, expected, "written to the target", "staged")
+            if kept is not None:
+                self._run(write.leave(target, manifest, kept), timeout_s=LOAD_TIMEOUT_S)
             if self._run(*statements.remember(target, manifest)).rowcount != 1:
                 raise LoadSuperseded()
-        for staging in stagings:
+        for staging in tables:
             self._run(statements.drop_staging(target, staging))
+
+    def _judge(self, target: LoadTarget, manifest: Manifest, kept: statements.Staging) -> None:
+        """Raise TooManyDeletes, before anything is written."""
+        sql = write.rows_to_leave(target, manifest, kept)
+        (counted,) = _rows(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
+        rows, gone = map(int, counted)
+        if gone * 100 > rows * target.delete_limit_percent:
+            raise TooManyDeletes(
+                f"{gone:,} of {rows:,} rows in the target are not in the source any more, which is "
+                f"more than {target.delete_limit_percent} %; nothing was loaded."
+            )
 
     def _stage(self, staging: statements.Staging, location: str, target: LoadTarget) -> None:
         self._run(statements.create_staging(target, staging))

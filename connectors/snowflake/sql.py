@@ -126,17 +126,26 @@ def stagings(manifest: Manifest, mode: LoadMode) -> tuple[Staging, ...]:
         return (Staging(name, 0, manifest.files, manifest.schema, deletes=False),)
     if mode is LoadMode.APPEND or not manifest.primary_key:
         raise Unsupported("Only rows with a key can be deleted, or come in several orders.")
-    key = pa.schema([manifest.schema.field(name) for name in manifest.primary_key])
     return tuple(
         Staging(
             f"{_staging_name(manifest)}_{place}",
             place,
             tuple(found[order, rows]),
-            manifest.schema if rows else key,
+            manifest.schema if rows else _key_of(manifest),
             deletes=not rows,
         )
         for place, (order, rows) in enumerate(sorted(found))
     )
+
+
+def staging_of_keys(manifest: Manifest, mode: LoadMode) -> Staging | None:
+    """The staging table of the keys that stay; ``None`` where they are not compared."""
+    if manifest.keys is None:
+        return None
+    if mode is not LoadMode.MERGE or not manifest.primary_key:
+        raise Unsupported("Only rows that are merged can be compared by key.")
+    name = f"{_staging_name(manifest)}_keys"
+    return Staging(name, -1, manifest.keys, _key_of(manifest), deletes=False)
 
 
 def create_staging(target: LoadTarget, staging: Staging) -> str:
@@ -210,6 +219,10 @@ def count(schema: str, table: str) -> str:
 def keys(primary_key: Iterable[str]) -> list[str]:
     """The key's columns, quoted."""
     return [quoted(folded(name)) for name in primary_key]
+
+
+def _key_of(manifest: Manifest) -> pa.Schema:
+    return pa.schema([manifest.schema.field(name) for name in manifest.primary_key])
 
 
 def _staging_name(manifest: Manifest) -> str:

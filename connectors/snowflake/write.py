@@ -44,6 +44,32 @@ def rows_to_write(target: LoadTarget, manifest: Manifest, stagings: Sequence[Sta
     return f"SELECT COUNT(*) FROM ({newest}) WHERE {PLACE} IN ({kept or 'NULL'})"
 
 
+def rows_to_leave(target: LoadTarget, manifest: Manifest, kept: Staging) -> str:
+    """Count the target's rows, and those of them whose key is not among those that stay."""
+    key = keys(manifest.primary_key)
+    return f"SELECT COUNT(*), COUNT(*) - COUNT(k.{key[0]}) FROM {_beside(target, key, kept)}"
+
+
+def leave(target: LoadTarget, manifest: Manifest, kept: Staging) -> str:
+    """Delete the rows whose key is not among those that stay."""
+    key = keys(manifest.primary_key)
+    columns = ", ".join(f"t.{name}" for name in key)
+    gone = f"SELECT DISTINCT {columns} FROM {_beside(target, key, kept)} WHERE k.{key[0]} IS NULL"
+    on = " AND ".join(f"t.{name} = s.{name}" for name in key)
+    return (
+        f"MERGE INTO {quoted(target.schema, target.table)} AS t USING ({gone}) AS s ON {on} "
+        "WHEN MATCHED THEN DELETE"
+    )
+
+
+def _beside(target: LoadTarget, key: Sequence[str], kept: Staging) -> str:
+    on = " AND ".join(f"k.{name} = t.{name}" for name in key)
+    return (
+        f"{quoted(target.schema, target.table)} AS t "
+        f"LEFT JOIN {quoted(target.schema, kept.name)} AS k ON {on}"
+    )
+
+
 def _append(target: LoadTarget, manifest: Manifest, staging: Staging) -> str:
     names = _names(manifest.schema)
     return (

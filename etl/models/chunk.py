@@ -18,7 +18,8 @@ class Chunk(models.Model):
 
     ``claim`` is the fencing number of who reads it. ``order`` numbers the snapshot it is read in,
     among the table's. One that ``catches_up`` holds what was written since another chunk of the
-    run was read: after the watermark ``since``, while the others hold what the plan says.
+    run was read: after the watermark ``since``, while the others hold what the plan says. One of
+    ``keys`` has the primary keys of all rows there, and nothing else.
     """
 
     table = models.ForeignKey(TableRun, on_delete=models.CASCADE, related_name="ledger")
@@ -26,6 +27,7 @@ class Chunk(models.Model):
     bounds = models.JSONField()
     since = models.JSONField(null=True)
     catches_up = models.BooleanField(default=False)
+    keys = models.BooleanField(default=False)
     state = models.CharField(max_length=10, choices=ChunkState, default=ChunkState.WAITING)
     claim = models.BigIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)

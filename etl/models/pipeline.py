@@ -99,6 +99,17 @@ class ReadMode(models.TextChoices):
     APPEND = "append"
 
 
+class Deletes(models.TextChoices):
+    """What becomes of rows that were deleted at the source, in a mode that does not see them.
+
+    ``kept``: they stay in the target. ``compared``: all keys are read as well, and rows whose key
+    is not among them leave.
+    """
+
+    KEPT = "kept"
+    COMPARED = "compared"
+
+
 class PipelineTable(models.Model):
     """One table of a pipeline, and how far it has been moved."""
 
@@ -125,6 +136,19 @@ class PipelineTable(models.Model):
         validators=[MaxValueValidator(MAX_SWEEP_HOURS)],
         help_text="In mode cursor: after so many hours a run looks for rows that the column does "
         "not tell of, as in mode xid; 0: every run does.",
+    )
+    deletes = models.CharField(
+        max_length=10,
+        choices=Deletes,
+        default=Deletes.KEPT,
+        help_text="In modes xid and cursor: kept leaves rows in the target that were deleted at "
+        "the source; compared reads all keys, at every run or sweep, and takes them out.",
+    )
+    delete_limit_percent = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MaxValueValidator(100)],
+        help_text="Of the target's rows, how many may leave at once because their key was not "
+        "found; where there are more, the run stops and loads nothing of the table.",
     )
     watermark = models.JSONField(null=True, blank=True, editable=False)
     # What the destination's ledger calls the load that brought the target up to the watermark.

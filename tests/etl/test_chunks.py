@@ -19,6 +19,7 @@ from connectors.errors import ConnectionLost
 from etl import lease, ledger, pipelines, runner, tasks
 from etl.errors import LeaseLost
 from etl.models import Chunk, ChunkState, Pipeline, PipelineRun, RunStatus, Step, TableRun, Trigger
+from etl.pipelines import TableSpec
 from sandbox.supervisor import Sandbox
 from tests.etl.compare import Vault, broker_messages, source_rows, target_rows
 from tests.etl.conftest import add_records, make_records
@@ -156,6 +157,27 @@ def test_run_of_what_is_new_goes_on_likewise(
     vault.execute("UPDATE records SET amount = 1 WHERE key::int % 15 = 0")
     assert moved(run).rows < ROWS
     assert before.items() <= staged(run).items()
+
+
+def test_run_that_compares_keys_does_so_in_its_last_snapshot(
+    records: Add, start: Start, vault: Vault, pipeline: Pipeline, target_table: str, moved: Moved
+) -> None:
+    """Rows that were staged are gone by then, and others bear the keys of rows that are not."""
+    spec = TableSpec("public", "records", target_table, deletes="compared", delete_limit_percent=50)
+    pipelines.update(pipeline, {}, [spec])
+    records(ROWS)
+    run = start()
+    # Some of the keys have been read too.
+    before = cut_off(run, CHUNKS + 3)
+    assert any(chunk.keys for chunk in ledger_of(run) if chunk.state == ChunkState.STAGED)
+    vault.execute("DELETE FROM records WHERE key::int % 50 = 0")
+    vault.execute("UPDATE records SET key = 'm' || key WHERE key::int % 70 = 0")
+    table = moved(run)
+    kept = {chunk.number for chunk in ledger_of(run) if not chunk.keys and not chunk.catches_up}
+    assert {n: claim for n, claim in before.items() if n in kept}.items() <= staged(run).items()
+    assert all(chunk.order == 1 for chunk in ledger_of(run) if chunk.keys)
+    vault.execute("DELETE FROM records WHERE key LIKE 'm%'")
+    assert moved(pipelines.request_run(pipeline, Trigger.COMMAND)).rows < table.rows
 
 
 @pytest.mark.parametrize(

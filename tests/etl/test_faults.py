@@ -1,7 +1,7 @@
 """A run fails at every step there is, in every way, and after another one the target is the source.
 
-FAULTS=all in the environment tries every way in every mode, some hundred cases; without it each
-way is tried at each point in one of the modes.
+FAULTS=all in the environment tries every failure in every way to read a table, some two hundred
+cases; without it each is tried at each point in one of the ways.
 """
 
 import os
@@ -30,6 +30,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_S = 2
+COMPARED = {"deletes": "compared", "delete_limit_percent": 30}
+CURSOR = {"mode": ReadMode.CURSOR, "cursor_column": "updated_at"}
+WAYS: dict[str, dict[str, Any]] = {
+    "xid": {"mode": ReadMode.XID},
+    "append": {"mode": ReadMode.APPEND},
+    "cursor": CURSOR,
+    "xid, compared": {"mode": ReadMode.XID, **COMPARED},
+    "cdc": {"mode": ReadMode.CDC},
+    "cursor, compared": {**CURSOR, **COMPARED, "sweep_hours": 0},
+    "full": {"mode": ReadMode.FULL},
+}
 SLOT = ("before the slot", "after the slot")
 LOG_ONLY = (*SLOT, "before forgetting")
 READING = ("after the plan", "in the extract", "after the chunk")
@@ -42,17 +53,17 @@ Case = tuple[str, str, str]
 
 
 def cases() -> Iterator[Case]:
-    """Point, how it fails there, and the mode."""
+    """Point, how it fails there, and the way in which the table is read."""
     every = os.environ.get("FAULTS") == "all"
     for number, point in enumerate(POINTS):
-        modes = [ReadMode.CDC] if point in LOG_ONLY else list(ReadMode)
+        ways = ["cdc"] if point in LOG_ONLY else list(WAYS)
         if point in READING:
-            modes.remove(ReadMode.CDC)
+            ways.remove("cdc")
         for turn, how in enumerate(("error", "kill", "pause"), number):
             if how == "pause" and point in IN_TRANSACTION:
                 continue
-            for mode in modes if every else [modes[turn % len(modes)]]:
-                yield point, how, mode.value
+            for way in ways if every else [ways[turn % len(ways)]]:
+                yield point, how, way
 
 
 @pytest.fixture
@@ -76,11 +87,11 @@ def let_go(pipeline: Pipeline) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("let_go")
-@pytest.mark.parametrize(("point", "how", "mode"), list(cases()))
+@pytest.mark.parametrize(("point", "how", "way"), list(cases()))
 def test_failure_costs_no_row_and_doubles_none(
     point: str,
     how: str,
-    mode: str,
+    way: str,
     pipeline: Pipeline,
     records: Add,
     start: Start,
@@ -92,15 +103,13 @@ def test_failure_costs_no_row_and_doubles_none(
 ) -> None:
     settings.PIPELINE_LEASE_S = LEASE_S
     records(300)
-    if mode == ReadMode.APPEND:
+    if way == "append":
         vault.execute("ALTER TABLE records DROP CONSTRAINT records_pkey")
     vault.execute("CREATE INDEX ON records (updated_at)")
-    column = "updated_at" if mode == ReadMode.CURSOR else ""
-    spec = TableSpec("public", "records", target_table, mode, cursor_column=column)
-    pipelines.update(pipeline, {}, [spec])
+    pipelines.update(pipeline, {}, [TableSpec("public", "records", target_table, **WAYS[way])])
     if point not in SLOT:
         succeed(start())
-        _change(vault, mode)
+        _change(vault, way)
     run = start()
     if how == "error":
         with failing(point, how):
@@ -110,13 +119,13 @@ def test_failure_costs_no_row_and_doubles_none(
         _fail_elsewhere(point, how, run, service_environment)
     assert target_rows(lake, target_table) == source_rows(vault)
     # Nothing is left over that the next run would stumble upon.
-    _change(vault, mode)
+    _change(vault, way)
     succeed(start())
     assert target_rows(lake, target_table) == source_rows(vault)
 
 
-def _change(vault: Vault, mode: str) -> None:
-    if mode == ReadMode.APPEND:
+def _change(vault: Vault, way: str) -> None:
+    if way == "append":
         vault.execute("INSERT INTO records SELECT * FROM records LIMIT 20")
         return
     vault.execute(
@@ -126,7 +135,7 @@ def _change(vault: Vault, mode: str) -> None:
         "INSERT INTO records SELECT tenant || 'n', key, payload FROM records LIMIT 20 "
         "ON CONFLICT DO NOTHING"
     )
-    if mode in (ReadMode.FULL, ReadMode.CDC):
+    if way not in ("xid", "cursor"):
         vault.execute("DELETE FROM records WHERE key::int % 11 = 3")
 
 

@@ -64,7 +64,7 @@ class Command(BaseCommand):
 
 def _lines(of: Preview) -> list[str]:
     lines = [f"{of.table} → {of.table.destination_table}: {_read(of)}, {_loaded(of)}"]
-    lines += [f"  {of.note}"] if of.note else []
+    lines += [f"  {of.read.note}"] if of.read.note else []
     shown = len(lines)
     for column, sentence in of.load.sentences.items():
         stops = "STOP " if column in of.load.stops else ""
@@ -77,10 +77,11 @@ def _lines(of: Preview) -> list[str]:
 
 def _read(of: Preview) -> str:
     wanted = "all rows" if of.full else READ[of.table.mode]
-    if of.cursor:
-        wanted = f"rows that are new or changed by {of.cursor}"
-    known = of.estimated_rows is not None
-    return f"{wanted} (about {of.estimated_rows:,})" if known else wanted
+    if of.read.cursor:
+        wanted = f"rows that are new or changed by {of.read.cursor}"
+    if of.read.estimated_rows is not None:
+        wanted += f" (about {of.read.estimated_rows:,})"
+    return f"{wanted}; all keys, for deletes" if of.compares else wanted
 
 
 def _loaded(of: Preview) -> str:

@@ -3,6 +3,7 @@
 import io
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -77,6 +78,13 @@ class Stage:
         return Manifest(
             uuid.uuid4().hex, location, tuple(files), schema, ("id",), deletes=tuple(deletes)
         )
+
+    def compared(self, manifest: Manifest, *ids: int) -> Manifest:
+        """The manifest with the ids that there are at the source."""
+        folder = manifest.location.removeprefix(f"{self._root}/")
+        key = pa.schema([manifest.schema.field("id")])
+        keys = [self.put([(i,) for i in ids], key, f"{folder}/keys.parquet")] if ids else []
+        return replace(manifest, keys=tuple(keys))
 
     def put(self, rows: Rows, schema: pa.Schema, key: str, order: int = 0) -> StagedFile:
         body = parquet(rows, schema)

@@ -79,6 +79,30 @@ def test_merge_with_orders_and_deletes_is_whole_whatever_is_cut_off(
 
 
 @pytest.mark.parametrize("fault", [ConnectionLost, Killed])
+def test_comparison_of_keys_is_whole_whatever_is_cut_off(
+    open_one: Open, target: LoadTarget, stage: Stage, stored: Look, ledger: Look, fault: Any
+) -> None:
+    allowing = replace(target, delete_limit_percent=100)
+    before: list[tuple[int, str]] = []
+    for after in EVERY:
+        rows = [(after, "new"), (after + 1, "new")]
+        manifest = stage.compared(stage(rows, folder=f"run-{after}"), after, after + 1)
+
+        def look(rows: Any = rows, before: Any = before) -> None:
+            assert stored() in (before, rows)
+
+        ended = cut_off_and_done_again(
+            open_one, manifest, allowing, after, fault, look if before else None
+        )
+        assert stored() == rows, f"after statement {after}"
+        assert len(ledger()) == after + 1
+        if ended:
+            break
+        before = rows
+    assert after >= 12
+
+
+@pytest.mark.parametrize("fault", [ConnectionLost, Killed])
 def test_append_is_whole_whatever_is_cut_off(
     open_one: Open, target: LoadTarget, stage: Stage, stored: Look, ledger: Look, fault: Any
 ) -> None:
