@@ -1,5 +1,6 @@
 """The admin of pipelines and their runs."""
 
+import dataclasses
 from typing import Any
 
 from django import forms
@@ -11,12 +12,36 @@ from unfold.admin import ModelAdmin, TabularInline
 from connectors.errors import ConnectorError
 from etl import pipelines, schedule
 from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
+from etl.pipelines import TableSpec
+
+
+class PipelineTableFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """Judged as the API judges it."""
+
+    def clean(self) -> None:
+        super().clean()
+        pipeline: Pipeline = self.instance
+        if any(self.errors) or not (pipeline.source_id and pipeline.destination_id):
+            return
+        rows = [form.cleaned_data for form in self.forms if form.cleaned_data]
+        names = [field.name for field in dataclasses.fields(TableSpec)]
+        specs = [
+            TableSpec(**{name: row[name] for name in names})
+            for row in rows
+            if not row.get("DELETE")
+        ]
+        for fault in pipelines.table_faults(pipeline, specs).values():
+            raise forms.ValidationError(fault)
 
 
 class PipelineTableInline(TabularInline):
     model = PipelineTable
+    formset = PipelineTableFormSet
     extra = 0
-    fields = ("source_schema", "source_table", "destination_table")
+    fields = (
+        *("source_schema", "source_table", "destination_table", "mode", "cursor_column"),
+        *("sweep_hours", "deletes", "delete_limit_percent"),
+    )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A changed row would keep the watermark of another table; it can be taken away and added.

@@ -12,8 +12,8 @@ MERGED = frozenset({ReadMode.XID, ReadMode.CURSOR})
 """Rows are added to the target, in place of those with the same key."""
 RESUMED = MERGED | {ReadMode.CDC}
 """What is staged may be kept for a later snapshot: rows that come again are merged, and those
-that were deleted since stay in any case, or leave by the log. Elsewhere one that is gone at the
-source would come back, or one that was written since would come twice."""
+that were deleted since stay in any case, or leave by the log or by comparison. Elsewhere one that
+is gone at the source would come back, or one that was written since would come twice."""
 
 
 def since(table: PipelineTable, destination: BulkLoad, target: LoadTarget) -> Watermark | None:
@@ -47,7 +47,7 @@ def load_mode(table: PipelineTable, since: Watermark | None) -> LoadMode:
 
 def compares(table: PipelineTable, plan: ReadPlan) -> bool:
     """All keys are read too, so that rows which are not in the source leave the target."""
-    # By a cursor it is another one that is spared, the scan of the table.
+    # A reading by the cursor is to spare the scan of the table, which the keys would take.
     return table.deletes == Deletes.COMPARED and table.mode in MERGED and not plan.cursor
 
 

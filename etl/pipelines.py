@@ -140,12 +140,13 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
 
 
 def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
-    found = faults(pipeline) | ({} if tables is None else _table_faults(pipeline, tables))
+    found = faults(pipeline) | ({} if tables is None else table_faults(pipeline, tables))
     if found:
         raise InvalidInput("The pipeline cannot be saved.", fields=found)
 
 
-def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, str]:
+def table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, str]:
+    """What keeps the tables from being saved with the pipeline, under ``tables``."""
     if not tables:
         return {"tables": "Name at least one table."}
     if fault := _mode_fault(pipeline, tables):

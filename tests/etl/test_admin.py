@@ -101,3 +101,43 @@ def test_runs_can_be_read_and_not_made(admin: Client, pipeline: Pipeline) -> Non
     assert "public.records" in page
     assert admin.get("/admin/etl/pipelinerun/").status_code == 200
     assert admin.get("/admin/etl/pipelinerun/add/").status_code == 403
+
+
+def table_form(number: int, **changes: Any) -> dict[str, Any]:
+    """What the browser sends for one more table."""
+    fields = {
+        "source_schema": "public",
+        "source_table": "events",
+        "destination_table": "EVENTS",
+        "mode": "xid",
+        "cursor_column": "",
+        "sweep_hours": 24,
+        "deletes": "kept",
+        "delete_limit_percent": 10,
+    }
+    return {f"tables-{number}-{name}": value for name, value in {**fields, **changes}.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"mode": "append"}, ""),
+        ({"mode": "cursor", "cursor_column": "at", "deletes": "compared"}, ""),
+        ({"mode": "cursor"}, "Mode cursor needs a cursor_column"),
+        ({"mode": "full", "deletes": "compared"}, "Only modes xid and cursor compare deletes"),
+        ({"delete_limit_percent": 101}, "less than or equal to 100"),
+        ({"destination_table": "", "mode": "append"}, "This field is required"),
+    ],
+)
+def test_table_is_judged_as_the_api_judges_it(
+    admin: Client, pipeline: Pipeline, changes: dict[str, Any], sentence: str
+) -> None:
+    form = form_of(pipeline, **{"tables-TOTAL_FORMS": 2}) | table_form(1, **changes)
+    answer = admin.post(f"{LIST}{pipeline.pk}/change/", form)
+    if sentence:
+        assert sentence in answer.content.decode()
+        assert pipeline.tables.count() == 1
+    else:
+        assert answer.status_code == 302
+        added = pipeline.tables.get(source_table="events")
+        assert {name: getattr(added, name) for name in changes} == changes

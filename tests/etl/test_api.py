@@ -134,6 +134,54 @@ def test_change_of_tables_fills_in_what_is_left_out(
     assert (answer.status_code, list(answer.json()["fields"])) == (400, ["tables.0.source_table"])
 
 
+def test_settings_of_a_table_are_made_shown_and_changed(
+    alice: APIClient, url: str, body: dict[str, Any]
+) -> None:
+    table = {
+        "source_table": "records",
+        "mode": "cursor",
+        "cursor_column": "updated_at",
+        "sweep_hours": 6,
+        "deletes": "compared",
+        "delete_limit_percent": 25,
+    }
+    made = alice.post(url, {**body, "tables": [table]})
+    assert made.status_code == 201, made.content
+    shown = made.json()["tables"][0]
+    assert {name: shown[name] for name in table} == table
+    one = f"{url}{made.json()['id']}/"
+    changed = alice.patch(one, {"tables": [table | {"sweep_hours": 0, "deletes": "kept"}]})
+    assert changed.json()["tables"][0]["sweep_hours"] == 0
+    assert changed.json()["tables"][0]["deletes"] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"mode": "cursor"}, "tables"),
+        ({"cursor_column": "updated_at"}, "tables"),
+        ({"mode": "append", "deletes": "compared"}, "tables"),
+        ({"deletes": "all"}, "tables.0.deletes"),
+        ({"delete_limit_percent": 101}, "tables.0.delete_limit_percent"),
+        ({"delete_limit_percent": -1}, "tables.0.delete_limit_percent"),
+        ({"sweep_hours": -1}, "tables.0.sweep_hours"),
+        ({"sweep_hours": 100_000}, "tables.0.sweep_hours"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(
+    alice: APIClient, url: str, body: dict[str, Any], settings: dict[str, Any], field: str
+) -> None:
+    answer = alice.post(url, {**body, "tables": [{"source_table": "records", **settings}]})
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+    assert not Pipeline.all_teams.exists()
+
+
+def test_transactions_seen_are_not_shown(alice: APIClient, url: str, pipeline: Pipeline) -> None:
+    mark = {"snapshot": "1:9:", "origin": "x", "rows": 3}
+    pipeline.tables.update(watermark=mark | {"seen": "2,3,5"})
+    assert alice.get(f"{url}{pipeline.pk}/").json()["tables"][0]["watermark"] == mark
+
+
 def test_tables_do_not_change_under_a_run(alice: APIClient, url: str, pipeline: Pipeline) -> None:
     alice.post(f"{url}{pipeline.pk}/run/")
     answer = alice.patch(f"{url}{pipeline.pk}/", {"tables": [{"source_table": "orders"}]})

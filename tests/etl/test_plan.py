@@ -8,7 +8,9 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from etl import pipelines
 from etl.models import Pipeline, PipelineRun
+from etl.pipelines import TableSpec
 from warehouse.models import Team
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,6 +82,37 @@ def test_run_that_would_stop_is_not_begun(pipeline: Pipeline, records: Add, vaul
     with pytest.raises(CommandError, match="schema_changed"):
         plan("nightly", "--yes")
     assert PipelineRun.objects.count() == 1
+
+
+def test_each_mode_says_what_it_would_read_and_how_it_would_load(
+    pipeline: Pipeline, records: Add, vault: Vault, target_table: str
+) -> None:
+    records(20)
+    vault.execute("CREATE INDEX ON records (updated_at); ANALYZE records")
+
+    def said(mode: str, **settings: Any) -> str:
+        spec = TableSpec("public", "records", target_table, mode, **settings)
+        pipelines.update(pipeline, {}, [spec])
+        return plan("nightly", "--dry-run").splitlines()[0].partition(": ")[2]
+
+    compared = {"deletes": "compared"}
+    cursor = {"cursor_column": "updated_at", **compared}
+    assert said("full") == "all rows (about 20), swap"
+    assert said("xid", **compared) == "all rows (about 20); all keys, for deletes, merge"
+    assert said("cursor", **cursor) == "all rows (about 20); all keys, for deletes, merge"
+    plan("nightly", "--yes")
+    assert said("cursor", **cursor) == "rows that are new or changed by updated_at, merge"
+    assert said("cursor", **cursor, sweep_hours=0) == (
+        "rows that are new or changed, by a sweep; all keys, for deletes, merge"
+    )
+    vault.execute("ALTER TABLE records DROP CONSTRAINT records_pkey")
+    assert said("full") == "all rows (about 20), swap"
+    assert said("append") == "all rows (about 20), swap"
+    plan("nightly", "--yes")
+    vault.execute("INSERT INTO records SELECT * FROM records LIMIT 3")
+    assert said("append") == "new rows (about 3), append"
+    vault.execute("DELETE FROM records WHERE key = '1'")
+    assert "  Rows were updated or deleted since the last run" in plan("nightly", "--dry-run")
 
 
 def test_what_keeps_a_table_from_being_read_is_said(pipeline: Pipeline, vault: Vault) -> None:

@@ -56,6 +56,8 @@ class Command(BaseCommand):
                 f"{table.table}: {table.rows:,} rows moved, "
                 f"{table.rows_in_target:,} in {table.table.destination_table}."
             )
+            if table.note:
+                self.stdout.write(f"  {table.note}")
 
 
 class _Bars:
