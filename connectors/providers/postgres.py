@@ -62,6 +62,8 @@ GRANT USAGE ON SCHEMA <schema> TO <user>;
 GRANT SELECT ON ALL TABLES IN SCHEMA <schema> TO <user>;
 -- And for the tables that <owner> will make there:
 ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA <schema> GRANT SELECT ON TABLES TO <user>;
+-- Only where a pipeline reads in mode cursor: to see when others' transactions began.
+-- GRANT pg_read_all_stats TO <user>;
 """.strip()
 
 
