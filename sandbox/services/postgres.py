@@ -151,7 +151,10 @@ class Postgres(Service):
             self._run_initdb(unfinished, password)
         finally:
             password.unlink()
-        write_private(unfinished / "sandbox.id", self.kept_secret("data_id"))
+        mark = unfinished / "sandbox.id"
+        write_private(mark, self.kept_secret("data_id"))
+        # The server itself reads every file there, for who makes a standby of it.
+        give_to(self._user, mark)
         unfinished.rename(self._data)
 
     def _run_initdb(self, folder: Path, password: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading from a standby: it shows no open transaction's beginning, and no row is lost for that."""
 
+import os
 import pwd
 import signal
 import subprocess
@@ -9,14 +10,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectors import Connector
 from connectors.abilities import Extract, Increment, ReadPlan
 from connectors.postgres import cursor
 from connectors.types import Watermark
 from sandbox.postgres_binaries import find_binaries
-from sandbox.reach import folder_for, unprivileged_user
-from sandbox.services.base import accepts_connections, free_port
+from sandbox.reach import folder_for, give_to, unprivileged_user
+from sandbox.services.base import free_port
 from tests.connectors.reading import CHUNK_BYTES, batches_of
 from tests.waiting import wait_for
 
@@ -37,11 +39,17 @@ def port(tmp_path_factory: pytest.TempPathFactory, endpoints: dict[str, Any]) ->
         {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
     )
     data, found = place / "standby", free_port()
+    data.mkdir(mode=0o700)
+    give_to(user, data)
+    source: dict[str, Any] = conninfo_to_dict(endpoints["postgres"]["superuser_dsn"])
+    password = str(source.pop("password"))
     with (place / "standby.log").open("wb") as log:
         common: dict[str, Any] = {"cwd": "/", "stdout": log, "stderr": log, **who}
         copied = [str(binaries / "pg_basebackup"), "-D", str(data), "-R", "--checkpoint=fast"]
-        source = endpoints["postgres"]["superuser_dsn"]
-        subprocess.run([*copied, "-d", source], check=True, timeout=120, **common)
+        copied += ["-d", make_conninfo(**source)]
+        subprocess.run(
+            copied, check=True, timeout=120, env=os.environ | {"PGPASSWORD": password}, **common
+        )
         settings = {
             "port": found,
             "listen_addresses": "127.0.0.1",
@@ -53,11 +61,19 @@ def port(tmp_path_factory: pytest.TempPathFactory, endpoints: dict[str, Any]) ->
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = subprocess.Popen([str(binaries / "postgres"), "-D", str(data), *options], **common)
     try:
-        wait_for(lambda: accepts_connections(found), 60)
+        wait_for(lambda: _answers(source | {"port": found, "password": password}), 60)
         yield found
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(30)
+
+
+def _answers(where: dict[str, Any]) -> bool:
+    try:
+        psycopg.connect(**where).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture

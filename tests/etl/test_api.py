@@ -156,7 +156,7 @@ def test_settings_of_a_table_are_made_shown_and_changed(
 
 
 @pytest.mark.parametrize(
-    ("settings", "field"),
+    ("table", "field"),
     [
         ({"mode": "cursor"}, "tables"),
         ({"cursor_column": "updated_at"}, "tables"),
@@ -169,9 +169,9 @@ def test_settings_of_a_table_are_made_shown_and_changed(
     ],
 )
 def test_settings_that_do_not_fit_are_named(
-    alice: APIClient, url: str, body: dict[str, Any], settings: dict[str, Any], field: str
+    alice: APIClient, url: str, body: dict[str, Any], table: dict[str, Any], field: str
 ) -> None:
-    answer = alice.post(url, {**body, "tables": [{"source_table": "records", **settings}]})
+    answer = alice.post(url, {**body, "tables": [{"source_table": "records", **table}]})
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
     assert not Pipeline.all_teams.exists()
 
