@@ -31,7 +31,7 @@ class Preview:
 
 
 def tables(pipeline: Pipeline) -> Iterator[Preview]:
-    """The plan of each table, in the order of a run. Reads no row and changes nothing there.
+    """The plan of each table, in the order of a run. Changes nothing there, and at most counts.
 
     Raises NoPrimaryKey, Unsupported, and what connectors raise.
     """

@@ -11,13 +11,26 @@ import snowflake.connector
 from django.conf import settings
 from django.db import connection as database
 
-from etl import pipelines
-from etl.models import Pipeline, PipelineRun, Trigger
+from etl import changes, pipelines, runner
+from etl.models import (
+    Followed,
+    Pipeline,
+    PipelineRun,
+    PipelineTable,
+    ReadMode,
+    RunStatus,
+    TableRun,
+    Trigger,
+)
 from etl.pipelines import TableSpec
 from service.main_job.story import make_stage
 from warehouse import connections
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
+
+INDEX = "CREATE INDEX ON records (updated_at)"
+GROWS = "ALTER TABLE records DROP CONSTRAINT records_pkey"
+"""What the table needs to be read by a cursor, and to be one that only grows."""
 
 
 @pytest.fixture
@@ -122,3 +135,28 @@ def service_environment() -> dict[str, str]:
         "WAREHOUSE_ALLOWED_PRIVATE_HOSTS": ",".join(settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS),
         "PIPELINE_LEASE_S": "2",
     }
+
+
+@pytest.fixture
+def moved(pipeline: Pipeline, target_table: str) -> Iterator[Callable[..., PipelineTable]]:
+    """Sets the mode of the pipeline's table; the source keeps nothing in the end."""
+
+    def of(mode: str, **settings: Any) -> PipelineTable:
+        if mode == ReadMode.CURSOR:
+            settings = {"cursor_column": "updated_at", **settings}
+        spec = TableSpec("public", "records", target_table, mode, **settings)
+        pipelines.update(pipeline, {}, [spec])
+        return pipeline.tables.get()
+
+    of_pipeline = PipelineTable.objects.filter(pipeline_id=pipeline.pk)
+    yield of
+    of_pipeline.delete()
+    changes.look()
+    assert not Followed.objects.exists()
+
+
+def succeed(run: PipelineRun) -> TableRun:
+    ended = runner.execute(run.pk)
+    assert ended is not None
+    assert (ended.status, ended.error) == (RunStatus.SUCCEEDED, "")
+    return ended.tables.get()
