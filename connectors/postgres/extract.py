@@ -84,7 +84,7 @@ class PostgresExtract(Connector, Extract):
     ) -> ReadPlan:
         with self._in_snapshot():
             self._connection.rollback()
-            # Before the snapshot, and in no transaction that takes one.
+            # Before the snapshot, in a transaction that is over by then.
             known = cursor.bound(self._row) if increment.cursor else None
             self._connection.rollback()
             self._lock(schema, table)
