@@ -12,18 +12,11 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.access import StrictSerializer, TeamViewSet
+from api.access import StrictSerializer
+from api.run import PipelineRunSerializer, QuarantinedValueSerializer, SteeringActions
 from connectors.types import Contract
 from etl import pipelines, quarantine
-from etl.models import (
-    Pipeline,
-    PipelineRun,
-    PipelineTable,
-    QuarantinedValue,
-    ReadMode,
-    TableRun,
-    Trigger,
-)
+from etl.models import Pipeline, PipelineTable, ReadMode, Trigger
 from etl.models.pipeline import MAX_SOURCE_LOAD, MIN_SOURCE_MB_S
 from etl.pipelines import TableSpec
 from warehouse.access import Role
@@ -115,48 +108,7 @@ class PipelineChangesSerializer(StrictSerializer):
         return found
 
 
-class TableRunSerializer(serializers.ModelSerializer[TableRun]):
-    table = serializers.StringRelatedField[Any]()
-
-    class Meta:
-        model = TableRun
-        fields = (
-            *("table", "step", "rows", "rows_expected", "bytes_staged", "chunks"),
-            *("chunks_staged", "rows_in_target", "quarantined", "drift"),
-        )
-        read_only_fields = fields
-
-
-class QuarantinedValueSerializer(serializers.ModelSerializer[QuarantinedValue]):
-    table = serializers.StringRelatedField[Any](source="table_run.table")
-
-    class Meta:
-        model = QuarantinedValue
-        fields = ("table", "key", "column", "reason", "text", "created_at")
-        read_only_fields = fields
-
-
-class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
-    tables = TableRunSerializer(many=True)
-
-    class Meta:
-        model = PipelineRun
-        fields = (
-            "id",
-            "status",
-            "trigger",
-            "attempt",
-            "created_at",
-            "started_at",
-            "finished_at",
-            "error_code",
-            "error",
-            "tables",
-        )
-        read_only_fields = fields
-
-
-class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
+class PipelineViewSet(ListModelMixin, RetrieveModelMixin, SteeringActions):
     """Pipelines of one team."""
 
     queryset = Pipeline.objects.none()  # names the model; rows come by get_queryset
@@ -166,6 +118,7 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         "list": Role.VIEWER,
         "retrieve": Role.VIEWER,
         "runs": Role.VIEWER,
+        "one_run": Role.VIEWER,
         # It shows values of the source, as a query does.
         "quarantine": Role.ANALYST,
     }
@@ -216,9 +169,7 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     @action(detail=True, url_path="runs/<uuid:run_id>/quarantine")
     def quarantine(self, request: Request, run_id: UUID, **_: Any) -> Response:
         """Values that are NULL in the target because they cannot be carried exactly."""
-        run = self.get_object().runs.filter(pk=run_id).first()
-        if run is None:
-            raise NotFound()
+        run = self.find_run(run_id)
         page = self.paginate_queryset(quarantine.shown(run).select_related("table_run__table"))
         return self.get_paginated_response(QuarantinedValueSerializer(page, many=True).data)
 

@@ -8,7 +8,7 @@ class RunInProgress(InvalidInput):
 
     code = "run_in_progress"
     message = "A run of this pipeline is under way."
-    hint = "Wait for it to end; its progress is at runs/."
+    hint = "Wait for it to end, or cancel it; its progress is at runs/."
 
 
 class PipelinePaused(InvalidInput):
@@ -16,7 +16,31 @@ class PipelinePaused(InvalidInput):
 
     code = "pipeline_paused"
     message = "This pipeline is paused."
-    hint = "Resume it (is_active: true) and try again."
+    hint = "Resume it and try again: a run that was under way then goes on."
+
+
+class RunNotFailed(InvalidInput):
+    """The run has not failed, so there is nothing to retry."""
+
+    code = "run_not_failed"
+    message = "Only a run that has failed can be retried."
+    hint = "Start a new run."
+
+
+class RunSuperseded(InvalidInput):
+    """The run is not the last one, or what the pipeline moves has changed since."""
+
+    code = "run_superseded"
+    message = "A later run, or a change of the pipeline, has taken this run's place."
+    hint = "Start a new run."
+
+
+class RunEnded(InvalidInput):
+    """The run has ended, so it cannot be cancelled."""
+
+    code = "run_ended"
+    message = "The run has ended."
+    hint = "There is nothing to cancel."
 
 
 class NoPrimaryKey(InvalidInput):
@@ -51,6 +75,14 @@ class LeaseLost(ConnectorError):
     code = "lease_lost"
     message = "The run was taken over by another worker."
     hint = "Nothing to do: the other worker goes on."
+
+
+class RunCancelled(ConnectorError):
+    """Somebody cancelled the run."""
+
+    code = "run_cancelled"
+    message = "The run was cancelled."
+    hint = "Retry it, which goes on from what is staged, or start a new one."
 
 
 class RunAbandoned(ConnectorError):

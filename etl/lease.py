@@ -18,8 +18,8 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
 from etl import conf
-from etl.errors import LeaseLost, RunAbandoned
-from etl.models import PipelineRun, RunStatus
+from etl.errors import LeaseLost, RunAbandoned, RunCancelled
+from etl.models import AT_WORK, OPEN, PipelineRun, RunStatus
 
 log = structlog.get_logger(__name__)
 
@@ -87,20 +87,55 @@ def give_up_lost(pipeline_id: UUID | None = None) -> int:
     )
 
 
+def pause(pipeline_id: UUID) -> int:
+    """Take the pipeline's open run from whoever has it. It keeps what is staged.
+
+    Workers find out with their next beat. A load under way comes to its end in the destination,
+    committed or not; the ledger there knows which.
+    """
+    at_work = PipelineRun.objects.filter(pipeline_id=pipeline_id, status__in=AT_WORK)
+    return at_work.update(status=RunStatus.PAUSED)
+
+
+def cancel(run: PipelineRun) -> int:
+    """As a pause does, for good."""
+    return PipelineRun.objects.filter(pk=run.pk, status__in=OPEN).update(
+        status=RunStatus.FAILED,
+        finished_at=Now(),
+        error_code=RunCancelled.code,
+        error=RunCancelled.message,
+    )
+
+
+def queue_anew(runs: models.QuerySet[PipelineRun]) -> int:
+    """Let workers have these runs again, from what is staged, with all their attempts."""
+    return runs.update(
+        status=RunStatus.QUEUED,
+        attempts_before=F("attempts_before") + F("attempt"),
+        attempt=0,
+        next_try_at=Now(),
+        finished_at=None,
+        error_code="",
+        error="",
+    )
+
+
 class Heartbeat:
     """While entered, keeps a lease from a thread of its own: ``mine`` is the row it is on, as long
     as it is this worker's. ``news`` are columns that are written with each beat, ``then`` is done
-    after it."""
+    after it, and ``lost`` once the row is not this worker's any more."""
 
     def __init__(
         self,
         mine: models.QuerySet[Any],
         news: Callable[[], dict[str, Any]] = dict,
         then: Callable[[], None] = lambda: None,
+        lost: Callable[[], object] = lambda: None,
     ) -> None:
         self._mine = mine
         self._news = news
         self._then = then
+        self._on_loss = lost
         self._lost = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
@@ -141,4 +176,5 @@ class Heartbeat:
         finally:
             if not self._stop.is_set():
                 self._lost.set()
+                self._on_loss()
             connection.close()

@@ -53,6 +53,7 @@ class Reader:
         self._watch = watch
         rate = pipeline.max_source_mb_s
         self._bytes_per_s = float(rate) * MB / sessions if rate else None
+        self._interrupt = source.cancel if isinstance(source, Connector) else lambda _: False
         self.name = f"reader-{id(self)}"
 
     def read_next(self) -> bool:
@@ -87,6 +88,8 @@ class Reader:
             ledger.mine(chunk),
             lambda: {"rows": chunk.rows, "bytes": chunk.bytes},
             lambda: ledger.tally(chunk.table),
+            # A source that has nothing to say would keep a run that is paused for long.
+            lambda: self._interrupt(self.name),
         )
 
         def watch() -> None:

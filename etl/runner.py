@@ -61,7 +61,7 @@ def execute(
             _move_tables(run, heartbeat, observer, sessions, call)
         _finish(run, RunStatus.SUCCEEDED)
     except LeaseLost:
-        log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
+        _let_go(run)
         return None
     except ConnectorError as exc:
         return _fail(run, exc)
@@ -82,9 +82,15 @@ def _fail(run: PipelineRun, error: ConnectorError) -> PipelineRun | None:
     try:
         _finish(run, RunStatus.QUEUED if again else RunStatus.FAILED, error)
     except LeaseLost:
-        log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
+        _let_go(run)
         return None
     return run
+
+
+def _let_go(run: PipelineRun) -> None:
+    """Another worker has it, or somebody paused or cancelled it."""
+    now = PipelineRun.objects.filter(pk=run.pk).values_list("status", flat=True).first()
+    log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt, status=now)
 
 
 def _move_tables(
@@ -178,9 +184,8 @@ class _Mover:
         if not plan.primary_key and self._mode != ReadMode.FULL:
             raise NoPrimaryKey(fields={"table": str(definition)})
         # A row that was deleted since must not be kept where it is not looked for again.
-        keep = self._mode != ReadMode.FULL and all(
-            source.covers(Watermark(**mark)) for mark in earlier
-        )
+        may_keep = self._mode == ReadMode.CDC or not self._replaces
+        keep = may_keep and all(source.covers(Watermark(**mark)) for mark in earlier)
         with transaction.atomic():
             self._write(
                 Step.EXTRACTING,
@@ -201,7 +206,7 @@ class _Mover:
             source.release()
         quarantine.judge(self._table, self._run.pipeline.quarantine_limit)
         manifest = ledger.manifest(self._table, f"{self._run.pk}-{self._table.table_id}")
-        self._save_staged(manifest, LoadMode.MERGE if self._mode == ReadMode.XID else LoadMode.SWAP)
+        self._save_staged(manifest, LoadMode.SWAP if self._replaces else LoadMode.MERGE)
         return manifest
 
     def _save_staged(self, manifest: Manifest, mode: LoadMode) -> None:
@@ -235,8 +240,13 @@ class _Mover:
 
     def _since(self, destination: BulkLoad) -> Watermark | None:
         """The watermark, if the destination still has what was loaded up to it."""
-        kept = self._table.table.watermark
+        kept = None if self._run.is_refresh else self._table.table.watermark
         return Watermark(**kept) if kept and destination.has_loaded(self._target) else None
+
+    @property
+    def _replaces(self) -> bool:
+        """What is read in chunks is to take the place of all rows in the target."""
+        return self._mode != ReadMode.XID or self._run.is_refresh
 
     @property
     def _target(self) -> LoadTarget:

@@ -4,9 +4,11 @@ from etl.models.chunk import Chunk, ChunkState
 from etl.models.followed import Followed
 from etl.models.pipeline import Pipeline, PipelineTable, ReadMode
 from etl.models.quarantine import QuarantinedValue
-from etl.models.run import PipelineRun, RunStatus, Step, TableRun, Trigger
+from etl.models.run import AT_WORK, OPEN, PipelineRun, RunStatus, Step, TableRun, Trigger
 
 __all__ = [
+    "AT_WORK",
+    "OPEN",
     "Chunk",
     "ChunkState",
     "Followed",

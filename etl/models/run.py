@@ -11,12 +11,18 @@ from etl.models.pipeline import Pipeline, PipelineTable
 
 
 class RunStatus(models.TextChoices):
-    """A run waits, runs, and ends once."""
+    """A run waits, runs, may be paused meanwhile, and ends; one that has failed can be retried."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+AT_WORK = (RunStatus.QUEUED, RunStatus.RUNNING)
+OPEN = (*AT_WORK, RunStatus.PAUSED)
+"""A pipeline has one such run at most."""
 
 
 class Trigger(models.TextChoices):
@@ -40,13 +46,21 @@ class Step(models.TextChoices):
 class PipelineRun(models.Model):
     """``fence`` is the fencing token: each claim takes a greater number. A worker whose number is
     not the row's any more changes nothing, here or in the destination. ``next_try_at`` is when a
-    queued run's message was due; much later, it is taken for lost."""
+    queued run's message was due; much later, it is taken for lost. ``attempts_before`` are those
+    made before it was retried or resumed, with which it began to count anew.
+
+    ``is_refresh``: every row of its tables is read, to take the place of those in the target.
+    ``is_void``: what it was to move where has changed since it failed, so it cannot be retried.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="runs")
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
     trigger = models.CharField(max_length=10, choices=Trigger)
     attempt = models.PositiveIntegerField(default=0)
+    attempts_before = models.PositiveIntegerField(default=0)
+    is_refresh = models.BooleanField(default=False)
+    is_void = models.BooleanField(default=False)
     fence = models.BigIntegerField(default=0)
     next_try_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -61,15 +75,20 @@ class PipelineRun(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["pipeline"],
-                condition=Q(status__in=[RunStatus.QUEUED, RunStatus.RUNNING]),
+                condition=Q(status__in=OPEN),
                 name="one_open_run_per_pipeline",
             ),
         ]
 
     @property
     def is_open(self) -> bool:
-        """It waits or runs."""
-        return self.status in (RunStatus.QUEUED, RunStatus.RUNNING)
+        """It waits, runs, or is paused."""
+        return self.status in OPEN
+
+    @property
+    def attempts(self) -> int:
+        """How often a worker has taken it up."""
+        return self.attempts_before + self.attempt
 
     def __str__(self) -> str:
         return f"{self.pipeline} {self.created_at:%Y-%m-%d %H:%M:%S} {self.status}"

@@ -37,6 +37,12 @@ ROUTES = [
     Route("PATCH", PIPELINES + "<pk>/", ADMIN, {"name": "renamed"}),
     Route("DELETE", PIPELINES + "<pk>/", ADMIN),
     Route("POST", PIPELINES + "<pk>/run/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/pause/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/resume/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/refresh/", ADMIN, {}),
     Route("GET", PIPELINES + "<pk>/runs/", VIEWER),
+    Route("GET", PIPELINES + "<pk>/runs/<run_id>/", VIEWER),
+    Route("POST", PIPELINES + "<pk>/runs/<run_id>/retry/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/runs/<run_id>/cancel/", ADMIN),
     Route("GET", PIPELINES + "<pk>/runs/<run_id>/quarantine/", ANALYST),
 ]

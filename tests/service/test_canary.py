@@ -152,7 +152,12 @@ class Caller:
         run = self.api("POST", f"pipelines/{made['id']}/run/")
         for path in ("pipelines/", f"pipelines/{made['id']}/", f"pipelines/{made['id']}/runs/"):
             self.api("GET", path)
-        self.api("GET", f"pipelines/{made['id']}/runs/{run['id']}/quarantine/")
+        one = f"pipelines/{made['id']}/runs/{run['id']}/"
+        for path in (one, f"{one}quarantine/"):
+            self.api("GET", path)
+        steps = ("pause/", "resume/", "refresh/", f"runs/{run['id']}/cancel/")
+        for path in (*steps, f"runs/{run['id']}/retry/"):
+            self.api("POST", f"pipelines/{made['id']}/{path}")
         self.page("GET", "/admin/etl/pipeline/")
         self.page("GET", f"/admin/etl/pipeline/{made['id']}/change/")
         self.page("GET", f"/admin/etl/pipelinerun/{run['id']}/change/")
