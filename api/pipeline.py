@@ -26,6 +26,9 @@ MAX_LIMIT = 1_000_000
 """Each value in quarantine is a row of the service's own database."""
 
 
+MAX_MINUTES = 60 * 24 * 366
+
+
 class TableSpecSerializer(StrictSerializer):
     source_schema = serializers.CharField(max_length=255, default="public")
     source_table = serializers.CharField(max_length=255)
@@ -38,7 +41,7 @@ class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
         model = PipelineTable
         fields = (
             *("source_schema", "source_table", "destination_table", "mode", "watermark"),
-            "retained_bytes",
+            *("retained_bytes", "as_of", "lag_s"),
         )
         read_only_fields = fields
 
@@ -58,6 +61,8 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
             "contract",
             "schedule",
             "quarantine_limit",
+            "stale_after_minutes",
+            "is_stale",
             "is_active",
             "max_source_load",
             "max_source_mb_s",
@@ -80,6 +85,9 @@ class PipelineChangesSerializer(StrictSerializer):
     )
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     quarantine_limit = serializers.IntegerField(default=0, min_value=0, max_value=MAX_LIMIT)
+    stale_after_minutes = serializers.IntegerField(
+        default=None, allow_null=True, min_value=1, max_value=MAX_MINUTES
+    )
     is_active = serializers.BooleanField(default=True)
     max_source_load = serializers.IntegerField(default=1, min_value=1, max_value=MAX_SOURCE_LOAD)
     max_source_mb_s = serializers.DecimalField(

@@ -11,18 +11,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet
+from api.connection import CostSerializer
 from etl import steering
 from etl.models import Pipeline, PipelineRun, QuarantinedValue, TableRun, Trigger
 
 
 class TableRunSerializer(serializers.ModelSerializer[TableRun]):
     table = serializers.StringRelatedField[Any]()
+    cost = CostSerializer(allow_null=True, help_text="Of the load; null: unknown.")
 
     class Meta:
         model = TableRun
         fields = (
             *("table", "step", "rows", "rows_expected", "bytes_staged", "chunks"),
             *("chunks_staged", "rows_in_target", "quarantined", "drift"),
+            *("rows_per_s", "eta_s", "extract_s", "load_s", "cost", "as_of"),
         )
         read_only_fields = fields
 
@@ -36,8 +39,21 @@ class QuarantinedValueSerializer(serializers.ModelSerializer[QuarantinedValue]):
         read_only_fields = fields
 
 
+class TotalsSerializer(serializers.Serializer[Any]):
+    rows = serializers.IntegerField()
+    bytes_staged = serializers.IntegerField()
+    chunks = serializers.IntegerField()
+    chunks_staged = serializers.IntegerField()
+    rows_per_s = serializers.FloatField(allow_null=True)
+    eta_s = serializers.FloatField(
+        allow_null=True, help_text="When all is read, at the speed so far; null: unknown."
+    )
+    cost = CostSerializer(allow_null=True, help_text="Of the loads so far; null: unknown.")
+
+
 class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
     tables = TableRunSerializer(many=True)
+    totals = TotalsSerializer()
 
     class Meta:
         model = PipelineRun
@@ -51,8 +67,10 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
             "created_at",
             "started_at",
             "finished_at",
+            "duration_s",
             "error_code",
             "error",
+            "totals",
             "tables",
         )
         read_only_fields = fields

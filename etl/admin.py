@@ -67,6 +67,7 @@ class PipelineAdmin(ModelAdmin):
         *("team", "name", "source", "destination", "destination_schema", "stage"),
         *("contract", "quarantine_limit", "schedule", "is_active", "max_source_load"),
         "max_source_mb_s",
+        "stale_after_minutes",
     )
     # Switched by the actions, which have to see to the run that is open.
     readonly_fields = ("is_active",)
@@ -109,14 +110,17 @@ class TableRunInline(TabularInline):
     can_delete = False
     fields = (
         *("table", "step", "rows", "bytes_staged", "chunks", "chunks_staged", "rows_in_target"),
-        *("quarantined", "drift"),
+        *("quarantined", "drift", "extract_s", "load_s", "cost", "as_of"),
     )
     readonly_fields = fields
 
 
 @admin.register(PipelineRun)
 class PipelineRunAdmin(ModelAdmin):
-    list_display = ("pipeline", "status", "trigger", "attempt", "started_at", "finished_at")
+    list_display = (
+        *("pipeline", "status", "trigger", "attempts", "started_at", "finished_at"),
+        *("error_code", "is_refresh"),
+    )
     list_filter = ("status", "trigger")
     list_select_related = ("pipeline",)
     inlines = (TableRunInline,)

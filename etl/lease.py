@@ -6,7 +6,7 @@ All times are the database's, so that clocks of workers may differ.
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -72,6 +72,14 @@ def next_fence() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
         return int(cursor.fetchone()[0])
+
+
+def now() -> datetime:
+    """The time, by the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime = cursor.fetchone()[0]
+        return found
 
 
 def give_up_lost(pipeline_id: UUID | None = None) -> int:

@@ -81,6 +81,9 @@ def update(
                 _replace_tables(pipeline, tables)
             if is_moved:
                 pipeline.runs.update(is_void=True)
+            if changes.keys() & MOVING - {"stage"}:
+                # Nothing is known of what is there.
+                pipeline.tables.update(as_of=None)
             _switch(pipeline)
             schedule.apply(pipeline)
     except IntegrityError as exc:

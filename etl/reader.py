@@ -77,6 +77,14 @@ class Reader:
         with transaction.atomic():
             ledger.staged(chunk, files)
             quarantine.keep(chunk.table, taken.entries, chunk.number)
+        log.info(
+            "chunk.staged",
+            run_id=str(chunk.table.run_id),
+            table=str(self._table.table),
+            chunk=chunk.number,
+            rows=sum(file.rows for file in files),
+            bytes=sum(file.bytes for file in files),
+        )
         quarantine.judge(chunk.table, self._limit)
         return True
 

@@ -13,13 +13,14 @@ from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
 from connectors.errors import ChangesLost, ConnectorError, Unsupported
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
-from etl import conf, ledger, quarantine
+from etl import conf, lease, ledger, quarantine
 from etl.changes import Log
 from etl.errors import LeaseLost, NoPrimaryKey, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, ReadMode, RunStatus, Step, TableRun
 from etl.reader import Crew, Reader, able
 from etl.stage import Stage
+from etl.stopwatch import Stopwatch
 from warehouse import connections
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,10 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 0.2
 """How often a runner with nothing to read looks whether others have read their chunks."""
 SHOW_EVERY_S = 0.5
-NUMBERS = ("rows", "bytes_staged", "chunks", "chunks_staged", "rows_expected")
+NUMBERS = (
+    *("rows", "bytes_staged", "chunks", "chunks_staged", "rows_expected"),
+    *("extract_s", "load_s"),
+)
 
 Observer = Callable[[TableRun], None]
 """Called in the runner's thread whenever a table's progress has changed."""
@@ -55,7 +59,8 @@ def execute(
     run = claim(run_id)
     if run is None:
         return None
-    log.info("run.started", run_id=str(run.pk), attempt=run.attempt)
+    about = {"run_id": str(run.pk), "pipeline": str(run.pipeline_id)}
+    log.info("run.started", **about, attempt=run.attempt, is_refresh=run.is_refresh)
     try:
         with Heartbeat(held(run)) as heartbeat:
             _move_tables(run, heartbeat, observer, sessions, call)
@@ -137,6 +142,8 @@ class _Mover:
         self._observer = observer
         self._shown_at = time.monotonic()
         self._mode = table.table.mode
+        self._stopwatch: Stopwatch | None = None
+        self._as_of = timezone.now()
         self._location = f"{_run_folder(run)}/table-{table.table_id}"
 
     def staged(self) -> Manifest | None:
@@ -147,6 +154,7 @@ class _Mover:
 
     def changes(self, source: Connector, destination: BulkLoad) -> Manifest | None:
         """Stage what the source's log has; ``None`` where the table is to be read itself."""
+        self._stopwatch, self._as_of = Stopwatch(self._table, "extract_s"), lease.now()
         since = self._since(destination) if self._mode == ReadMode.CDC else None
         if since is None:
             return None
@@ -164,7 +172,7 @@ class _Mover:
 
     def lay_out(self, source: Connector, destination: BulkLoad) -> None:
         """Plan what is to be read. The session keeps the plan's snapshot, unless this raises."""
-        definition, since = self._table.table, None
+        definition, since, self._as_of = self._table.table, None, lease.now()
         if self._mode == ReadMode.CDC:
             # Before the snapshot: what is committed between the two comes twice, not never.
             self._table.followed_from = Log(definition, source).follow().as_json()
@@ -218,7 +226,9 @@ class _Mover:
             load_mode=mode.value,
             watermark=self._table.watermark,
             rows_expected=self._table.rows_expected,
+            as_of=self._as_of,
         )
+        log.info("table.staged", **self._numbers())
 
     def _read(self, reader: Reader, source: Extract) -> None:
         while not ledger.is_complete(self._table):
@@ -235,6 +245,8 @@ class _Mover:
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()
+        if self._stopwatch is not None:
+            self._stopwatch.lap()
         self._table.refresh_from_db(fields=NUMBERS)
         self._observer(self._table)
 
@@ -260,20 +272,38 @@ class _Mover:
         )
 
     def load(self, destination: BulkLoad, manifest: Manifest) -> None:
+        self._stopwatch = Stopwatch(self._table, "load_s")
         plan = destination.plan_load(manifest.schema, manifest.primary_key, self._target)
         # Kept before anything is altered: whoever loads after a crash finds nothing that differs.
         self._save(Step.LOADING, drift=self._table.drift | plan.sentences)
-        outcome = destination.load(manifest, self._target)
+        try:
+            outcome = destination.load(manifest, self._target)
+        finally:
+            self._show()
+            self._stopwatch = None
+            self._keep_cost(destination)
         self._table.rows_in_target = outcome.rows_in_target
         self._advance()
-        log.info("table.loaded", run_id=str(self._run.pk), rows=manifest.rows)
+        log.info("table.loaded", **self._numbers(), rows_in_target=outcome.rows_in_target)
+
+    def _keep_cost(self, destination: BulkLoad) -> None:
+        """What the destination charged for all attempts at the load, be this one in vain."""
+        cost = destination.load_cost(self._table.load_s or 0)
+        self._table.cost = cost.as_json() if cost else None
+        self._table.save(update_fields=["cost"])
+
+    def _numbers(self) -> dict[str, Any]:
+        """What the log says of the table."""
+        numbers = {name: getattr(self._table, name) for name in NUMBERS}
+        return {"run_id": str(self._run.pk), "table": str(self._table.table), **numbers}
 
     def _advance(self) -> None:
         """Move the watermark, if this attempt still holds the run."""
         with transaction.atomic():
             self._write(Step.DONE)
             self._table.table.watermark = self._table.followed_from or self._table.watermark
-            self._table.table.save(update_fields=["watermark"])
+            self._table.table.as_of = self._table.as_of
+            self._table.table.save(update_fields=["watermark", "as_of"])
         self._show()
 
     def arrived(self, source: Connector) -> None:

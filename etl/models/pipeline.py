@@ -2,10 +2,12 @@
 
 import uuid
 from decimal import Decimal
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 from connectors.types import Contract
 from warehouse import conf
@@ -60,6 +62,12 @@ class Pipeline(models.Model):
         help_text="How many values of a table a run may set to NULL and put into quarantine "
         "because they cannot be carried exactly; at one more it stops, and loads nothing of it.",
     )
+    stale_after_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="When what a target has is older than that, the pipeline is stale; empty: never.",
+    )
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -80,6 +88,14 @@ class Pipeline(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_stale(self) -> bool:
+        """A table's rows are older than they may be, or have not come since it was made."""
+        if self.stale_after_minutes is None:
+            return False
+        oldest = timezone.now() - timedelta(minutes=self.stale_after_minutes)
+        return any((table.as_of or self.created_at) < oldest for table in self.tables.all())
+
 
 class ReadMode(models.TextChoices):
     """What a run reads of a table.
@@ -95,7 +111,8 @@ class ReadMode(models.TextChoices):
 
 
 class PipelineTable(models.Model):
-    """One table of a pipeline, and how far it has been moved."""
+    """One table of a pipeline, and how far it has been moved. ``as_of``: whatever was committed at
+    the source by then is in the target."""
 
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="tables")
     source_schema = models.CharField(max_length=255)
@@ -109,6 +126,14 @@ class PipelineTable(models.Model):
         "cdc: from the source's log, with deletes.",
     )
     watermark = models.JSONField(null=True, blank=True, editable=False)
+    as_of = models.DateTimeField(null=True, blank=True, editable=False)
+
+    @property
+    def lag_s(self) -> float | None:
+        """How far the target may be behind the source; ``None`` before the first load."""
+        if self.as_of is None:
+            return None
+        return max(0.0, (timezone.now() - self.as_of).total_seconds())
 
     @property
     def retained_bytes(self) -> int | None:

@@ -1,6 +1,9 @@
 """Runs of a pipeline: who has it, how far it is, how it ended."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import models
 from django.db.models import Q
@@ -90,6 +93,18 @@ class PipelineRun(models.Model):
         """How often a worker has taken it up."""
         return self.attempts_before + self.attempt
 
+    @property
+    def duration_s(self) -> float | None:
+        """From its first start to its end, waits and pauses included; ``None`` before its end."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def totals(self) -> "Totals":
+        """Sums over its tables."""
+        return Totals.of(list(self.tables.all()))
+
     def __str__(self) -> str:
         return f"{self.pipeline} {self.created_at:%Y-%m-%d %H:%M:%S} {self.status}"
 
@@ -103,6 +118,10 @@ class TableRun(models.Model):
     by column, what differed in the target and what was done about it, ``quarantined`` how many
     values are in quarantine. ``followed_from`` is where
     its log is read from after a full read, ``load_mode`` how what is staged is to be loaded.
+
+    ``extract_s`` and ``load_s`` are what workers have spent on it in all attempts, ``cost`` what
+    the destination charged for the load; ``None`` is not begun, or unknown. ``as_of`` is when the
+    snapshot was taken: a moment before it, by the clock of the service's database.
     """
 
     run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="tables")
@@ -123,6 +142,10 @@ class TableRun(models.Model):
     followed_from = models.JSONField(null=True, blank=True)
     load_mode = models.CharField(max_length=10, default=LoadMode.MERGE.value)
     drift = models.JSONField(default=dict, blank=True)
+    extract_s = models.FloatField(null=True, blank=True)
+    load_s = models.FloatField(null=True, blank=True)
+    cost = models.JSONField(null=True, blank=True)
+    as_of = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]
@@ -132,3 +155,58 @@ class TableRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table} {self.step}"
+
+    @property
+    def rows_per_s(self) -> float | None:
+        """Rows read a second so far; ``None`` before it has begun."""
+        return self.rows / self.extract_s if self.extract_s else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """When all is staged, at the speed so far; ``None`` while unknown, and when it is."""
+        if self.step != Step.EXTRACTING or not self.extract_s:
+            return None
+        if self.rows_expected and 0 < self.rows <= self.rows_expected:
+            return self.extract_s * (self.rows_expected - self.rows) / self.rows
+        if 0 < self.chunks_staged < self.chunks:
+            return self.extract_s * (self.chunks - self.chunks_staged) / self.chunks_staged
+        return None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A run in numbers. ``eta_s`` and ``cost`` are ``None`` where one of their parts is unknown;
+    ``cost`` counts what has been loaded so far."""
+
+    rows: int
+    bytes_staged: int
+    chunks: int
+    chunks_staged: int
+    rows_per_s: float | None
+    eta_s: float | None
+    cost: dict[str, str] | None
+
+    @classmethod
+    def of(cls, tables: Sequence[TableRun]) -> "Totals":
+        rows = sum(table.rows for table in tables)
+        extract_s = sum(table.extract_s or 0 for table in tables)
+        left = [t.eta_s for t in tables if t.step in (Step.WAITING, Step.EXTRACTING)]
+        known = [eta for eta in left if eta is not None]
+        return cls(
+            rows=rows,
+            bytes_staged=sum(table.bytes_staged for table in tables),
+            chunks=sum(table.chunks for table in tables),
+            chunks_staged=sum(table.chunks_staged for table in tables),
+            rows_per_s=rows / extract_s if extract_s else None,
+            eta_s=sum(known) if left and len(known) == len(left) else None,
+            cost=_sum_of_costs([table.cost for table in tables if table.load_s is not None]),
+        )
+
+
+def _sum_of_costs(costs: Sequence[dict[str, str] | None]) -> dict[str, str] | None:
+    known = [cost for cost in costs if cost is not None]
+    kinds = {(cost["currency"], cost["basis"]) for cost in known}
+    if len(known) < len(costs) or len(kinds) != 1:
+        return None
+    sums = {end: str(sum(Decimal(cost[end]) for cost in known)) for end in ("low", "high")}
+    return known[0] | sums

@@ -18,6 +18,7 @@ from connectors.errors import ConnectorError
 from etl import lease, pipelines, runner, steering, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.management import naming
+from etl.management.figures import size, span
 from etl.models import AT_WORK, Pipeline, PipelineRun, RunStatus, TableRun, Trigger
 from etl.models.pipeline import MAX_SOURCE_LOAD
 
@@ -59,6 +60,7 @@ class Command(BaseCommand):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
             TimeElapsedColumn(),
         ) as progress:
             run = _bring_to_end(run, _Bars(progress), workers)
@@ -83,10 +85,23 @@ class _Bars:
     def show(self, table: TableRun) -> None:
         bar = self._bars.get(table.pk)
         if bar is None:
-            bar = self._bars[table.pk] = self._progress.add_task(str(table.table), total=None)
+            bar = self._progress.add_task(str(table.table), total=None, pace="")
+            self._bars[table.pk] = bar
         total = table.rows if table.step == "done" else table.rows_expected
         text = f"{table.table} {table.step}, chunk {table.chunks_staged}/{table.chunks}"
-        self._progress.update(bar, completed=table.rows, total=total, description=text)
+        self._progress.update(
+            bar, completed=table.rows, total=total, description=text, pace=_pace(table)
+        )
+
+
+def _pace(table: TableRun) -> str:
+    """Bytes, rows a second, and when all is read; what is unknown is left out."""
+    parts = [size(table.bytes_staged)]
+    if table.rows_per_s is not None:
+        parts.append(f"{table.rows_per_s:,.0f} rows/s")
+    if table.eta_s is not None:
+        parts.append(f"{span(table.eta_s)} left")
+    return ", ".join(parts)
 
 
 def _wanted(pipeline: Pipeline, refresh: list[str] | None, *, retry: bool) -> PipelineRun:
