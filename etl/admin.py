@@ -10,7 +10,12 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from connectors.errors import ConnectorError
-from etl import pipelines, schedule, steering
+from etl import (
+    alert_admin,  # noqa: F401 registers its pages
+    pipelines,
+    schedule,
+    steering,
+)
 from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
 
 

@@ -91,3 +91,19 @@ class RunAbandoned(ConnectorError):
     code = "run_abandoned"
     message = "The run's worker went away too often."
     hint = "Look at the worker's log and memory, then run it again."
+
+
+class MailNotConfigured(ConnectorError):
+    """The service has no mail server."""
+
+    code = "mail_not_configured"
+    message = "This service sends no e-mail."
+    hint = "Ask the operator to set EMAIL_URL, or use a webhook."
+
+
+class ChannelPaused(ConnectorError):
+    """The alert channel is switched off."""
+
+    code = "channel_paused"
+    message = "This alert channel is switched off."
+    hint = "Switch it on (is_active: true): alerts from then on are sent."

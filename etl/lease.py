@@ -125,6 +125,7 @@ def queue_anew(runs: models.QuerySet[PipelineRun]) -> int:
         finished_at=None,
         error_code="",
         error="",
+        is_judged=False,
     )
 
 

@@ -1,5 +1,13 @@
 """Pipelines and what their runs did."""
 
+from etl.models.alert import (
+    AlertChannel,
+    AlertDelivery,
+    AlertEvent,
+    ChannelKind,
+    DeliveryStatus,
+    Incident,
+)
 from etl.models.chunk import Chunk, ChunkState
 from etl.models.followed import Followed
 from etl.models.pipeline import Pipeline, PipelineTable, ReadMode
@@ -9,9 +17,15 @@ from etl.models.run import AT_WORK, OPEN, PipelineRun, RunStatus, Step, TableRun
 __all__ = [
     "AT_WORK",
     "OPEN",
+    "AlertChannel",
+    "AlertDelivery",
+    "AlertEvent",
+    "ChannelKind",
     "Chunk",
     "ChunkState",
+    "DeliveryStatus",
     "Followed",
+    "Incident",
     "Pipeline",
     "PipelineRun",
     "PipelineTable",

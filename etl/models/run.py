@@ -54,6 +54,7 @@ class PipelineRun(models.Model):
 
     ``is_refresh``: every row of its tables is read, to take the place of those in the target.
     ``is_void``: what it was to move where has changed since it failed, so it cannot be retried.
+    ``is_judged``: how it ended has been seen, and whoever wants to know was told.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -64,6 +65,7 @@ class PipelineRun(models.Model):
     attempts_before = models.PositiveIntegerField(default=0)
     is_refresh = models.BooleanField(default=False)
     is_void = models.BooleanField(default=False)
+    is_judged = models.BooleanField(default=False, editable=False)
     fence = models.BigIntegerField(default=0)
     next_try_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
