@@ -87,21 +87,25 @@ def give_up_lost(pipeline_id: UUID | None = None) -> int:
     lost = PipelineRun.objects.filter(stale(), attempt__gte=MAX_ATTEMPTS)
     if pipeline_id is not None:
         lost = lost.filter(pipeline_id=pipeline_id)
-    return lost.update(
+    ids = list(lost.values_list("pk", "pipeline_id"))
+    given_up = lost.update(
         status=RunStatus.FAILED,
         finished_at=Now(),
         error_code=RunAbandoned.code,
         error=RunAbandoned.message,
     )
+    for run, pipeline in ids:
+        log.warning("run.given_up", run_id=str(run), pipeline=str(pipeline))
+    return given_up
 
 
-def pause(pipeline_id: UUID) -> int:
-    """Take the pipeline's open run from whoever has it. It keeps what is staged.
+def pause(run: PipelineRun) -> int:
+    """Take the run from whoever has it. It keeps what is staged.
 
     Workers find out with their next beat. A load under way comes to its end in the destination,
     committed or not; the ledger there knows which.
     """
-    at_work = PipelineRun.objects.filter(pipeline_id=pipeline_id, status__in=AT_WORK)
+    at_work = PipelineRun.objects.filter(pk=run.pk, status__in=AT_WORK)
     return at_work.update(status=RunStatus.PAUSED)
 
 

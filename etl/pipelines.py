@@ -14,6 +14,7 @@ from connectors.errors import InvalidInput
 from etl import lease, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
+    AT_WORK,
     Pipeline,
     PipelineRun,
     PipelineTable,
@@ -156,8 +157,9 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
 def _switch(pipeline: Pipeline) -> None:
     """Make the open run agree with the pipeline: paused or not."""
     if not pipeline.is_active:
-        if lease.pause(pipeline.pk):
-            log.info("run.paused", pipeline=str(pipeline.pk))
+        for run in pipeline.runs.filter(status__in=AT_WORK):
+            if lease.pause(run):
+                log.info("run.paused", pipeline=str(pipeline.pk), run_id=str(run.pk))
         return
     for run in pipeline.runs.filter(status=RunStatus.PAUSED):
         lease.queue_anew(pipeline.runs.filter(pk=run.pk))

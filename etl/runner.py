@@ -350,7 +350,14 @@ def _finish(run: PipelineRun, status: RunStatus, error: ConnectorError | None = 
     )
     if not kept:
         raise LeaseLost()
-    log.info("run.finished", run_id=str(run.pk), status=status, code=run.error_code)
+    log.info(
+        "run.finished",
+        run_id=str(run.pk),
+        pipeline=str(run.pipeline_id),
+        status=str(status),
+        code=run.error_code,
+        attempt=run.attempt,
+    )
 
 
 def _sentence(error: ConnectorError) -> str:

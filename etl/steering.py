@@ -69,7 +69,7 @@ def retry(run: PipelineRun, *, tell_workers: bool = True) -> PipelineRun:
         run.refresh_from_db()
         if tell_workers:
             transaction.on_commit(partial(tasks.enqueue, run))
-    log.info("run.retried", run_id=str(run.pk), attempts_before=run.attempts_before)
+    log.info("run.retried", run_id=str(run.pk), pipeline=str(run.pipeline_id))
     return run
 
 
@@ -80,7 +80,7 @@ def cancel(run: PipelineRun) -> PipelineRun:
     not. Raises RunEnded.
     """
     if lease.cancel(run):
-        log.info("run.cancelled", run_id=str(run.pk))
+        log.info("run.cancelled", run_id=str(run.pk), pipeline=str(run.pipeline_id))
     run.refresh_from_db()
     if run.error_code != RunCancelled.code:
         raise RunEnded()

@@ -120,6 +120,9 @@ SETTINGS = (
             "Mail server for alerts, as smtp+tls://user:password@host:587; smtps:// speaks TLS "
             "from the first byte on, smtp:// none. Empty: no e-mail is sent.", secret=True),
     Setting("EMAIL_FROM", Text, "warehouse@localhost", "The sender of e-mails."),
+    Setting("METRICS_TOKEN", Literal[""] | Annotated[str, Field(min_length=16)], "",
+            "Bearer token for Prometheus at /metrics, 16 characters or more. Empty: there are no "
+            "metrics.", secret=True),
     Setting("PIPELINE_LEASE_S", Annotated[int, Field(ge=2, le=600)], 15,
             "A run whose worker has not been heard of for so long, in seconds, is given up."),
     Setting("PIPELINE_CHUNK_MB", Annotated[int, Field(ge=1, le=65_536)], 256,

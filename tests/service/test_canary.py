@@ -35,7 +35,11 @@ MAIL_PASSWORD = secrets.token_urlsafe(24)
 ALERT_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 ALERT_TOKEN = secrets.token_urlsafe(24)
 """A part of a webhook's address, as some receivers have it."""
-OWN = {"EMAIL_URL": f"smtp://canary:{MAIL_PASSWORD}@127.0.0.1:1"}
+METRICS_TOKEN = secrets.token_urlsafe(24)
+OWN = {
+    "EMAIL_URL": f"smtp://canary:{MAIL_PASSWORD}@127.0.0.1:1",
+    "METRICS_TOKEN": METRICS_TOKEN,
+}
 LITERAL = "a-literal-of-a-query"
 FAILING = f"SELECT '{LITERAL}' FROM no_such_table"
 
@@ -87,6 +91,11 @@ class Caller:
         answer = self._browser.request(method, f"{self._address}{path}", data=data, timeout=60)
         self._seen.pages.append((f"{method} {path}", answer.status_code, answer.text))
         return answer.text
+
+    def scrape(self) -> None:
+        header = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+        answer = requests.get(f"{self._address}/metrics", headers=header, timeout=60)
+        self._seen.pages.append(("GET /metrics", answer.status_code, answer.text))
 
     def save_all(self, planted: Planted) -> dict[str, str]:
         """Ids of the connections by name."""
@@ -228,7 +237,13 @@ def planted(credentials: dict[str, dict[str, Any]], endpoints: dict[str, Any]) -
     env = environment()
     own = [env[setting.name] for setting in SETTINGS if setting.secret and setting.name not in OWN]
     own.append(database.settings_dict["PASSWORD"])
-    own += [MAIL_PASSWORD, ALERT_SECRET, ALERT_SECRET.removeprefix("whsec_"), ALERT_TOKEN]
+    own += [
+        MAIL_PASSWORD,
+        METRICS_TOKEN,
+        ALERT_SECRET,
+        ALERT_SECRET.removeprefix("whsec_"),
+        ALERT_TOKEN,
+    ]
     yield plant(credentials, endpoints, own)
     unplant(endpoints)
 
@@ -267,6 +282,7 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
     seen = caller._seen
     channel = caller.have_alerts()
     seen.messages = queued_messages(caller.queue_pipeline(ids))
+    caller.scrape()
     caller.api("GET", "warehouse_connections/")
     caller.api("GET", "warehouse_providers/")
     for page in ("/api/schema/", "/api/docs/", "/health/ready"):

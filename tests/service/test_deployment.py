@@ -25,7 +25,7 @@ FILLED_IN = {
     "WAREHOUSE_KEYS": "k1:AAAA",
     **{f"{name}_PASSWORD": "pw" for name in ("POSTGRES", "REDIS", "MINIO", "CLICKHOUSE")},
 }
-MAY_STAY_EMPTY = {"EMAIL_URL"}
+MAY_STAY_EMPTY = {"EMAIL_URL", "METRICS_TOKEN"}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,7 @@ FITTING = {
     "STAGE_S3_ACCESS_KEY": "warehouse",
     "STAGE_S3_SECRET_KEY": "password",
     "EMAIL_URL": "",
+    "METRICS_TOKEN": "",
 }
 
 
