@@ -29,7 +29,7 @@ def unwatch(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("etl", "0007_quarantine"),
+        ("etl", "0008_pace"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         migrations.swappable_dependency(conf.TEAM_MODEL),

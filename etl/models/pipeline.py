@@ -1,8 +1,8 @@
 """A pipeline: which tables go from where to where, and when."""
 
 import uuid
-from decimal import Decimal
 from datetime import timedelta
+from decimal import Decimal
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
