@@ -128,7 +128,8 @@ class SteeringActions(TeamViewSet):
 
     def find_run(self, run_id: UUID) -> PipelineRun:
         """A run of the pipeline in the address; raises NotFound."""
-        run: PipelineRun | None = self.get_object().runs.filter(pk=run_id).first()
+        runs = self.get_object().runs.prefetch_related("tables__table")
+        run: PipelineRun | None = runs.filter(pk=run_id).first()
         if run is None:
             raise NotFound()
         return run

@@ -84,8 +84,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], policy: NetworkPolic
         with _connected(endpoint, addresses) as line:
             line.request("POST", path, body, dict(headers))
             return line.getresponse().status
-    # ValueError: a path that no request line can hold, and what a cut TLS session may raise.
-    except (OSError, HTTPException, ConnectError, ValueError, AttributeError) as exc:
+    except (OSError, HTTPException, ConnectError, ValueError) as exc:
         raise NotDelivered() from exc
 
 

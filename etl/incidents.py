@@ -57,6 +57,9 @@ def _under_lock(pipeline: Pipeline, judge: Callable[[Pipeline], None]) -> None:
             judge(pipelines.locked(pipeline))
     except Pipeline.DoesNotExist:
         return
+    except Exception as exc:
+        # One that cannot be judged must not keep the others from being.
+        log.exception("alert.crashed", pipeline=str(pipeline.pk), error=type(exc).__name__)
 
 
 def _judge_runs(pipeline: Pipeline) -> None:

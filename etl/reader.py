@@ -114,7 +114,12 @@ class Reader:
             location = f"{chunk.table.location}/{folder}"
             slowly = paced(batches, self._bytes_per_s, watch)
             fitting = (taken.without(batch, self._unfit(batch)) for batch in slowly)
-            files = self._stage.write(location, plan.columns, fitting, progress)
+            try:
+                files = self._stage.write(location, plan.columns, fitting, progress)
+            except QueryCancelled:
+                # By the heartbeat, once the chunk is not this worker's: that is no failure.
+                beats.verify()
+                raise
         return [
             StagedFile(f"{folder}/{file.name}", file.rows, file.bytes, file.sha256)
             for file in files

@@ -90,11 +90,11 @@ class Pipeline(models.Model):
 
     @property
     def is_stale(self) -> bool:
-        """A table's rows are older than they may be, or have not come since it was made."""
+        """A table's rows are older than they may be, or have not come since the last change."""
         if self.stale_after_minutes is None:
             return False
         oldest = timezone.now() - timedelta(minutes=self.stale_after_minutes)
-        return any((table.as_of or self.created_at) < oldest for table in self.tables.all())
+        return any((table.as_of or self.updated_at) < oldest for table in self.tables.all())
 
 
 class ReadMode(models.TextChoices):

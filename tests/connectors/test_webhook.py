@@ -3,12 +3,18 @@
 import base64
 import hashlib
 import hmac
+import ipaddress
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors import webhook
 from connectors.errors import HostRefused, HostUnknown, NotDelivered
@@ -169,8 +175,40 @@ def test_closed_and_silent_ports_are_told_alike(monkeypatch: pytest.MonkeyPatch)
     assert len(said) == 1
 
 
-def test_certificate_that_nobody_vouches_for_is_not_trusted(endpoints: dict[str, Any]) -> None:
-    """The sandbox's Redshift speaks TLS with a certificate of its own."""
-    at = endpoints["redshift"]
-    with pytest.raises(NotDelivered):
-        webhook.post(f"https://{at['host']}:{at['port']}/", b"{}", {}, HERE)
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of this machine's address, with its key; nobody vouches for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    day = timedelta(days=1)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - day)
+        .not_valid_after(datetime.now(UTC) + day)
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "receiver.pem"
+    pem = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, *plain))
+    return path
+
+
+def test_message_goes_over_tls_to_a_receiver_with_a_good_certificate(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with receivers.receiver(certificate) as found:
+        assert webhook.post(found.url, b"{}", {}, HERE) == 204
+        ((path, headers, body),) = found.came
+        assert (path, body) == ("/hook?team=a", b"{}")
+        assert headers["host"] == found.url.split("/")[2]
+
+
+def test_certificate_that_nobody_vouches_for_is_not_trusted(certificate: Path) -> None:
+    with receivers.receiver(certificate) as found:
+        with pytest.raises(NotDelivered):
+            webhook.post(found.url, b"{}", {}, HERE)
+        assert found.came == []

@@ -1,12 +1,14 @@
 """Receivers of alerts on this machine: a web server that answers as it is told, and a mail sink."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
@@ -23,8 +25,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
-    """A web server on a free port of this machine."""
+def receiver(certificate: Path | None = None) -> Iterator[Receiver]:
+    """A web server on a free port of this machine; with a certificate and its key, over TLS."""
     told = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,7 +44,12 @@ def receiver() -> Iterator[Receiver]:
             pass
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    told.url = f"http://{LOOPBACK}:{server.server_address[1]}/hook?team=a"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if certificate is None else "https"
+    told.url = f"{scheme}://{LOOPBACK}:{server.server_address[1]}/hook?team=a"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

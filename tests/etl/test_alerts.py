@@ -178,7 +178,7 @@ def test_staleness_is_told_once_until_it_is_over(
     pipelines.update(pipeline, {"stale_after_minutes": 30})
     assert raised() == []
     long_ago = timezone.now() - timedelta(hours=1)
-    Pipeline.all_teams.update(created_at=long_ago)
+    Pipeline.all_teams.update(updated_at=long_ago)
     assert raised() == ["stale"]
     assert newest()["data"]["tables"] == [{"table": "public.records", "as_of": None, "lag_s": None}]
     records(1)

@@ -200,10 +200,12 @@ def test_pipeline_is_stale_when_a_table_is_older_than_it_may_be(
     alice: APIClient, url: str, pipeline: Pipeline
 ) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
-    Pipeline.all_teams.update(created_at=long_ago)
+    Pipeline.all_teams.update(updated_at=long_ago)
     assert alice.get(url).json()["is_stale"] is False
     answer = alice.patch(url, {"stale_after_minutes": 30}).json()
-    assert (answer["stale_after_minutes"], answer["is_stale"]) == (30, True)
+    assert (answer["stale_after_minutes"], answer["is_stale"]) == (30, False)
+    Pipeline.all_teams.update(updated_at=long_ago)
+    assert alice.get(url).json()["is_stale"] is True
     PipelineTable.objects.update(as_of=timezone.now())
     assert alice.get(url).json()["is_stale"] is False
     PipelineTable.objects.update(as_of=long_ago)
@@ -212,6 +214,28 @@ def test_pipeline_is_stale_when_a_table_is_older_than_it_may_be(
     for bad in (0, -1, "soon", 10**9):
         answer = alice.patch(url, {"stale_after_minutes": bad})
         assert list(answer.json()["fields"]) == ["stale_after_minutes"]
+
+
+# The log
+
+
+def test_log_tells_each_step_with_fields_and_nothing_of_the_rows(
+    records: Add, vault: Vault, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    records(20)
+    vault.execute("UPDATE records SET tenant = 'a-value-of-a-row' WHERE key = '1'")
+    caplog.set_level("DEBUG", logger="etl")
+    run = execute(start())
+    events = [record.msg for record in caplog.records if record.name.startswith("etl.")]
+    names = ["run.started", "chunk.staged", "table.staged", "table.loaded", "run.finished"]
+    assert [event["event"] for event in events] == names
+    assert {event["run_id"] for event in events} == {str(run.pk)}
+    assert [event["rows"] for event in events[1:4]] == [20, 20, 20]
+    assert all(event["table"] == "public.records" for event in events[1:4])
+    assert events[0]["pipeline"] == events[-1]["pipeline"] == str(run.pipeline_id)
+    text = str(events)
+    assert "a-value-of-a-row" not in text
+    assert "SELECT" not in text.upper()
 
 
 # By command

@@ -128,8 +128,9 @@ def test_paused_run_keeps_what_is_staged_and_goes_on_from_there(
     assert (done.attempt, done.attempts) == (1, 2)
 
 
-def test_run_that_waits_for_its_source_is_paused_within_seconds(
-    vault: Vault, pipeline: Pipeline
+@pytest.mark.parametrize(("how", "status"), [("paused", "paused"), ("taken over", "running")])
+def test_reader_that_waits_for_its_source_lets_go_within_seconds(
+    vault: Vault, pipeline: Pipeline, how: str, status: str
 ) -> None:
     vault.execute(
         "CREATE VIEW records AS SELECT i, pg_sleep(60)::text AS s FROM generate_series(1, 9) AS i"
@@ -147,10 +148,13 @@ def test_run_that_waits_for_its_source_is_paused_within_seconds(
     worker = threading.Thread(target=execute)
     worker.start()
     wait_for(lambda: Chunk.objects.filter(table__run=run, state=ChunkState.READING).exists(), 20)
-    steering.pause(pipeline)
+    if how == "paused":
+        steering.pause(pipeline)
+    else:
+        Chunk.objects.filter(table__run=run).update(claim=lease.next_fence())
     worker.join(SOON_S)
     assert not worker.is_alive()
-    assert (answers, now(run).status) == ([None], RunStatus.PAUSED)
+    assert (answers, now(run).status, now(run).error_code) == ([None], status, "")
     vault.execute("DROP VIEW records")
 
 

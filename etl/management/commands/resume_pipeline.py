@@ -4,17 +4,22 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from kombu.exceptions import OperationalError
 
 from etl import steering
 from etl.management import naming
 
 
 class Command(BaseCommand):
-    help = "Resume a pipeline; a run that was paused goes on from what is staged, by the workers."
+    help = "Resume a pipeline; workers go on with a run that was paused, from what is staged."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         naming.add_arguments(parser)
 
     def handle(self, *args: Any, pipeline: str, team: str | None, **options: Any) -> None:
-        steering.resume(naming.named(pipeline, team))
+        try:
+            steering.resume(naming.named(pipeline, team))
+        except OperationalError:
+            # It is resumed; beat finds the run that workers could not be told of.
+            self.stderr.write("The workers' queue does not answer: a run goes on once it does.")
         self.stdout.write(f"{pipeline}: resumed.")
