@@ -12,19 +12,11 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.access import StrictSerializer, TeamViewSet
+from api.access import StrictSerializer
+from api.run import PipelineRunSerializer, QuarantinedValueSerializer, SteeringActions
 from connectors.types import Contract
 from etl import pipelines, quarantine
-from etl.models import (
-    Deletes,
-    Pipeline,
-    PipelineRun,
-    PipelineTable,
-    QuarantinedValue,
-    ReadMode,
-    TableRun,
-    Trigger,
-)
+from etl.models import Deletes, Pipeline, PipelineTable, ReadMode, Trigger
 from etl.models.pipeline import MAX_SOURCE_LOAD, MAX_SWEEP_HOURS, MIN_SOURCE_MB_S
 from etl.pipelines import TableSpec
 from warehouse.access import Role
@@ -32,6 +24,9 @@ from warehouse.models import WarehouseConnection
 
 MAX_LIMIT = 1_000_000
 """Each value in quarantine is a row of the service's own database."""
+
+
+MAX_MINUTES = 60 * 24 * 366
 
 
 class TableSpecSerializer(StrictSerializer):
@@ -53,6 +48,7 @@ class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
         fields = (
             *("source_schema", "source_table", "destination_table", "mode", "cursor_column"),
             *("sweep_hours", "deletes", "delete_limit_percent", "watermark", "retained_bytes"),
+            *("as_of", "lag_s"),
         )
         read_only_fields = fields
 
@@ -77,6 +73,8 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
             "contract",
             "schedule",
             "quarantine_limit",
+            "stale_after_minutes",
+            "is_stale",
             "is_active",
             "max_source_load",
             "max_source_mb_s",
@@ -99,6 +97,9 @@ class PipelineChangesSerializer(StrictSerializer):
     )
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     quarantine_limit = serializers.IntegerField(default=0, min_value=0, max_value=MAX_LIMIT)
+    stale_after_minutes = serializers.IntegerField(
+        default=None, allow_null=True, min_value=1, max_value=MAX_MINUTES
+    )
     is_active = serializers.BooleanField(default=True)
     max_source_load = serializers.IntegerField(default=1, min_value=1, max_value=MAX_SOURCE_LOAD)
     max_source_mb_s = serializers.DecimalField(
@@ -127,48 +128,7 @@ class PipelineChangesSerializer(StrictSerializer):
         return found
 
 
-class TableRunSerializer(serializers.ModelSerializer[TableRun]):
-    table = serializers.StringRelatedField[Any]()
-
-    class Meta:
-        model = TableRun
-        fields = (
-            *("table", "step", "rows", "rows_expected", "bytes_staged", "chunks"),
-            *("chunks_staged", "rows_in_target", "quarantined", "drift", "note"),
-        )
-        read_only_fields = fields
-
-
-class QuarantinedValueSerializer(serializers.ModelSerializer[QuarantinedValue]):
-    table = serializers.StringRelatedField[Any](source="table_run.table")
-
-    class Meta:
-        model = QuarantinedValue
-        fields = ("table", "key", "column", "reason", "text", "created_at")
-        read_only_fields = fields
-
-
-class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
-    tables = TableRunSerializer(many=True)
-
-    class Meta:
-        model = PipelineRun
-        fields = (
-            "id",
-            "status",
-            "trigger",
-            "attempt",
-            "created_at",
-            "started_at",
-            "finished_at",
-            "error_code",
-            "error",
-            "tables",
-        )
-        read_only_fields = fields
-
-
-class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
+class PipelineViewSet(ListModelMixin, RetrieveModelMixin, SteeringActions):
     """Pipelines of one team."""
 
     queryset = Pipeline.objects.none()  # names the model; rows come by get_queryset
@@ -178,6 +138,7 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         "list": Role.VIEWER,
         "retrieve": Role.VIEWER,
         "runs": Role.VIEWER,
+        "one_run": Role.VIEWER,
         # It shows values of the source, as a query does.
         "quarantine": Role.ANALYST,
     }
@@ -228,9 +189,7 @@ class PipelineViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     @action(detail=True, url_path="runs/<uuid:run_id>/quarantine")
     def quarantine(self, request: Request, run_id: UUID, **_: Any) -> Response:
         """Values that are NULL in the target because they cannot be carried exactly."""
-        run = self.get_object().runs.filter(pk=run_id).first()
-        if run is None:
-            raise NotFound()
+        run = self.find_run(run_id)
         page = self.paginate_queryset(quarantine.shown(run).select_related("table_run__table"))
         return self.get_paginated_response(QuarantinedValueSerializer(page, many=True).data)
 

@@ -15,7 +15,7 @@ from rest_framework.views import set_rollback
 from connectors import errors
 from connectors.errors import ConnectorError
 from connectors.sql_guard import MAX_SQL_CHARS
-from etl.errors import RunInProgress
+from etl.errors import RunEnded, RunInProgress, RunNotFailed, RunSuperseded
 from warehouse.errors import ConnectionInUse, CredentialsUnreadable, KeysUnavailable, NameTaken
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,9 @@ STATUS: dict[type[ConnectorError], int] = {
     NameTaken: 409,
     ConnectionInUse: 409,
     RunInProgress: 409,
+    RunEnded: 409,
+    RunNotFailed: 409,
+    RunSuperseded: 409,
     errors.ConnectError: 502,
     errors.HostRefused: 400,
     errors.HostUnknown: 400,

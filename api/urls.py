@@ -4,6 +4,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
+from api.alerts import AlertChannelViewSet
 from api.connection import WarehouseConnectionViewSet
 from api.pipeline import PipelineViewSet
 from api.provider import ProviderViewSet
@@ -14,6 +15,7 @@ router.register(
 )
 router.register("warehouse_providers", ProviderViewSet, basename="warehouse-provider")
 router.register("pipelines", PipelineViewSet, basename="pipeline")
+router.register("alert_channels", AlertChannelViewSet, basename="alert-channel")
 
 urlpatterns = [
     path("environments/<str:team_id>/", include(router.urls)),

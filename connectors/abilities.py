@@ -10,7 +10,7 @@ import pyarrow as pa
 from connectors.drift import LoadPlan
 from connectors.errors import Unsupported
 from connectors.quarantine import Quarantine, Unfit
-from connectors.types import LoadOutcome, LoadTarget, Manifest, Watermark
+from connectors.types import Cost, LoadOutcome, LoadTarget, Manifest, Watermark
 
 Bounds = list[list[int | None]]
 """Which rows a chunk is, in its connector's own terms; plain JSON."""
@@ -209,6 +209,10 @@ class BulkLoad(ABC):
     def unfit(cls, batch: pa.RecordBatch) -> Sequence[Unfit]:  # noqa: ARG003 all fit here
         """The values that Parquet can carry and the warehouse cannot hold exactly."""
         return ()
+
+    def load_cost(self, seconds: float) -> Cost | None:
+        """What a load that took so long was charged; ``None`` where nobody can know."""
+        return None
 
     @abstractmethod
     def plan_load(

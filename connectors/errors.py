@@ -26,6 +26,7 @@
     │   ├── ConnectionLost      (retryable)
     │   ├── SnapshotGone        (retryable)
     │   └── WarehouseBusy       (retryable)
+    ├── NotDelivered            (retryable) a message did not reach its receiver
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
     ├── TooManyDeletes          more rows of the target than allowed are not in the source
@@ -266,6 +267,15 @@ class WarehouseBusy(QueryError):
     retryable = True
     message = "The warehouse has no capacity at the moment."
     hint = "Try again later."
+
+
+class NotDelivered(ConnectorError):
+    """A message did not reach its receiver, or was not taken."""
+
+    code = "not_delivered"
+    retryable = True
+    message = "The receiver did not take the message within the time it has."
+    hint = "Check the address, and that a request from outside gets an answer of 2xx."
 
 
 class LoadMismatch(ConnectorError):

@@ -142,7 +142,11 @@ class SnowflakePrices(Prices):
         Low: the warehouse runs already. High: this query alone resumes it, for a minute at least.
         Source: docs.snowflake.com, Understanding compute cost; the Credit Consumption Table.
         """
-        hours = _hours(bytes_scanned, self.bytes_per_s, SNOWFLAKE_MINIMUM_S)
+        return self.of_time(Decimal(bytes_scanned) / self.bytes_per_s)
+
+    def of_time(self, seconds: Decimal) -> PriceRange:
+        """Seconds that the warehouse worked ÷ 3600 × credits an hour × price of a credit."""
+        hours = seconds / 3600, max(seconds, Decimal(SNOWFLAKE_MINIMUM_S)) / 3600
         prices = self.per_credit_low, self.per_credit_high
         return _by_the_hour(hours, self.credits_per_hour, prices)
 

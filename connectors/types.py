@@ -260,6 +260,19 @@ class LoadTarget:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What was charged, at least and at most."""
+
+    low: Decimal
+    high: Decimal
+    currency: str
+    basis: Basis
+
+    def as_json(self) -> dict[str, str]:
+        return {**vars(self), "low": format(self.low, "f"), "high": format(self.high, "f")}
+
+
+@dataclass(frozen=True)
 class LoadOutcome:
     """What a load did. ``already_loaded``: the ledger had it, nothing was changed."""
 

@@ -1,6 +1,7 @@
 """The admin of pipelines and their runs."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -10,7 +11,12 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from connectors.errors import ConnectorError
-from etl import pipelines, schedule
+from etl import (
+    alert_admin,  # noqa: F401 registers its pages
+    pipelines,
+    schedule,
+    steering,
+)
 from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
 from etl.pipelines import TableSpec
 
@@ -32,6 +38,23 @@ class PipelineTableFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         ]
         for fault in pipelines.table_faults(pipeline, specs).values():
             raise forms.ValidationError(fault)
+
+
+def _each(
+    page: ModelAdmin,
+    request: HttpRequest,
+    queryset: QuerySet[Any],
+    done: str,
+    act: Callable[[Any], object],
+) -> None:
+    """Do it to each, and say for each how that went."""
+    for one in queryset:
+        try:
+            act(one)
+        except ConnectorError as exc:
+            page.message_user(request, f"{one}: {exc.detail}", messages.ERROR)
+        else:
+            page.message_user(request, f"{one}: {done}.", messages.SUCCESS)
 
 
 class PipelineTableInline(TabularInline):
@@ -74,9 +97,12 @@ class PipelineAdmin(ModelAdmin):
         *("team", "name", "source", "destination", "destination_schema", "stage"),
         *("contract", "quarantine_limit", "schedule", "is_active", "max_source_load"),
         "max_source_mb_s",
+        "stale_after_minutes",
     )
+    # Switched by the actions, which have to see to the run that is open.
+    readonly_fields = ("is_active",)
     inlines = (PipelineTableInline,)
-    actions = ("run", "pause", "resume")
+    actions = ("run", "pause", "resume", "refresh")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -91,26 +117,21 @@ class PipelineAdmin(ModelAdmin):
 
     @admin.action(description="Run now")
     def run(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        for pipeline in queryset:
-            try:
-                pipelines.request_run(pipeline, Trigger.API)
-            except ConnectorError as exc:
-                self.message_user(request, f"{pipeline}: {exc.detail}", messages.ERROR)
-            else:
-                self.message_user(request, f"{pipeline}: queued.", messages.SUCCESS)
+        _each(
+            self, request, queryset, "queued", lambda one: pipelines.request_run(one, Trigger.API)
+        )
+
+    @admin.action(description="Read whole, in place of what the target has")
+    def refresh(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
+        _each(self, request, queryset, "queued", lambda one: steering.refresh(one, Trigger.API))
 
     @admin.action(description="Pause")
     def pause(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        self._switch(request, queryset, on=False)
+        _each(self, request, queryset, "paused", steering.pause)
 
     @admin.action(description="Resume")
     def resume(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        self._switch(request, queryset, on=True)
-
-    def _switch(self, request: HttpRequest, queryset: QuerySet[Pipeline], *, on: bool) -> None:
-        for pipeline in queryset:
-            pipelines.update(pipeline, {"is_active": on})
-            self.message_user(request, f"{pipeline}: {'resumed' if on else 'paused'}.")
+        _each(self, request, queryset, "resumed", steering.resume)
 
 
 class TableRunInline(TabularInline):
@@ -119,17 +140,33 @@ class TableRunInline(TabularInline):
     can_delete = False
     fields = (
         *("table", "step", "rows", "bytes_staged", "chunks", "chunks_staged", "rows_in_target"),
-        *("quarantined", "drift", "note"),
+        *("quarantined", "drift", "note", "extract_s", "load_s", "cost", "as_of"),
     )
     readonly_fields = fields
 
 
 @admin.register(PipelineRun)
 class PipelineRunAdmin(ModelAdmin):
-    list_display = ("pipeline", "status", "trigger", "attempt", "started_at", "finished_at")
+    list_display = (
+        *("pipeline", "status", "trigger", "attempts", "started_at", "finished_at"),
+        *("error_code", "is_refresh"),
+    )
     list_filter = ("status", "trigger")
     list_select_related = ("pipeline",)
     inlines = (TableRunInline,)
+    actions = ("retry", "cancel")
+
+    @admin.action(description="Retry", permissions=["steer"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
+        _each(self, request, queryset, "queued", steering.retry)
+
+    @admin.action(description="Cancel", permissions=["steer"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
+        _each(self, request, queryset, "cancelled", steering.cancel)
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        # Nobody changes a run by hand; who may change pipelines may say what becomes of it.
+        return request.user.has_perm("etl.change_pipeline")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

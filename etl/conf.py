@@ -15,6 +15,12 @@ def log_limit_bytes() -> int:
     return int(getattr(settings, "PIPELINE_LOG_LIMIT_MB", 10_240) * 2**20)
 
 
+def mail_is_set() -> bool:
+    """There is a mail server, or whatever else the host project has in its place."""
+    is_smtp = settings.EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend"
+    return not is_smtp or bool(settings.EMAIL_HOST)
+
+
 def stage_bucket() -> str:
     return str(getattr(settings, "STAGE_S3_BUCKET", ""))
 

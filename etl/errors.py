@@ -8,7 +8,7 @@ class RunInProgress(InvalidInput):
 
     code = "run_in_progress"
     message = "A run of this pipeline is under way."
-    hint = "Wait for it to end; its progress is at runs/."
+    hint = "Wait for it to end, or cancel it; its progress is at runs/."
 
 
 class PipelinePaused(InvalidInput):
@@ -16,7 +16,31 @@ class PipelinePaused(InvalidInput):
 
     code = "pipeline_paused"
     message = "This pipeline is paused."
-    hint = "Resume it (is_active: true) and try again."
+    hint = "Resume it and try again: a run that was under way then goes on."
+
+
+class RunNotFailed(InvalidInput):
+    """The run has not failed, so there is nothing to retry."""
+
+    code = "run_not_failed"
+    message = "Only a run that has failed can be retried."
+    hint = "Start a new run."
+
+
+class RunSuperseded(InvalidInput):
+    """The run is not the last one, or what the pipeline moves has changed since."""
+
+    code = "run_superseded"
+    message = "A later run, or a change of the pipeline, has taken this run's place."
+    hint = "Start a new run."
+
+
+class RunEnded(InvalidInput):
+    """The run has ended, so it cannot be cancelled."""
+
+    code = "run_ended"
+    message = "The run has ended."
+    hint = "There is nothing to cancel."
 
 
 class NoPrimaryKey(InvalidInput):
@@ -53,9 +77,33 @@ class LeaseLost(ConnectorError):
     hint = "Nothing to do: the other worker goes on."
 
 
+class RunCancelled(ConnectorError):
+    """Somebody cancelled the run."""
+
+    code = "run_cancelled"
+    message = "The run was cancelled."
+    hint = "Retry it, which goes on from what is staged, or start a new one."
+
+
 class RunAbandoned(ConnectorError):
     """Every attempt's worker went away."""
 
     code = "run_abandoned"
     message = "The run's worker went away too often."
     hint = "Look at the worker's log and memory, then run it again."
+
+
+class MailNotConfigured(ConnectorError):
+    """The service has no mail server."""
+
+    code = "mail_not_configured"
+    message = "This service sends no e-mail."
+    hint = "Ask the operator to set EMAIL_URL, or use a webhook."
+
+
+class ChannelPaused(ConnectorError):
+    """The alert channel is switched off."""
+
+    code = "channel_paused"
+    message = "This alert channel is switched off."
+    hint = "Switch it on (is_active: true): alerts from then on are sent."

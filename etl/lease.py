@@ -6,7 +6,7 @@ All times are the database's, so that clocks of workers may differ.
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -18,8 +18,8 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
 from etl import conf
-from etl.errors import LeaseLost, RunAbandoned
-from etl.models import PipelineRun, RunStatus
+from etl.errors import LeaseLost, RunAbandoned, RunCancelled
+from etl.models import AT_WORK, OPEN, PipelineRun, RunStatus
 
 log = structlog.get_logger(__name__)
 
@@ -74,33 +74,81 @@ def next_fence() -> int:
         return int(cursor.fetchone()[0])
 
 
+def now() -> datetime:
+    """The time, by the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime = cursor.fetchone()[0]
+        return found
+
+
 def give_up_lost(pipeline_id: UUID | None = None) -> int:
     """Fail runs whose workers went away as often as may be; how many there were."""
     lost = PipelineRun.objects.filter(stale(), attempt__gte=MAX_ATTEMPTS)
     if pipeline_id is not None:
         lost = lost.filter(pipeline_id=pipeline_id)
-    return lost.update(
+    ids = list(lost.values_list("pk", "pipeline_id"))
+    given_up = lost.update(
         status=RunStatus.FAILED,
         finished_at=Now(),
         error_code=RunAbandoned.code,
         error=RunAbandoned.message,
+    )
+    for run, pipeline in ids:
+        log.warning("run.given_up", run_id=str(run), pipeline=str(pipeline))
+    return given_up
+
+
+def pause(run: PipelineRun) -> int:
+    """Take the run from whoever has it. It keeps what is staged.
+
+    Workers find out with their next beat. A load under way comes to its end in the destination,
+    committed or not; the ledger there knows which.
+    """
+    at_work = PipelineRun.objects.filter(pk=run.pk, status__in=AT_WORK)
+    return at_work.update(status=RunStatus.PAUSED)
+
+
+def cancel(run: PipelineRun) -> int:
+    """As a pause does, for good."""
+    return PipelineRun.objects.filter(pk=run.pk, status__in=OPEN).update(
+        status=RunStatus.FAILED,
+        finished_at=Now(),
+        error_code=RunCancelled.code,
+        error=RunCancelled.message,
+    )
+
+
+def queue_anew(runs: models.QuerySet[PipelineRun]) -> int:
+    """Let workers have these runs again, from what is staged, with all their attempts."""
+    return runs.update(
+        status=RunStatus.QUEUED,
+        attempts_before=F("attempts_before") + F("attempt"),
+        attempt=0,
+        next_try_at=Now(),
+        finished_at=None,
+        error_code="",
+        error="",
+        is_judged=False,
     )
 
 
 class Heartbeat:
     """While entered, keeps a lease from a thread of its own: ``mine`` is the row it is on, as long
     as it is this worker's. ``news`` are columns that are written with each beat, ``then`` is done
-    after it."""
+    after it, and ``lost`` once the row is not this worker's any more."""
 
     def __init__(
         self,
         mine: models.QuerySet[Any],
         news: Callable[[], dict[str, Any]] = dict,
         then: Callable[[], None] = lambda: None,
+        lost: Callable[[], object] = lambda: None,
     ) -> None:
         self._mine = mine
         self._news = news
         self._then = then
+        self._on_loss = lost
         self._lost = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
@@ -141,4 +189,5 @@ class Heartbeat:
         finally:
             if not self._stop.is_set():
                 self._lost.set()
+                self._on_loss()
             connection.close()

@@ -13,10 +13,8 @@ from connectors.abilities import ReadPlan
 from connectors.types import Manifest, StagedFile, Watermark
 from etl.errors import LeaseLost
 from etl.lease import next_fence, silent
-from etl.models import Chunk, ChunkState, RunStatus, Step, TableRun
+from etl.models import AT_WORK, Chunk, ChunkState, RunStatus, Step, TableRun
 from etl.stage import schema_of, schema_text
-
-OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 def lay_out(table: TableRun, plan: ReadPlan, *, keep: bool, compares: bool = False) -> None:
@@ -122,7 +120,7 @@ def claim(table: TableRun, sessions: int) -> Chunk | None:
 def mine(chunk: Chunk) -> models.QuerySet[Chunk]:
     """The chunk's row, if it is still to be read, and by this worker."""
     return Chunk.objects.filter(
-        pk=chunk.pk, claim=chunk.claim, state=ChunkState.READING, table__run__status__in=OPEN
+        pk=chunk.pk, claim=chunk.claim, state=ChunkState.READING, table__run__status__in=AT_WORK
     )
 
 
@@ -143,8 +141,9 @@ def staged(chunk: Chunk, files: Sequence[StagedFile]) -> None:
 
 
 def give_back(chunk: Chunk, error_code: str = "") -> None:
-    """Let another worker have it, if it is still this worker's."""
-    mine(chunk).update(state=ChunkState.WAITING, rows=0, bytes=0, error_code=error_code)
+    """Let another worker have it, if it is still this worker's, be the run paused by now."""
+    held = Chunk.objects.filter(pk=chunk.pk, claim=chunk.claim, state=ChunkState.READING)
+    held.update(state=ChunkState.WAITING, rows=0, bytes=0, error_code=error_code)
     tally(chunk.table)
 
 

@@ -2,28 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
+import structlog
 from django.db import IntegrityError, transaction
 
 from connectors import registry
 from connectors.abilities import BulkLoad, Extract, FollowChanges
 from connectors.errors import InvalidInput
-from etl import schedule, tasks
+from etl import lease, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
-from etl.lease import give_up_lost
 from etl.models import (
+    AT_WORK,
     Deletes,
     Pipeline,
     PipelineRun,
     PipelineTable,
     ReadMode,
+    RunStatus,
     TableRun,
     Trigger,
 )
 from etl.modes import MERGED
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
+
+log = structlog.get_logger(__name__)
 
 MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
 """Fields that say what a run moves where."""
@@ -64,7 +69,8 @@ def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
 def update(
     pipeline: Pipeline, changes: Mapping[str, Any], tables: Sequence[TableSpec] | None = None
 ) -> Pipeline:
-    """Apply ``changes`` to the fields named. A table that stays keeps its watermark.
+    """Apply ``changes`` to the fields named. A table that stays keeps its watermark. While the
+    pipeline is not active its open run is paused, and goes on once it is.
 
     Raises NameTaken, InvalidInput; RunInProgress when what is moved, or where to, would change
     under a run; Pipeline.DoesNotExist when it was deleted meanwhile.
@@ -72,8 +78,9 @@ def update(
     try:
         with transaction.atomic():
             # Read again under a lock: two changes at once must not undo each other.
-            pipeline = Pipeline.all_teams.select_for_update().get(pk=pipeline.pk)
-            if (tables is not None or changes.keys() & MOVING) and open_run(pipeline):
+            pipeline = locked(pipeline)
+            is_moved = tables is not None or bool(changes.keys() & MOVING)
+            if is_moved and open_run(pipeline):
                 raise RunInProgress()
             for name, value in changes.items():
                 setattr(pipeline, name, value)
@@ -82,6 +89,12 @@ def update(
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)
+            if is_moved:
+                pipeline.runs.update(is_void=True)
+            if changes.keys() & MOVING - {"stage"}:
+                # Nothing is known of what is there.
+                pipeline.tables.update(as_of=None)
+            _switch(pipeline)
             schedule.apply(pipeline)
     except IntegrityError as exc:
         raise _taken(exc) from None
@@ -97,17 +110,22 @@ def delete(pipeline: Pipeline) -> None:
         transaction.on_commit(lambda: tasks.remove_staged.delay(team_id, pipeline_id))
 
 
-def request_run(pipeline: Pipeline, trigger: Trigger) -> PipelineRun:
-    """Queue a run; a worker starts it, or the command that asks. Raises PipelinePaused,
-    RunInProgress."""
-    if not pipeline.is_active:
-        raise PipelinePaused()
-    give_up_lost(pipeline.pk)
+def request_run(
+    pipeline: Pipeline, trigger: Trigger, refresh: Sequence[PipelineTable] = ()
+) -> PipelineRun:
+    """Queue a run; a worker starts it, or the command that asks. Tables to ``refresh`` are read
+    whole, and no others. Raises PipelinePaused, RunInProgress; Pipeline.DoesNotExist."""
+    lease.give_up_lost(pipeline.pk)
     try:
         with transaction.atomic():
-            run = PipelineRun.objects.create(pipeline=pipeline, trigger=trigger)
+            pipeline = locked(pipeline)
+            if not pipeline.is_active:
+                raise PipelinePaused()
+            run = PipelineRun.objects.create(
+                pipeline=pipeline, trigger=trigger, is_refresh=bool(refresh)
+            )
             TableRun.objects.bulk_create(
-                TableRun(run=run, table=table) for table in pipeline.tables.all()
+                TableRun(run=run, table=table) for table in refresh or pipeline.tables.all()
             )
             if trigger != Trigger.COMMAND:
                 transaction.on_commit(lambda: tasks.enqueue(run))
@@ -119,8 +137,14 @@ def request_run(pipeline: Pipeline, trigger: Trigger) -> PipelineRun:
 
 
 def open_run(pipeline: Pipeline) -> PipelineRun | None:
-    """The run that waits or runs, if there is one."""
+    """The run that waits, runs or is paused, if there is one."""
     return next((run for run in pipeline.runs.order_by("-created_at")[:1] if run.is_open), None)
+
+
+def locked(pipeline: Pipeline) -> Pipeline:
+    """The pipeline as it is now, which nobody pauses, changes or starts until the transaction's
+    end; raises Pipeline.DoesNotExist."""
+    return Pipeline.all_teams.select_for_update(of=("self",)).get(pk=pipeline.pk)
 
 
 def faults(pipeline: Pipeline) -> dict[str, str]:
@@ -137,6 +161,19 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
     except ValueError as exc:
         found["schedule"] = str(exc)
     return found
+
+
+def _switch(pipeline: Pipeline) -> None:
+    """Make the open run agree with the pipeline: paused or not."""
+    if not pipeline.is_active:
+        for run in pipeline.runs.filter(status__in=AT_WORK):
+            if lease.pause(run):
+                log.info("run.paused", pipeline=str(pipeline.pk), run_id=str(run.pk))
+        return
+    for run in pipeline.runs.filter(status=RunStatus.PAUSED):
+        lease.queue_anew(pipeline.runs.filter(pk=run.pk))
+        transaction.on_commit(partial(tasks.enqueue, run))
+        log.info("run.resumed", pipeline=str(pipeline.pk), run_id=str(run.pk))
 
 
 def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:

@@ -53,6 +53,7 @@ class Reader:
         self._watch = watch
         rate = pipeline.max_source_mb_s
         self._bytes_per_s = float(rate) * MB / sessions if rate else None
+        self._interrupt = source.cancel if isinstance(source, Connector) else lambda _: False
         self.name = f"reader-{id(self)}"
 
     def read_next(self) -> bool:
@@ -76,6 +77,14 @@ class Reader:
         with transaction.atomic():
             ledger.staged(chunk, files)
             quarantine.keep(chunk.table, taken.entries, chunk.number)
+        log.info(
+            "chunk.staged",
+            run_id=str(chunk.table.run_id),
+            table=str(self._table.table),
+            chunk=chunk.number,
+            rows=sum(file.rows for file in files),
+            bytes=sum(file.bytes for file in files),
+        )
         quarantine.judge(chunk.table, self._limit)
         return True
 
@@ -88,6 +97,8 @@ class Reader:
             ledger.mine(chunk),
             lambda: {"rows": chunk.rows, "bytes": chunk.bytes},
             lambda: ledger.tally(chunk.table),
+            # A source that has nothing to say would keep a run that is paused for long.
+            lambda: self._interrupt(self.name),
         )
 
         def watch() -> None:
@@ -104,7 +115,12 @@ class Reader:
             location = f"{chunk.table.location}/{folder}"
             slowly = paced(batches, self._bytes_per_s, watch)
             fitting = (taken.without(batch, self._unfit(batch)) for batch in slowly)
-            files = self._stage.write(location, plan.columns, fitting, progress)
+            try:
+                files = self._stage.write(location, plan.columns, fitting, progress)
+            except QueryCancelled:
+                # By the heartbeat, once the chunk is not this worker's: that is no failure.
+                beats.verify()
+                raise
         return [
             StagedFile(f"{folder}/{file.name}", file.rows, file.bytes, file.sha256)
             for file in files

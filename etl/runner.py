@@ -13,13 +13,14 @@ from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
 from connectors.errors import ChangesLost, ConnectorError, Unsupported
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
-from etl import ledger, modes, quarantine
+from etl import lease, ledger, modes, quarantine
 from etl.changes import Log
 from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, ReadMode, RunStatus, Step, TableRun
 from etl.reader import Crew, Reader, able
 from etl.stage import Stage
+from etl.stopwatch import Stopwatch
 from warehouse import connections
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,10 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 0.2
 """How often a runner with nothing to read looks whether others have read their chunks."""
 SHOW_EVERY_S = 0.5
-NUMBERS = ("rows", "bytes_staged", "chunks", "chunks_staged", "rows_expected")
+NUMBERS = (
+    *("rows", "bytes_staged", "chunks", "chunks_staged", "rows_expected"),
+    *("extract_s", "load_s"),
+)
 
 Observer = Callable[[TableRun], None]
 """Called in the runner's thread whenever a table's progress has changed."""
@@ -55,13 +59,14 @@ def execute(
     run = claim(run_id)
     if run is None:
         return None
-    log.info("run.started", run_id=str(run.pk), attempt=run.attempt)
+    about = {"run_id": str(run.pk), "pipeline": str(run.pipeline_id)}
+    log.info("run.started", **about, attempt=run.attempt, is_refresh=run.is_refresh)
     try:
         with Heartbeat(held(run)) as heartbeat:
             _move_tables(run, heartbeat, observer, sessions, call)
         _finish(run, RunStatus.SUCCEEDED)
     except LeaseLost:
-        log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
+        _let_go(run)
         return None
     except ConnectorError as exc:
         return _fail(run, exc)
@@ -82,9 +87,15 @@ def _fail(run: PipelineRun, error: ConnectorError) -> PipelineRun | None:
     try:
         _finish(run, RunStatus.QUEUED if again else RunStatus.FAILED, error)
     except LeaseLost:
-        log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt)
+        _let_go(run)
         return None
     return run
+
+
+def _let_go(run: PipelineRun) -> None:
+    """Another worker has it, or somebody paused or cancelled it."""
+    now = PipelineRun.objects.filter(pk=run.pk).values_list("status", flat=True).first()
+    log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt, status=now)
 
 
 def _move_tables(
@@ -131,6 +142,8 @@ class _Mover:
         self._observer = observer
         self._shown_at = time.monotonic()
         self._mode = table.table.mode
+        self._stopwatch: Stopwatch | None = None
+        self._as_of = timezone.now()
         self._location = f"{_run_folder(run)}/table-{table.table_id}"
 
     def staged(self) -> Manifest | None:
@@ -141,9 +154,8 @@ class _Mover:
 
     def changes(self, source: Connector, destination: BulkLoad) -> Manifest | None:
         """Stage what the source's log has; ``None`` where the table is to be read itself."""
-        if self._mode != ReadMode.CDC:
-            return None
-        since = modes.since(self._table.table, destination, self._target)
+        self._stopwatch, self._as_of = Stopwatch(self._table, "extract_s"), lease.now()
+        since = self._since(destination) if self._mode == ReadMode.CDC else None
         if since is None:
             return None
         self._save(Step.EXTRACTING, location=self._location)
@@ -160,12 +172,12 @@ class _Mover:
 
     def lay_out(self, source: Connector, destination: BulkLoad) -> None:
         """Plan what is to be read. The session keeps the plan's snapshot, unless this raises."""
-        definition, since = self._table.table, None
+        definition, since, self._as_of = self._table.table, None, lease.now()
         if self._mode == ReadMode.CDC:
             # Before the snapshot: what is committed between the two comes twice, not never.
             self._table.followed_from = Log(definition, source).follow().as_json()
         else:
-            since = modes.since(definition, destination, self._target)
+            since = self._since(destination)
         plan = modes.plan(definition, able(source), since)
         try:
             self._enter(plan, able(source))
@@ -175,8 +187,12 @@ class _Mover:
 
     def _enter(self, plan: ReadPlan, source: Extract) -> None:
         """Make the plan the table's, and the ledger the plan's."""
-        keep = self._mode in modes.RESUMED and all(
-            source.covers(Watermark(**mark)) for mark in self._table.watermarks
+        # A refresh leaves no ghost, so a row that was deleted since must not be kept.
+        may_keep = self._mode == ReadMode.CDC or not self._run.is_refresh
+        keep = (
+            self._mode in modes.RESUMED
+            and may_keep
+            and all(source.covers(Watermark(**mark)) for mark in self._table.watermarks)
         )
         with transaction.atomic():
             self._write(
@@ -185,8 +201,7 @@ class _Mover:
                 followed_from=self._table.followed_from,
                 note=plan.note,
             )
-            compares = modes.compares(self._table.table, plan)
-            ledger.lay_out(self._table, plan, keep=keep, compares=compares)
+            ledger.lay_out(self._table, plan, keep=keep, compares=self._compares(plan))
         self._show()
 
     def extract(self, source: Extract, sessions: int, call: Call | None) -> Manifest:
@@ -199,9 +214,10 @@ class _Mover:
         finally:
             source.release()
         quarantine.judge(self._table, self._run.pipeline.quarantine_limit)
-        definition, plan = self._table.table, ledger.plan_of(self._table)
-        manifest = ledger.manifest(self._table, compares=modes.compares(definition, plan))
-        self._save_staged(manifest, modes.load_mode(definition, plan.since))
+        plan = ledger.plan_of(self._table)
+        manifest = ledger.manifest(self._table, compares=self._compares(plan))
+        mode = modes.load_mode(self._table.table, plan.since)
+        self._save_staged(manifest, LoadMode.SWAP if self._run.is_refresh else mode)
         return manifest
 
     def _save_staged(self, manifest: Manifest, mode: LoadMode) -> None:
@@ -213,7 +229,9 @@ class _Mover:
             load_mode=mode.value,
             watermark=self._table.watermark,
             rows_expected=self._table.rows_expected,
+            as_of=self._as_of,
         )
+        log.info("table.staged", **self._numbers())
 
     def _read(self, reader: Reader, source: Extract) -> None:
         while not ledger.is_complete(self._table):
@@ -230,8 +248,19 @@ class _Mover:
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()
+        if self._stopwatch is not None:
+            self._stopwatch.lap()
         self._table.refresh_from_db(fields=NUMBERS)
         self._observer(self._table)
+
+    def _since(self, destination: BulkLoad) -> Watermark | None:
+        if self._run.is_refresh:
+            return None
+        return modes.since(self._table.table, destination, self._target)
+
+    def _compares(self, plan: ReadPlan) -> bool:
+        """A refresh takes the place of all there is, so there is nothing to compare."""
+        return not self._run.is_refresh and modes.compares(self._table.table, plan)
 
     @property
     def _target(self) -> LoadTarget:
@@ -246,13 +275,30 @@ class _Mover:
         )
 
     def load(self, destination: BulkLoad, manifest: Manifest) -> None:
+        self._stopwatch = Stopwatch(self._table, "load_s")
         plan = destination.plan_load(manifest.schema, manifest.primary_key, self._target)
         # Kept before anything is altered: whoever loads after a crash finds nothing that differs.
         self._save(Step.LOADING, drift=self._table.drift | plan.sentences)
-        outcome = destination.load(manifest, self._target)
+        try:
+            outcome = destination.load(manifest, self._target)
+        finally:
+            self._show()
+            self._stopwatch = None
+            self._keep_cost(destination)
         self._table.rows_in_target = outcome.rows_in_target
         self._advance()
-        log.info("table.loaded", run_id=str(self._run.pk), rows=manifest.rows)
+        log.info("table.loaded", **self._numbers(), rows_in_target=outcome.rows_in_target)
+
+    def _keep_cost(self, destination: BulkLoad) -> None:
+        """What the destination charged for all attempts at the load, be this one in vain."""
+        cost = destination.load_cost(self._table.load_s or 0)
+        self._table.cost = cost.as_json() if cost else None
+        self._table.save(update_fields=["cost"])
+
+    def _numbers(self) -> dict[str, Any]:
+        """What the log says of the table."""
+        numbers = {name: getattr(self._table, name) for name in NUMBERS}
+        return {"run_id": str(self._run.pk), "table": str(self._table.table), **numbers}
 
     def _advance(self) -> None:
         """Move the watermark, if this attempt still holds the run."""
@@ -260,7 +306,8 @@ class _Mover:
             self._write(Step.DONE)
             self._table.table.watermark = self._table.followed_from or self._table.watermark
             self._table.table.last_load = self._table.load_id
-            self._table.table.save(update_fields=["watermark", "last_load"])
+            self._table.table.as_of = self._table.as_of
+            self._table.table.save(update_fields=["watermark", "last_load", "as_of"])
         self._show()
 
     def arrived(self, source: Connector) -> None:
@@ -307,7 +354,14 @@ def _finish(run: PipelineRun, status: RunStatus, error: ConnectorError | None = 
     )
     if not kept:
         raise LeaseLost()
-    log.info("run.finished", run_id=str(run.pk), status=status, code=run.error_code)
+    log.info(
+        "run.finished",
+        run_id=str(run.pk),
+        pipeline=str(run.pipeline_id),
+        status=str(status),
+        code=run.error_code,
+        attempt=run.attempt,
+    )
 
 
 def _sentence(error: ConnectorError) -> str:

@@ -84,6 +84,24 @@ def look_at_logs() -> None:
     changes.look()
 
 
+@shared_task(name="etl.watch_pipelines")
+def watch_pipelines() -> None:
+    """See which pipelines need somebody, and have those told who want to know."""
+    from etl import delivery, incidents
+
+    incidents.look()
+    for pk, attempt in delivery.hand_out():
+        deliver_alert.delay(delivery_id=str(pk), attempt=attempt)
+
+
+@shared_task(name="etl.deliver_alert")
+def deliver_alert(delivery_id: str, attempt: int) -> None:
+    """Send one alert to one channel."""
+    from etl import delivery
+
+    delivery.send(delivery_id, attempt)
+
+
 @shared_task(name="etl.remove_staged")
 def remove_staged(team_id: str, pipeline_id: str) -> None:
     """Remove what a deleted pipeline has left in the bucket."""

@@ -50,6 +50,10 @@ Postgres = Annotated[
     str, _url("postgresql", "postgres", example="postgresql://user:password@host:5432/name")
 ]
 Redis = Annotated[str, _url("redis", "rediss", example="redis://:password@host:6379")]
+Mail = (
+    Literal[""]
+    | Annotated[str, _url("smtp", "smtps", "smtp+tls", example="smtp+tls://user:password@host:587")]
+)
 Endpoint = Literal[""] | Annotated[str, _url("https", "http", example="https://host:port")]
 
 
@@ -112,6 +116,13 @@ SETTINGS = (
             "Time limit of a query, in seconds, where the connection sets none."),
     Setting("QUERY_MAX_ROWS", Annotated[int, Field(ge=1, le=1_000_000)], 10_000,
             "Most rows one query over the API returns."),
+    Setting("EMAIL_URL", Mail, "",
+            "Mail server for alerts, as smtp+tls://user:password@host:587; smtps:// speaks TLS "
+            "from the first byte on, smtp:// none. Empty: no e-mail is sent.", secret=True),
+    Setting("EMAIL_FROM", Text, "warehouse@localhost", "The sender of e-mails."),
+    Setting("METRICS_TOKEN", Literal[""] | Annotated[str, Field(min_length=16)], "",
+            "Bearer token for Prometheus at /metrics, 16 characters or more. Empty: there are no "
+            "metrics.", secret=True),
     Setting("PIPELINE_LEASE_S", Annotated[int, Field(ge=2, le=600)], 15,
             "A run whose worker has not been heard of for so long, in seconds, is given up."),
     Setting("PIPELINE_CHUNK_MB", Annotated[int, Field(ge=1, le=65_536)], 256,

@@ -32,6 +32,7 @@ WAREHOUSE_POOL_SIZE = _values["WAREHOUSE_POOL_SIZE"]
 WAREHOUSE_POOL_IDLE_S = _values["WAREHOUSE_POOL_IDLE_S"]
 WAREHOUSE_TEAM_MODEL = _values["WAREHOUSE_TEAM_MODEL"]
 WAREHOUSE_ACCESS_POLICY = _values["WAREHOUSE_ACCESS_POLICY"]
+METRICS_TOKEN = _values["METRICS_TOKEN"]
 QUERY_TIMEOUT_S = _values["QUERY_TIMEOUT_S"]
 QUERY_MAX_ROWS = _values["QUERY_MAX_ROWS"]
 PIPELINE_LEASE_S = _values["PIPELINE_LEASE_S"]
@@ -114,6 +115,16 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+_mail = urlsplit(_values["EMAIL_URL"])
+EMAIL_HOST = _mail.hostname or ""
+EMAIL_PORT = _mail.port or {"smtps": 465, "smtp+tls": 587}.get(_mail.scheme, 25)
+EMAIL_HOST_USER = unquote(_mail.username or "")
+EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
+EMAIL_USE_SSL = _mail.scheme == "smtps"
+EMAIL_USE_TLS = _mail.scheme == "smtp+tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = _values["EMAIL_FROM"]
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -163,6 +174,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ConnectionModeEnum": "warehouse.models.connection.ConnectionMode",
         "ReadModeEnum": "etl.models.ReadMode",
+        "RunStatusEnum": "etl.models.RunStatus",
+        "AlertEventEnum": "etl.models.AlertEvent",
+        "DeliveryStatusEnum": "etl.models.DeliveryStatus",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from service.health import alive, ready
+from service.metrics import scrape
 
 handler400 = "api.problems.bad_request"
 handler404 = "api.problems.not_found"
@@ -14,4 +15,5 @@ urlpatterns = [
     path("api/", include("api.urls")),
     path("health/alive", alive),
     path("health/ready", ready),
+    path("metrics", scrape),
 ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,7 @@ from connectors.snowflake.query import SnowflakeExecution, bound_values, stateme
 from connectors.types import (
     Basis,
     Capabilities,
+    Cost,
     Estimate,
     Limits,
     LoadOutcome,
@@ -248,6 +250,10 @@ class Snowflake(Connector, BulkLoad, Compare):
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
         with self._session():
             return Loader(self._run).load(manifest, target)
+
+    def load_cost(self, seconds: float) -> Cost:
+        spent = self.prices.of_time(Decimal(seconds))
+        return Cost(spent.low, spent.high, self.prices.currency, Basis.ROUGH)
 
     def plan_load(
         self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget

@@ -5,7 +5,8 @@ from argparse import ArgumentParser
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from etl.models import Pipeline
+from connectors.errors import ConnectorError
+from etl.models import Pipeline, PipelineRun
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,3 +28,17 @@ def named(name: str, team: str | None) -> Pipeline:
     if len(found) > 1:
         raise CommandError(f"Two teams have a pipeline {name}: say --team or give its id.")
     return found[0]
+
+
+def last_run(pipeline: Pipeline) -> PipelineRun:
+    """Its newest run; raises CommandError where there is none."""
+    run = pipeline.runs.order_by("-created_at").first()
+    if run is None:
+        raise CommandError(f"{pipeline} has not run yet.")
+    return run
+
+
+def refused(error: ConnectorError) -> CommandError:
+    """The error as a command says it."""
+    faults = " ".join(error.fields.values())
+    return CommandError(f"{error.code}: {error.detail} {faults or error.advice}".strip())

@@ -1,11 +1,13 @@
 """A pipeline: which tables go from where to where, and when."""
 
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 from connectors.types import Contract
 from warehouse import conf
@@ -61,6 +63,12 @@ class Pipeline(models.Model):
         help_text="How many values of a table a run may set to NULL and put into quarantine "
         "because they cannot be carried exactly; at one more it stops, and loads nothing of it.",
     )
+    stale_after_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="When what a target has is older than that, the pipeline is stale; empty: never.",
+    )
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -80,6 +88,14 @@ class Pipeline(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_stale(self) -> bool:
+        """A table's rows are older than they may be, or have not come since the last change."""
+        if self.stale_after_minutes is None:
+            return False
+        oldest = timezone.now() - timedelta(minutes=self.stale_after_minutes)
+        return any((table.as_of or self.updated_at) < oldest for table in self.tables.all())
 
 
 class ReadMode(models.TextChoices):
@@ -111,7 +127,8 @@ class Deletes(models.TextChoices):
 
 
 class PipelineTable(models.Model):
-    """One table of a pipeline, and how far it has been moved."""
+    """One table of a pipeline, and how far it has been moved. ``as_of``: whatever was committed at
+    the source by then is in the target."""
 
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="tables")
     source_schema = models.CharField(max_length=255)
@@ -153,6 +170,14 @@ class PipelineTable(models.Model):
     watermark = models.JSONField(null=True, blank=True, editable=False)
     # What the destination's ledger calls the load that brought the target up to the watermark.
     last_load = models.CharField(max_length=100, blank=True, editable=False)
+    as_of = models.DateTimeField(null=True, blank=True, editable=False)
+
+    @property
+    def lag_s(self) -> float | None:
+        """How far the target may be behind the source; ``None`` before the first load."""
+        if self.as_of is None:
+            return None
+        return max(0.0, (timezone.now() - self.as_of).total_seconds())
 
     @property
     def retained_bytes(self) -> int | None:

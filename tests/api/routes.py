@@ -19,6 +19,7 @@ class Route(NamedTuple):
 
 
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
+CHANNELS = "alert_channels/"
 ROUTES = [
     Route("GET", "warehouse_providers/", VIEWER),
     Route("GET", CONNECTIONS, VIEWER),
@@ -37,6 +38,19 @@ ROUTES = [
     Route("PATCH", PIPELINES + "<pk>/", ADMIN, {"name": "renamed"}),
     Route("DELETE", PIPELINES + "<pk>/", ADMIN),
     Route("POST", PIPELINES + "<pk>/run/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/pause/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/resume/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/refresh/", ADMIN, {}),
     Route("GET", PIPELINES + "<pk>/runs/", VIEWER),
+    Route("GET", PIPELINES + "<pk>/runs/<run_id>/", VIEWER),
+    Route("POST", PIPELINES + "<pk>/runs/<run_id>/retry/", ADMIN),
+    Route("POST", PIPELINES + "<pk>/runs/<run_id>/cancel/", ADMIN),
     Route("GET", PIPELINES + "<pk>/runs/<run_id>/quarantine/", ANALYST),
+    Route("GET", CHANNELS, VIEWER),
+    Route("POST", CHANNELS, ADMIN, {}),
+    Route("GET", CHANNELS + "<pk>/", VIEWER),
+    Route("PATCH", CHANNELS + "<pk>/", ADMIN, {"name": "renamed"}),
+    Route("DELETE", CHANNELS + "<pk>/", ADMIN),
+    Route("POST", CHANNELS + "<pk>/test/", ADMIN),
+    Route("GET", CHANNELS + "<pk>/deliveries/", VIEWER),
 ]

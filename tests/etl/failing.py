@@ -53,12 +53,17 @@ HOW: dict[str, Callable[[], None]] = {"error": lose_connection, "kill": kill, "p
 
 def failing(point: str, how: str) -> AbstractContextManager[Any]:
     """While entered, the first to get to that point fails there; what it calls is real."""
+    return reaching(point, HOW[how])
+
+
+def reaching(point: str, act: Callable[[], object]) -> AbstractContextManager[Any]:
+    """While entered, the first to get to that point does this there."""
     module, name, when = POINTS[point]
     owner: Any = import_module(module)
     *classes, function = name.split(".")
     for part in classes:
         owner = getattr(owner, part)
-    real, fail = getattr(owner, function), HOW[how]
+    real = getattr(owner, function)
     reached = False
 
     @wraps(real)
@@ -66,10 +71,10 @@ def failing(point: str, how: str) -> AbstractContextManager[Any]:
         nonlocal reached
         first, reached = not reached, True
         if first and when == BEFORE:
-            fail()
+            act()
         answer = real(*args, **named)
         if first and when == AFTER:
-            fail()
+            act()
         return answer
 
     return patch.object(owner, function, wrapped)

@@ -87,6 +87,22 @@ def test_pause_resume_and_run(admin: Client, pipeline: Pipeline) -> None:
     assert "under way" in act(admin, "run", pipeline)
 
 
+def test_runs_are_steered(admin: Client, pipeline: Pipeline) -> None:
+    assert "nightly: queued." in act(admin, "refresh", pipeline)
+    run = PipelineRun.objects.get()
+    assert run.is_refresh
+    act(admin, "pause", pipeline)
+    assert PipelineRun.objects.get().status == RunStatus.PAUSED
+    chosen = {"action": "cancel", "_selected_action": [str(run.pk)]}
+    runs = "/admin/etl/pipelinerun/"
+    assert "cancelled." in admin.post(runs, chosen, follow=True).content.decode()
+    again = admin.post(runs, chosen | {"action": "retry"}, follow=True).content.decode()
+    assert "This pipeline is paused." in again
+    act(admin, "resume", pipeline)
+    assert "queued." in admin.post(runs, chosen | {"action": "retry"}, follow=True).content.decode()
+    assert PipelineRun.objects.get().status == RunStatus.QUEUED
+
+
 def test_deleted_pipeline_takes_its_schedule_along(admin: Client, pipeline: Pipeline) -> None:
     pipelines.update(pipeline, {"schedule": "5 4 * * *"})
     admin.post(f"{LIST}{pipeline.pk}/delete/", {"post": "yes"})

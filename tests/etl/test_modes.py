@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from connectors.abilities import FollowChanges
 from connectors.errors import InvalidInput
-from etl import changes, pipelines
+from etl import changes, pipelines, steering
 from etl.changes import name_of
-from etl.models import Followed, Pipeline, PipelineRun, ReadMode
+from etl.models import Followed, Pipeline, PipelineRun, ReadMode, Trigger
 from etl.pipelines import TableSpec
 from tests.etl import writers
 from tests.etl.compare import Vault, source_rows, target_rows
@@ -109,6 +109,20 @@ def test_slot_that_was_dropped_means_a_full_read_without_ghosts(
     vault.execute("DELETE FROM records WHERE key::int <= 60")
     assert succeed(start()).rows == 10
     assert target_rows(lake, target_table) == source_rows(vault)
+
+
+def test_refresh_reads_the_table_itself_and_its_log_from_then_on(
+    moved: Any, records: Add, start: Start, vault: Vault, lake: Any, pipeline: Pipeline
+) -> None:
+    records(200)
+    target = moved(ReadMode.CDC).destination_table
+    succeed(start())
+    lake.cursor().execute(f"""INSERT INTO "{target}" (TENANT, KEY) VALUES ('ghost', '1')""")
+    assert succeed(steering.refresh(pipeline, Trigger.COMMAND)).rows == 200
+    assert target_rows(lake, target) == source_rows(vault)
+    vault.execute("DELETE FROM records WHERE key = '1'")
+    assert succeed(start()).rows == 1
+    assert target_rows(lake, target) == source_rows(vault)
 
 
 def test_table_made_anew_is_read_anew(

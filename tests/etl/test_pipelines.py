@@ -121,7 +121,7 @@ def test_pipeline_has_one_open_run(pipeline: Pipeline) -> None:
 
 
 def test_paused_pipeline_does_not_run(pipeline: Pipeline) -> None:
-    pipeline.is_active = False
+    pipelines.update(pipeline, {"is_active": False})
     with pytest.raises(PipelinePaused):
         pipelines.request_run(pipeline, Trigger.COMMAND)
 

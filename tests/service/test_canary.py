@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,15 @@ from warehouse.models import Membership, Team
 pytestmark = pytest.mark.django_db
 
 CSRF = "c" * 32
+MAIL_PASSWORD = secrets.token_urlsafe(24)
+ALERT_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+ALERT_TOKEN = secrets.token_urlsafe(24)
+"""A part of a webhook's address, as some receivers have it."""
+METRICS_TOKEN = secrets.token_urlsafe(24)
+OWN = {
+    "EMAIL_URL": f"smtp://canary:{MAIL_PASSWORD}@127.0.0.1:1",
+    "METRICS_TOKEN": METRICS_TOKEN,
+}
 LITERAL = "a-literal-of-a-query"
 FAILING = f"SELECT '{LITERAL}' FROM no_such_table"
 
@@ -81,6 +91,11 @@ class Caller:
         answer = self._browser.request(method, f"{self._address}{path}", data=data, timeout=60)
         self._seen.pages.append((f"{method} {path}", answer.status_code, answer.text))
         return answer.text
+
+    def scrape(self) -> None:
+        header = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+        answer = requests.get(f"{self._address}/metrics", headers=header, timeout=60)
+        self._seen.pages.append(("GET /metrics", answer.status_code, answer.text))
 
     def save_all(self, planted: Planted) -> dict[str, str]:
         """Ids of the connections by name."""
@@ -137,6 +152,34 @@ class Caller:
             self.page("POST", f"{pages}add/", typed | {"config": "{"})
             self.page("POST", f"{pages}{pk}/change/", typed | {"name": name})
 
+    def have_alerts(self) -> str:
+        """Alert channels that reach nobody, made well and made badly; the id of one."""
+        channels = "alert_channels/"
+        body = {
+            "name": "ops",
+            "kind": "webhook",
+            "secret": ALERT_SECRET,
+            "address": f"https://127.0.0.1:1/{ALERT_TOKEN}",
+        }
+        made = str(self.api("POST", channels, body)["id"])
+        mail = {"name": "mail", "kind": "email", "address": "ops@example.com"}
+        self.api("POST", f"{channels}{self.api('POST', channels, mail)['id']}/test/")
+        for odd in ({"secret": ALERT_TOKEN}, {"address": ALERT_SECRET}, {"events": [ALERT_SECRET]}):
+            self.api("POST", channels, {**body, **odd})
+            self.api("PATCH", f"{channels}{made}/", odd)
+        self.api("POST", channels, raw=json.dumps(body)[:-1])
+        for path in (channels, f"{channels}{made}/", f"{channels}{made}/deliveries/"):
+            self.api("GET", path)
+        self.api("POST", f"{channels}{made}/test/")
+        pages = "/admin/etl/alertchannel/"
+        typed = {"name": "", "address": body["address"], "secret": ALERT_SECRET}
+        for page in (pages, f"{pages}add/", f"{pages}{made}/change/", "/admin/etl/alertdelivery/"):
+            self.page("GET", page)
+        self.page("POST", f"{pages}{made}/change/", typed)
+        self.page("POST", f"{pages}add/", typed)
+        self.page("POST", pages, {"action": "test", "_selected_action": [made]})
+        return made
+
     def queue_pipeline(self, ids: dict[str, str]) -> str:
         """A run that no worker takes; its id."""
         body = {
@@ -152,7 +195,12 @@ class Caller:
         run = self.api("POST", f"pipelines/{made['id']}/run/")
         for path in ("pipelines/", f"pipelines/{made['id']}/", f"pipelines/{made['id']}/runs/"):
             self.api("GET", path)
-        self.api("GET", f"pipelines/{made['id']}/runs/{run['id']}/quarantine/")
+        one = f"pipelines/{made['id']}/runs/{run['id']}/"
+        for path in (one, f"{one}quarantine/"):
+            self.api("GET", path)
+        steps = ("pause/", "resume/", "refresh/", f"runs/{run['id']}/cancel/")
+        for path in (*steps, f"runs/{run['id']}/retry/"):
+            self.api("POST", f"pipelines/{made['id']}/{path}")
         self.page("GET", "/admin/etl/pipeline/")
         self.page("GET", f"/admin/etl/pipeline/{made['id']}/change/")
         self.page("GET", f"/admin/etl/pipelinerun/{run['id']}/change/")
@@ -187,8 +235,15 @@ def every_row() -> str:
 @pytest.fixture(scope="module")
 def planted(credentials: dict[str, dict[str, Any]], endpoints: dict[str, Any]) -> Iterator[Planted]:
     env = environment()
-    own = [env[setting.name] for setting in SETTINGS if setting.secret]
+    own = [env[setting.name] for setting in SETTINGS if setting.secret and setting.name not in OWN]
     own.append(database.settings_dict["PASSWORD"])
+    own += [
+        MAIL_PASSWORD,
+        METRICS_TOKEN,
+        ALERT_SECRET,
+        ALERT_SECRET.removeprefix("whsec_"),
+        ALERT_TOKEN,
+    ]
     yield plant(credentials, endpoints, own)
     unplant(endpoints)
 
@@ -202,7 +257,7 @@ def seen(
 ) -> Iterator[Seen]:
     """What came out after everything had been done, with logs at their most talkative."""
     seen = Seen()
-    env = environment(LOG_LEVEL="DEBUG")
+    env = environment(LOG_LEVEL="DEBUG", **OWN)
     home = tmp_path_factory.mktemp("web")
     with django_db_blocker.unblock():
         try:
@@ -225,7 +280,9 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
         caller.use(pk, planted.credentials[name][1])
     caller.visit_admin(ids, planted)
     seen = caller._seen
+    channel = caller.have_alerts()
     seen.messages = queued_messages(caller.queue_pipeline(ids))
+    caller.scrape()
     caller.api("GET", "warehouse_connections/")
     caller.api("GET", "warehouse_providers/")
     for page in ("/api/schema/", "/api/docs/", "/health/ready"):
@@ -234,6 +291,7 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
         caller.api("DELETE", f"warehouse_connections/{ids[name]}/")
     nightly = caller.api("GET", "pipelines/")["results"][0]["id"]
     caller.api("DELETE", f"pipelines/{nightly}/")
+    caller.api("DELETE", f"alert_channels/{channel}/")
 
 
 def _command_lines(guardian: int) -> str:
@@ -273,7 +331,7 @@ def test_everything_was_really_done(seen: Seen, planted: Planted) -> None:
     worked = [text for name, status, text in seen.answers if "/query/" in name and status == 200]
     assert len(worked) == len([name for name in planted.credentials if "wrong" not in name])
     assert all(json.loads(text)["rows"] == [[1]] for text in worked)
-    assert seen.printed.startswith("8 wrapped anew with key new")
+    assert seen.printed.startswith("9 wrapped anew with key new")
     assert "connection.tested" in seen.log
     assert "warehouse.error" in seen.log
     assert "etl.execute_run" in seen.messages

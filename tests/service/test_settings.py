@@ -40,6 +40,9 @@ DEFAULTS = {
     "LOG_FORMAT": "json",
     "QUERY_TIMEOUT_S": 60,
     "QUERY_MAX_ROWS": 10_000,
+    "EMAIL_URL": "",
+    "EMAIL_FROM": "warehouse@localhost",
+    "METRICS_TOKEN": "",
     "PIPELINE_LEASE_S": 15,
     "PIPELINE_CHUNK_MB": 256,
     "PIPELINE_LOG_LIMIT_MB": 10_240,
@@ -70,6 +73,9 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "LOG_FORMAT": ("console", "console"),
     "QUERY_TIMEOUT_S": ("3600", 3600),
     "QUERY_MAX_ROWS": ("1000000", 1_000_000),
+    "EMAIL_URL": ("smtps://u:p@mail", "smtps://u:p@mail"),
+    "EMAIL_FROM": ("etl@example.com", "etl@example.com"),
+    "METRICS_TOKEN": ("t" * 16, "t" * 16),
     "PIPELINE_LEASE_S": ("2", 2),
     "PIPELINE_CHUNK_MB": ("1", 1),
     "PIPELINE_LOG_LIMIT_MB": ("1", 1),
@@ -99,6 +105,10 @@ BAD = [
     ("QUERY_TIMEOUT_S", "0"),
     ("QUERY_TIMEOUT_S", "1.5"),
     ("QUERY_MAX_ROWS", "1000001"),
+    ("EMAIL_URL", "mail:25"),
+    ("EMAIL_URL", "http://user:hidden@mail"),
+    ("EMAIL_FROM", ""),
+    ("METRICS_TOKEN", "hidden"),
     ("PIPELINE_LEASE_S", "1"),
     ("PIPELINE_CHUNK_MB", "0"),
     ("PIPELINE_LOG_LIMIT_MB", "0"),
@@ -177,7 +187,7 @@ def test_secrets_are_marked() -> None:
     marked = {setting.name for setting in SETTINGS if setting.secret}
     assert marked == {
         *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "WAREHOUSE_KEYS"),
-        *("STAGE_S3_ACCESS_KEY", "STAGE_S3_SECRET_KEY"),
+        *("STAGE_S3_ACCESS_KEY", "STAGE_S3_SECRET_KEY", "EMAIL_URL", "METRICS_TOKEN"),
     }
 
 

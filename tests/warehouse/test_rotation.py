@@ -119,4 +119,4 @@ def test_row_deleted_meanwhile_is_no_error(
     row = save()
     use_ring(WAREHOUSE_KEYS=f"{NEW},{OLD}")
     connections.delete(row)
-    assert _rotate(row.pk, "new", dry_run=False) is False
+    assert _rotate(WarehouseConnection, row.pk, "new", dry_run=False) is False

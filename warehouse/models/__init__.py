@@ -2,11 +2,13 @@
 
 from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.models.scope import TeamManager
+from warehouse.models.sealed import Sealed
 from warehouse.models.team import Membership, Team, team_model
 
 __all__ = [
     "ConnectionMode",
     "Membership",
+    "Sealed",
     "Team",
     "TeamManager",
     "TestStatus",

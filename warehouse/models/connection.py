@@ -6,8 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from warehouse import conf, secrets
+from warehouse import conf
 from warehouse.models.scope import TeamManager
+from warehouse.models.sealed import Sealed
 
 
 class ConnectionMode(models.TextChoices):
@@ -28,8 +29,8 @@ class TestStatus(models.TextChoices):
     FAILED = "failed"
 
 
-class WarehouseConnection(models.Model):
-    """Credentials are written through ``set_credentials`` and live here encrypted only."""
+class WarehouseConnection(Sealed):
+    """A provider's credentials, and how a team wants them used."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -37,7 +38,6 @@ class WarehouseConnection(models.Model):
     provider = models.CharField(max_length=50)
     mode = models.CharField(max_length=10, choices=ConnectionMode, default=ConnectionMode.DIRECT)
     target = models.CharField(max_length=500, help_text="Where it points, without user or secret.")
-    encrypted_credentials = models.TextField(editable=False)
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     config = models.JSONField(default=dict, blank=True)
     is_active = models.BooleanField(default=True)
@@ -67,14 +67,9 @@ class WarehouseConnection(models.Model):
 
     @property
     def secret_context(self) -> str:
-        """Associated data of the envelope: a ciphertext fits this team's this row only."""
         return f"team:{self.team_id}/connection:{self.pk}"
 
     def set_credentials(self, values: dict[str, Any]) -> None:
         """Encrypt and keep ``values``; the version tells pools and caches that they are new."""
-        self.encrypted_credentials = secrets.encrypt(values, self.secret_context)
+        super().set_credentials(values)
         self.credential_version += 1
-
-    def read_credentials(self) -> dict[str, Any]:
-        """The plain values, for opening a session; raises CredentialsUnreadable."""
-        return secrets.decrypt(self.encrypted_credentials, self.secret_context)

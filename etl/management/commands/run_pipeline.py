@@ -15,9 +15,11 @@ from rich.progress import (
 )
 
 from connectors.errors import ConnectorError
-from etl import lease, pipelines, runner, tasks
+from etl import lease, pipelines, runner, steering, tasks
+from etl.errors import PipelinePaused, RunInProgress
 from etl.management import naming
-from etl.models import Pipeline, PipelineRun, RunStatus, TableRun, Trigger
+from etl.management.figures import size, span
+from etl.models import AT_WORK, Pipeline, PipelineRun, RunStatus, TableRun, Trigger
 from etl.models.pipeline import MAX_SOURCE_LOAD
 
 POLL_S = 0.5
@@ -36,19 +38,34 @@ class Command(BaseCommand):
             help="how many sessions read the source at once (default: as the pipeline says)",
         )
 
+        other = parser.add_mutually_exclusive_group()
+        other.add_argument(
+            "--refresh",
+            nargs="*",
+            metavar="SCHEMA.TABLE",
+            help="read these tables, or all of them, whole, in place of what the target has",
+        )
+        other.add_argument(
+            "--retry", action="store_true", help="go on with the last run, which has failed"
+        )
+
     def handle(
         self, *args: Any, pipeline: str, team: str | None, workers: int | None, **options: Any
     ) -> None:
         found = naming.named(pipeline, team)
+        run = _wanted(found, options["refresh"], retry=options["retry"])
         # Events would tear the bar apart; what they say is shown by it.
         logging.getLogger("etl").setLevel(logging.WARNING)
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
             TimeElapsedColumn(),
         ) as progress:
-            run = _bring_to_end(found, _Bars(progress), workers)
+            run = _bring_to_end(run, _Bars(progress), workers)
+        if run.status == RunStatus.PAUSED:
+            raise CommandError(f"{PipelinePaused.code}: The run was paused. {PipelinePaused.hint}")
         if run.status == RunStatus.FAILED:
             raise CommandError(f"{run.error_code}: {run.error}")
         for table in run.tables.select_related("table"):
@@ -70,29 +87,50 @@ class _Bars:
     def show(self, table: TableRun) -> None:
         bar = self._bars.get(table.pk)
         if bar is None:
-            bar = self._bars[table.pk] = self._progress.add_task(str(table.table), total=None)
+            bar = self._progress.add_task(str(table.table), total=None, pace="")
+            self._bars[table.pk] = bar
         total = table.rows if table.step == "done" else table.rows_expected
         text = f"{table.table} {table.step}, chunk {table.chunks_staged}/{table.chunks}"
-        self._progress.update(bar, completed=table.rows, total=total, description=text)
+        self._progress.update(
+            bar, completed=table.rows, total=total, description=text, pace=_pace(table)
+        )
 
 
-def _bring_to_end(pipeline: Pipeline, bars: _Bars, workers: int | None) -> PipelineRun:
-    """Run it; while another worker has it, watch, and take over should that worker be gone."""
+def _pace(table: TableRun) -> str:
+    """Bytes, rows a second, and when all is read; what is unknown is left out."""
+    parts = [size(table.bytes_staged)]
+    if table.rows_per_s is not None:
+        parts.append(f"{table.rows_per_s:,.0f} rows/s")
+    if table.eta_s is not None:
+        parts.append(f"{span(table.eta_s)} left")
+    return ", ".join(parts)
+
+
+def _wanted(pipeline: Pipeline, refresh: list[str] | None, *, retry: bool) -> PipelineRun:
+    """A new run, the last one again, or the one that is under way already."""
     try:
-        run = pipelines.request_run(pipeline, Trigger.COMMAND)
+        if retry:
+            return steering.retry(naming.last_run(pipeline), tell_workers=False)
+        if refresh is not None:
+            return steering.refresh(pipeline, Trigger.COMMAND, refresh)
+        return pipelines.request_run(pipeline, Trigger.COMMAND)
     except ConnectorError as exc:
         under_way = pipelines.open_run(pipeline)
-        if under_way is None:
-            raise CommandError(f"{exc.detail} {exc.advice}") from None
-        run = under_way
-    while run.is_open:
+        if refresh is None and isinstance(exc, RunInProgress) and under_way is not None:
+            return under_way
+        raise naming.refused(exc) from None
+
+
+def _bring_to_end(run: PipelineRun, bars: _Bars, workers: int | None) -> PipelineRun:
+    """Run it; while another worker has it, watch, and take over should that worker be gone."""
+    while run.status in AT_WORK:
         mine = runner.execute(run.pk, bars.show, sessions=workers)
         if mine is None:
-            lease.give_up_lost(pipeline.pk)
+            lease.give_up_lost(run.pipeline_id)
             for table in run.tables.select_related("table"):
                 bars.show(table)
             time.sleep(POLL_S)
-        elif mine.is_open:
+        elif mine.status == RunStatus.QUEUED:
             time.sleep(tasks.retry_delay_s(mine))
         run.refresh_from_db()
     return run

@@ -3,12 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import track
 
 from warehouse import secrets
 from warehouse.errors import CredentialsUnreadable, KeysUnavailable
-from warehouse.models import WarehouseConnection
+from warehouse.models import Sealed
 
 
 class Command(BaseCommand):
@@ -19,18 +20,23 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         primary = secrets.key_ring().primary
-        ids = list(WarehouseConnection.all_teams.order_by("pk").values_list("pk", flat=True))
+        found = [
+            (model, pk)
+            for model in apps.get_models()
+            if issubclass(model, Sealed)
+            for pk in model._default_manager.order_by("pk").values_list("pk", flat=True)
+        ]
         unreadable, rotated = [], 0
         silent = not self.stdout.isatty()
-        for pk in track(ids, description="Credentials", transient=True, disable=silent):
+        for model, pk in track(found, description="Secrets", transient=True, disable=silent):
             try:
-                rotated += _rotate(pk, primary, dry_run=dry_run)
+                rotated += _rotate(model, pk, primary, dry_run=dry_run)
             except CredentialsUnreadable:
                 unreadable.append(str(pk))
             except KeysUnavailable as exc:
                 raise CommandError(f"{exc.detail} {exc.advice}") from exc
         verb = "would be wrapped anew" if dry_run else "wrapped anew"
-        kept = len(ids) - rotated - len(unreadable)
+        kept = len(found) - rotated - len(unreadable)
         self.stdout.write(f"{rotated} {verb} with key {primary}, {kept} had it already.")
         if unreadable:
             raise CommandError(
@@ -38,9 +44,9 @@ class Command(BaseCommand):
             )
 
 
-def _rotate(pk: Any, primary: str, *, dry_run: bool) -> bool:
+def _rotate(model: type[Sealed], pk: Any, primary: str, *, dry_run: bool) -> bool:
     """Re-wrap one row; false when the primary key wraps it already or it is gone."""
-    rows = WarehouseConnection.all_teams.filter(pk=pk)
+    rows = model._default_manager.filter(pk=pk)
     while (row := rows.first()) is not None:
         old = row.encrypted_credentials
         if secrets.Envelope.load(old).key_id == primary:
