@@ -8,8 +8,8 @@ import pytest
 from connectors.errors import InvalidInput
 from connectors.providers.snowflake import Snowflake
 from connectors.types import LoadMode
-from etl import pipelines
-from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode
+from etl import pipelines, steering
+from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, Trigger
 from etl.pipelines import TableSpec
 from tests.etl.compare import Vault, source_rows, target_rows
 from tests.etl.conftest import GROWS, succeed
@@ -87,3 +87,19 @@ def test_destination_that_does_not_tell_its_last_load_is_refused(
             pipeline, {}, [TableSpec("public", "records", target_table, ReadMode.APPEND)]
         )
     assert "mode append cannot be used" in caught.value.fields["tables"]
+
+
+def test_refresh_swaps_and_what_is_new_is_appended_after_it(
+    growing: PipelineTable,
+    pipeline: Pipeline,
+    start: Start,
+    vault: Vault,
+    lake: Any,
+    target_table: str,
+) -> None:
+    succeed(start())
+    assert succeed(steering.refresh(pipeline, Trigger.COMMAND)).load_mode == LoadMode.SWAP
+    vault.execute("INSERT INTO records SELECT * FROM records WHERE key = '7'")
+    added = succeed(start())
+    assert (added.rows, added.load_mode) == (1, LoadMode.APPEND)
+    assert target_rows(lake, target_table) == source_rows(vault)

@@ -7,8 +7,8 @@ import pytest
 
 from connectors.errors import InvalidInput
 from connectors.providers.snowflake import Snowflake
-from etl import pipelines, runner
-from etl.models import Pipeline, PipelineRun, ReadMode, RunStatus
+from etl import pipelines, runner, steering
+from etl.models import Pipeline, PipelineRun, ReadMode, RunStatus, Trigger
 from etl.pipelines import TableSpec
 from tests.etl.compare import Vault, source_rows, target_rows
 from tests.etl.conftest import INDEX, succeed
@@ -108,3 +108,21 @@ def test_destination_that_cannot_compare_is_refused_also_when_it_comes_later(
         with pytest.raises(InvalidInput) as caught:
             pipelines.update(pipeline, change, tables)
         assert "cannot compare keys" in caught.value.fields["tables"]
+
+
+def test_refresh_takes_the_place_of_all_and_compares_nothing(
+    moved: Any,
+    pipeline: Pipeline,
+    records: Add,
+    start: Start,
+    vault: Vault,
+    lake: Any,
+    target_table: str,
+) -> None:
+    records(100)
+    moved(ReadMode.XID, deletes="compared", delete_limit_percent=0)
+    succeed(start())
+    vault.execute("DELETE FROM records WHERE key::int <= 50")
+    succeed(steering.refresh(pipeline, Trigger.COMMAND))
+    assert target_rows(lake, target_table) == source_rows(vault)
+    assert succeed(start()).rows_in_target == 50
