@@ -72,7 +72,7 @@ class Engine:
 
     def _answers(self) -> bool:
         endpoint = self.home.endpoint()
-        return endpoint is not None and answers(endpoint.port)
+        return endpoint is not None and answers(endpoint)
 
     def _find(self) -> int:
         for entry in Path("/proc").iterdir():
@@ -88,7 +88,7 @@ class Engine:
         return words[1:4] == [b"-m", b"warehouse.store.engine", str(self.home.path).encode()]
 
 
-def rss_mb(pid: int, what: str = "VmHWM") -> int:
+def rss_mb(pid: int | str, what: str = "VmHWM") -> int:
     """Memory of a process: the most it had, or VmRSS, what it has."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{what}:"):
@@ -96,5 +96,5 @@ def rss_mb(pid: int, what: str = "VmHWM") -> int:
     raise ValueError(what)
 
 
-def reset_peak(pid: int) -> None:
+def reset_peak(pid: int | str) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")

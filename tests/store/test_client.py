@@ -1,25 +1,227 @@
-"""The client over its real wire: rows in, rows out, errors, limits, ends."""
+"""The client over its real wire: rows in, rows out, errors, and how queries end."""
 
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from connectors import errors
+from connectors.errors import ConnectorError
+from connectors.types import Limits
 from tests.store.conftest import OURS
-from tests.store.running import Engine
-from warehouse.store import client, ddl, queries
+from tests.store.running import Engine, reset_peak, rss_mb
+from tests.waiting import until, wait_for
+from warehouse.errors import StoreNotConfigured, StoreUnavailable
+from warehouse.store import client, ddl, names, queries
+
+ROWS = 5_000_000
+BATCH = 65_536
+SCHEMA = pa.schema([("id", pa.int64()), ("half", pa.float64()), ("text", pa.string())])
+COLUMNS = [("id", "Int64"), ("half", "Float64"), ("text", "String")]
+ENDLESS = "SELECT sum(sipHash64(number)) FROM numbers(toUInt64(1e12))"
+GROWTH_MB = 700
+"""What five million rows of some 25 bytes may add to the engine: merging parts is part of it."""
 
 
-def test_it_answers(store: Engine) -> None:
-    assert client.answers()
-    database = client.create_database(OURS)
-    owner = client.owner()
-    owner.command(ddl.create_table(database, "n", [("id", "Int64"), ("s", "String")], ["id"]))
-    schema = pa.schema([("id", pa.int64()), ("s", pa.string())])
-    batch = pa.record_batch([[1, 2], ["a", "b"]], schema=schema)
-    assert owner.insert(database, "n", schema, [batch], once="x") == 2
-    assert (
-        queries.run(OURS, "SELECT * FROM n ORDER BY id").read_all().to_pylist() == batch.to_pylist()
-    )
+@pytest.fixture
+def table(store: Engine) -> Iterator[str]:
+    """An empty table of our team."""
+    database = names.database(OURS)
+    client.owner().command(ddl.create_table(database, "t", COLUMNS, ["id"]))
+    yield "t"
+    client.owner().command(f"DROP TABLE {names.quote(database)}.t SYNC")
+
+
+def batches(rows: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, rows, BATCH):
+        ids = np.arange(start, min(start + BATCH, rows))
+        columns = [pa.array(ids), pa.array(ids / 2), pa.array(ids.astype("U")).cast(pa.string())]
+        yield pa.record_batch(columns, schema=SCHEMA)
+
+
+def insert(rows: int, once: str = "") -> int:
+    return client.owner().insert(names.database(OURS), "t", SCHEMA, batches(rows), once=once)
+
+
+def test_rows_come_back_as_they_went_in(table: str) -> None:
+    assert insert(3) == 3
+    found = queries.run(OURS, "SELECT * FROM t ORDER BY id").read_all()
+    assert found.to_pylist() == next(batches(3)).to_pylist()
+
+
+def test_result_without_rows_has_its_columns(table: str) -> None:
+    found = queries.run(OURS, "SELECT id, text FROM t")
+    assert found.schema.names == ["id", "text"]
+    assert found.read_all().num_rows == 0
+
+
+def test_insert_that_is_repeated_is_made_once(table: str) -> None:
+    insert(1000, once="chunk 1")
+    insert(1000, once="chunk 1")
+    assert queries.run(OURS, "SELECT count() FROM t").read_all().to_pylist() == [{"count()": 1000}]
+    insert(1000, once="chunk 2")
+    assert queries.run(OURS, "SELECT count() FROM t").read_all().to_pylist() == [{"count()": 2000}]
+
+
+def test_millions_of_rows_pass_in_bounded_memory(
+    table: str, store: Engine, record_property: Any
+) -> None:
+    insert(BATCH)
+    list(queries.run(OURS, "SELECT * FROM t"))
+    before = {"engine": rss_mb(store.pid, "VmRSS"), "client": rss_mb("self", "VmRSS")}
+    for pid in (store.pid, "self"):
+        reset_peak(pid)
+    assert insert(ROWS) == ROWS
+    inserted = {"engine": rss_mb(store.pid), "client": rss_mb("self")}
+    for pid in (store.pid, "self"):
+        reset_peak(pid)
+    limits = Limits(max_rows=10_000_000)
+    rows = sum(batch.num_rows for batch in queries.run(OURS, "SELECT * FROM t", limits=limits))
+    selected = {"engine": rss_mb(store.pid), "client": rss_mb("self")}
+    assert rows == ROWS + BATCH
+    figures = {"before": before, "insert": inserted, "select": selected}
+    print(figures)
+    for peak in (inserted, selected):
+        assert peak["engine"] - before["engine"] < GROWTH_MB, figures
+        assert peak["client"] - before["client"] < 150, figures
+
+
+def test_insert_that_breaks_off_writes_nothing_of_its_block(table: str) -> None:
+    def breaking() -> Iterator[pa.RecordBatch]:
+        yield from batches(BATCH)
+        raise RuntimeError("the source is gone")
+
+    with pytest.raises(RuntimeError, match="the source is gone"):
+        client.owner().insert(names.database(OURS), "t", SCHEMA, breaking())
+    time.sleep(0.5)
+    assert queries.run(OURS, "SELECT count() FROM t").read_all().to_pylist() == [{"count()": 0}]
+
+
+MAPPED = [
+    ("SELECT nothing FROM events", errors.ObjectNotFound),
+    ("SELECT id FROM no_such_table", errors.ObjectNotFound),
+    ("SELECT sum(name) FROM events", errors.SqlInvalid),
+    ("SELECT toInt32('x')", errors.DataError),
+    ("SELECT intDiv(1, 0)", errors.DataError),
+    ("SELECT {n:Int64}", errors.InvalidParameters),
+    ("SELECT length(repeat('x', 2000000000))", errors.DataError),
+]
+
+
+@pytest.mark.parametrize(("sql", "kind"), MAPPED, ids=[sql for sql, _ in MAPPED])
+def test_error_is_one_of_ours(sql: str, kind: type[ConnectorError], store: Engine) -> None:
+    with pytest.raises(kind) as caught:
+        queries.run(OURS, sql).read_all()
+    assert "DB::" not in str(caught.value)
+
+
+def test_parameters_without_a_place_are_refused(store: Engine) -> None:
+    with pytest.raises(errors.InvalidParameters):
+        queries.run(OURS, "SELECT '%(x)s'", {"x": "', file('/etc/passwd'), '"})
+
+
+def test_error_behind_the_first_rows_is_told(table: str) -> None:
+    insert(ROWS // 5)
+    rows = queries.run(OURS, "SELECT id, intDiv(1, id - 900000) FROM t ORDER BY id")
+    got = 0
     with pytest.raises(errors.DataError):
-        for _ in queries.run(OURS, "SELECT intDiv(1, id - 1) FROM n"):
-            pass
+        for batch in rows:
+            got += batch.num_rows
+    assert 0 < got < ROWS // 5
+
+
+def test_time_limit_ends_a_query(store: Engine) -> None:
+    started = time.monotonic()
+    with pytest.raises(errors.QueryTimeout):
+        client.owner().query(ENDLESS, limits=Limits(timeout_s=1)).read_all()
+    assert time.monotonic() - started < 3
+
+
+def running(query_id: str) -> bool:
+    sql = "SELECT count() FROM system.processes WHERE query_id = {id:String}"
+    return bool(client.owner().command(sql, {"id": query_id}))
+
+
+def test_cancel_ends_a_query_and_its_reader_is_told(store: Engine) -> None:
+    told: list[ConnectorError] = []
+
+    def read() -> None:
+        try:
+            client.owner().query(ENDLESS, query_id="cancelled").read_all()
+        except ConnectorError as exc:
+            told.append(exc)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    wait_for(lambda: running("cancelled"))
+    client.owner().cancel("cancelled")
+    reading.join(2)
+    assert [type(exc) for exc in told] == [errors.QueryCancelled]
+    client.owner().cancel("cancelled")  # over: harmless
+
+
+@pytest.mark.parametrize("who", ["owner", "reader"])
+def test_query_ends_when_its_reader_goes_away(who: str, table: str, store: Engine) -> None:
+    insert(BATCH)
+    session = client.owner() if who == "owner" else client.reader(OURS)
+    sql = f"SELECT a.id, sipHash64(b.text) FROM {names.database(OURS)}.t a, {names.database(OURS)}.t b"
+    rows = session.query(sql, query_id=f"left by the {who}", limits=Limits(timeout_s=60))
+    reading = iter(rows)
+    next(reading)
+    assert running(f"left by the {who}")
+    rows.close()
+    assert until(lambda: not running(f"left by the {who}"), 1)
+
+
+def test_queries_of_one_client_run_side_by_side(store: Engine) -> None:
+    def sleep() -> None:
+        client.owner().command("SELECT sleep(1)")
+
+    threads = [threading.Thread(target=sleep) for _ in range(6)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started < 4
+
+
+def test_join_and_sort_that_do_not_fit_are_spilled(store: Engine) -> None:
+    """A join whose hash table alone is larger than the query may be."""
+    sql = (
+        "SELECT count() FROM (SELECT number AS k, toString(number) AS v FROM numbers(1500000)) AS a "
+        "JOIN (SELECT number AS k, repeat(toString(number), 10) AS v FROM numbers(1500000)) AS b "
+        "USING (k) WHERE length(a.v) + length(b.v) > 0 "
+    )
+    spilling = "join_algorithm = 'direct,grace_hash,hash', max_bytes_in_join = 50000000"
+    bounded = "max_memory_usage = 250000000"
+    assert client.owner().command(f"{sql} SETTINGS {bounded}, {spilling}") == 1_500_000
+    with pytest.raises(errors.LimitExceeded):
+        client.owner().command(f"{sql} SETTINGS {bounded}, join_algorithm = 'hash'")
+
+
+def test_no_store_and_a_dead_one_are_told_apart(settings: Any, tmp_path: Path) -> None:
+    settings.CLICKHOUSE_URL = settings.STORE_PATH = ""
+    with pytest.raises(StoreNotConfigured):
+        client.owner()
+    settings.STORE_PATH = str(tmp_path)
+    with pytest.raises(StoreUnavailable):
+        client.owner()
+    settings.CLICKHOUSE_URL = "http://u:p@127.0.0.1:9"
+    with pytest.raises(StoreUnavailable) as caught:
+        client.owner().command("SELECT 1")
+    assert caught.value.retryable
+    assert not client.answers()
+
+
+def test_wrong_password_is_told(store: Engine, settings: Any) -> None:
+    endpoint = store.home.endpoint()
+    assert endpoint is not None
+    settings.CLICKHOUSE_URL = f"http://warehouse:wrong@{endpoint.address}"
+    with pytest.raises(errors.CredentialsRejected):
+        client.owner().command("SELECT 1")

@@ -7,18 +7,21 @@ have been made: one that carries a ``once`` token can be repeated and is made on
 """
 
 import io
+import logging
 import os
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from http.client import IncompleteRead
 from typing import Any, Self
 
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.httputil import get_pool_manager
+from urllib3.exceptions import HTTPError
 
 from connectors.errors import ConnectorError, InvalidParameters
 from connectors.types import Limits
@@ -33,6 +36,9 @@ Settings = dict[str, int | str]
 CONNECT_TIMEOUT_S = 5
 SILENCE_S = 300
 """Of a query that runs, the server says so more often than that."""
+
+# The client logs its requests when they fail, and queries do not belong in logs.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
 _PLACEHOLDER = re.compile(r"\{\s*\w+\s*:.+\}")
 
@@ -198,14 +204,23 @@ class _Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        part: bytes = self._stream.read(len(buffer))
+        part = self._read(len(buffer))
         buffer[: len(part)] = part
-        self.tail.add(part)
         return len(part)
 
     def read_to_end(self) -> None:
-        while part := self._stream.read(Tail.LENGTH):
-            self.tail.add(part)
+        while self._read(Tail.LENGTH):
+            pass
+
+    def _read(self, length: int) -> bytes:
+        try:
+            part: bytes = self._stream.read(length)
+        except HTTPError as exc:
+            # Where ClickHouse breaks off, it has said why; the client holds on to that.
+            self.tail.add(_unread(exc))
+            raise
+        self.tail.add(part)
+        return part
 
     def close(self) -> None:
         if not self.closed:
@@ -214,12 +229,17 @@ class _Body(io.RawIOBase):
         super().close()
 
 
+def _unread(exc: HTTPError) -> bytes:
+    cause = exc.__cause__
+    return cause.partial if isinstance(cause, IncompleteRead) else b""
+
+
 def _connect(login: Login) -> Client:
     options: dict[str, Any] = {}
     if place.embedded():
         # Of its own: with a proxy in the environment the token would go there.
         options["pool_mgr"] = get_pool_manager(maxsize=16)
-    return clickhouse_connect.get_client(
+    client: Any = clickhouse_connect.get_client(
         interface="https" if login.secure else "http",
         host=login.host,
         port=login.port,
@@ -234,6 +254,10 @@ def _connect(login: Login) -> Client:
         client_name="warehouse",
         **options,
     )
+    # Whoever calls decides what is repeated.
+    client.http_retries = 0
+    made: Client = client
+    return made
 
 
 def _encoded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Generator[bytes, None, None]:

@@ -10,14 +10,15 @@ import signal
 import site
 import sys
 from pathlib import Path
+from typing import Any
 
 from warehouse.store.engine import landlock
 from warehouse.store.engine.home import Home
 
 _PR_SET_PDEATHSIG = 1
 
-# ClickHouse serves HTTP as long as the query that told it to has successors: the last one never
-# ends. It is the one query at a time that the user `default` may run.
+# ClickHouse serves HTTP as long as the script that told it to goes on: its second statement never
+# ends. The two are all that the user `default` may run.
 _SERVE = """
 SYSTEM START LISTEN HTTP;
 SELECT count() FROM system.numbers WHERE NOT ignore(sleepEachRow(3))
@@ -35,10 +36,12 @@ def main() -> int:
     os.chdir(home.tmp)
     from chdb import _chdb
 
+    # Its stub knows half of it.
+    engine: Any = _chdb
     # The only function that reads files and asks for no right; from here on it is NULL.
-    _chdb.create_function("file", lambda _path: None, ["String"], "String")
+    engine.create_function("file", lambda _path: None, ["String"], "String")
     os.chdir(home.run)
-    ended = _chdb.query(_SERVE, "TSV", path=str(home.data))
+    ended = engine.query(_SERVE, "TSV", path=str(home.data))
     _say(f"ended by itself: {ended.error_message()}")
     return 1
 

@@ -1,10 +1,11 @@
 """config.xml and users.xml of the embedded engine.
 
 Users are fixed at start: ``warehouse`` owns everything, a reader may SELECT from the databases of
-its place and nothing else, and ``default``, whom the engine needs to start itself, may do nothing
-that is of use to anybody.
+its place and nothing else. ``default``, as whom chdb starts itself, can have no password; so it cannot
+come in over HTTP at all: a request that names no other user finds no handler.
 """
 
+import base64
 import hashlib
 from xml.sax.saxutils import escape
 
@@ -16,6 +17,15 @@ MAX_QUERIES = 64
 """At a time; one more is told to come again."""
 
 _MB = 2**20
+
+# Beginnings of "user:password" as Basic authentication has them.
+_SIGNED_IN = "|".join(
+    base64.b64encode(user.encode()).decode() for user in (OWNER, place_reader(0)[:6])
+)
+_QUERIES = (
+    "<handler><type>dynamic_query_handler</type>"
+    "<query_param_name>query</query_param_name></handler>"
+)
 
 
 def config(home: Home, endpoint: Endpoint, memory_mb: int) -> str:
@@ -37,6 +47,14 @@ def config(home: Home, endpoint: Endpoint, memory_mb: int) -> str:
   <max_server_memory_usage>{memory_mb * _MB}</max_server_memory_usage>
   <max_concurrent_queries>{MAX_QUERIES}</max_concurrent_queries>
   <keep_alive_timeout>60</keep_alive_timeout>
+  <http_handlers>
+    <rule><url>/ping</url>
+      <handler><type>static</type><response_content>Ok.\n</response_content></handler></rule>
+    <rule><headers><Authorization>regex:Basic ({_SIGNED_IN}).*</Authorization></headers>
+      {_QUERIES}</rule>
+    <rule><headers><X-ClickHouse-User>regex:({OWNER}|reader_.*)</X-ClickHouse-User></headers>
+      {_QUERIES}</rule>
+  </http_handlers>
   <merge_tree>{durable}</merge_tree>
   <access_control_improvements>
     <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
@@ -48,7 +66,7 @@ def config(home: Home, endpoint: Endpoint, memory_mb: int) -> str:
 
 def users(endpoint: Endpoint, memory_mb: int) -> str:
     """Who may come in, and how far."""
-    readers = "".join(_reader(endpoint.token, place) for place in range(PLACES))
+    readers = "".join(_reader(endpoint, place) for place in range(PLACES))
     of_a_query = memory_mb * _MB // 2
     spilling = {
         "max_memory_usage": of_a_query,
@@ -62,14 +80,13 @@ def users(endpoint: Endpoint, memory_mb: int) -> str:
     return f"""<clickhouse>
   <profiles>
     <default>{_settings(WAITS)}</default>
-    <keeper><max_concurrent_queries_for_user>1</max_concurrent_queries_for_user></keeper>
     <reader>{_settings(reader)}
       <constraints><readonly><const/></readonly>{constraints}</constraints>
     </reader>
   </profiles>
   <quotas><default/></quotas>
   <users>
-    <default><no_password/>{_LOCAL}<profile>keeper</profile><quota>default</quota>
+    <default><no_password/>{_LOCAL}<profile>default</profile><quota>default</quota>
       <grants>
         <query>GRANT SYSTEM LISTEN ON *.*</query><query>GRANT SELECT ON system.numbers</query>
       </grants>
@@ -85,10 +102,11 @@ def users(endpoint: Endpoint, memory_mb: int) -> str:
 _LOCAL = f"<networks><ip>{LOOPBACK}</ip></networks>"
 
 
-def _reader(token: str, place: int) -> str:
+def _reader(endpoint: Endpoint, place: int) -> str:
     name = place_reader(place)
+    password = _password(reader_password(endpoint.token, name))
     return (
-        f"<{name}>{_password(reader_password(token, name))}{_LOCAL}<profile>reader</profile>"
+        f"<{name}>{password}{_LOCAL}<profile>reader</profile>"
         f"<quota>default</quota><grants><query>GRANT SELECT ON {place_databases(place)}.*</query>"
         f"</grants></{name}>\n"
     )

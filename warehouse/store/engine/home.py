@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,11 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        return f"http://{OWNER}:{self.token}@{LOOPBACK}:{self.port}"
+        return f"http://{OWNER}:{self.token}@{self.address}"
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
 
 
 def reader_password(token: str, reader: str) -> str:
@@ -51,10 +56,8 @@ class Home:
         for folder in (self.path, self.data, self.run, self.tmp):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = self.endpoint()
-        endpoint = Endpoint(
-            port=_free_port(kept.port if kept else 0),
-            token=kept.token if kept else secrets.token_urlsafe(32),
-        )
+        port = _free_port(kept.port if kept else 0)
+        endpoint = Endpoint(port, kept.token if kept else secrets.token_urlsafe(32))
         if endpoint != kept:
             write_private(self._endpoint, json.dumps(asdict(endpoint)))
         return endpoint
@@ -78,12 +81,8 @@ def write_private(path: Path, text: str) -> None:
 
 def _free_port(preferred: int) -> int:
     for port in (preferred, 0):
-        with socket.socket() as probe:
+        with suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
+            probe.bind((LOOPBACK, port))
+            return int(probe.getsockname()[1])
     raise OSError(f"There is no free port on {LOOPBACK}.")

@@ -77,11 +77,11 @@ class Keeper:
             start_new_session=True,
         )
         self._await_answer(self._engine, endpoint)
-        self._report(f"engine {self._engine.pid} listens at {LOOPBACK}:{endpoint.port}")
+        self._report(f"engine {self._engine.pid} listens at {endpoint.address}")
 
     def _await_answer(self, engine: subprocess.Popen[bytes], endpoint: Endpoint) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not answers(endpoint.port):
+        while not answers(endpoint):
             if self._ending.is_set():
                 return
             if engine.poll() is not None:
@@ -107,9 +107,9 @@ class Keeper:
         self._engine = None
 
 
-def answers(port: int, timeout_s: float = 1.0) -> bool:
-    """Whether a ClickHouse answers at a loopback port."""
-    connection = HTTPConnection(LOOPBACK, port, timeout=timeout_s)
+def answers(endpoint: Endpoint, timeout_s: float = 1.0) -> bool:
+    """Whether a ClickHouse answers there."""
+    connection = HTTPConnection(LOOPBACK, endpoint.port, timeout=timeout_s)
     try:
         connection.request("GET", "/ping")
         return connection.getresponse().read() == b"Ok.\n"
