@@ -246,6 +246,7 @@ def test_sandbox_fills_in_what_a_machine_of_its_own_needs(tmp_path: Path) -> Non
         "snowflake": {"host": "127.0.0.1", "port": 4},
         "redshift": {"host": "127.0.0.1", "port": 5, "iam": {"endpoint": "http://127.0.0.1:6"}},
         "s3": {"endpoint": "http://127.0.0.1:7"},
+        "store": {"path": "/sandbox/store"},
     }
     (tmp_path / "endpoints.json").write_text(json.dumps(endpoints))
     values = config.load({"QUERY_MAX_ROWS": "5"}, sandbox_defaults.read(tmp_path))
@@ -253,6 +254,7 @@ def test_sandbox_fills_in_what_a_machine_of_its_own_needs(tmp_path: Path) -> Non
         f"127.0.0.1:{port}" for port in range(1, 7)
     ]
     assert values["QUERY_MAX_ROWS"] == 5
+    assert values["STORE_PATH"] == "/sandbox/store"
     again = config.load({}, sandbox_defaults.read(tmp_path))
     assert again["WAREHOUSE_KEYS"] == values["WAREHOUSE_KEYS"]
     for kept in (tmp_path / "secrets").iterdir():

@@ -11,8 +11,8 @@ from sandbox.guarded import Guarded
 from sandbox.services.base import Process
 from tests.service.running import environment
 from tests.waiting import wait_for
-from warehouse.store.engine.home import Home
-from warehouse.store.engine.keeper import answers
+from warehouse.store.engine.home import LOOPBACK, Home
+from warehouse.store.ping import answers
 
 
 class Engine:
@@ -72,7 +72,7 @@ class Engine:
 
     def _answers(self) -> bool:
         endpoint = self.home.endpoint()
-        return endpoint is not None and answers(endpoint)
+        return endpoint is not None and answers(LOOPBACK, endpoint.port)
 
     def _find(self) -> int:
         for entry in Path("/proc").iterdir():

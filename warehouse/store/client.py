@@ -23,7 +23,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
-from connectors.errors import ConnectorError, InvalidParameters
+from connectors.errors import InvalidParameters
 from connectors.types import Limits
 from warehouse.store import ddl, names, place
 from warehouse.store.errors import Tail, told
@@ -66,15 +66,6 @@ def create_database(team_id: object) -> str:
 def drop_database(team_id: object) -> None:
     """Remove a team's database with all that is in it; without one this changes nothing."""
     owner().command(ddl.drop_database(names.database(team_id)))
-
-
-def answers() -> bool:
-    """Whether the store can be used now."""
-    try:
-        owner().command("SELECT 1")
-    except ConnectorError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,17 @@ READER_MOST: dict[str, int] = {
 """The most that it can name."""
 
 
+def of_memory(memory_mb: int) -> dict[str, int | str]:
+    """What one query may take of the engine's memory, and from where on it uses the disk."""
+    of_a_query = memory_mb * 2**20 // 2
+    return {
+        "max_memory_usage": of_a_query,
+        "max_bytes_before_external_group_by": of_a_query // 2,
+        "max_bytes_before_external_sort": of_a_query // 2,
+        "max_bytes_in_join": of_a_query // 2,
+    }
+
+
 def settings_of(limits: Limits) -> dict[str, int | str]:
     """The bounds of one query, none of them above what a reader may name."""
     wanted: dict[str, int | None] = {

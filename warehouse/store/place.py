@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from warehouse import conf
 from warehouse.errors import StoreNotConfigured, StoreUnavailable
-from warehouse.store import names
+from warehouse.store import names, ping
 from warehouse.store.engine.home import Home, reader_password
 
 
@@ -50,6 +50,15 @@ def reader(team_id: object) -> Login:
     name = names.embedded_reader(team_id) if embedded() else names.server_reader(team_id)
     password = reader_password(login.password, name)
     return Login(login.secure, login.host, login.port, name, password)
+
+
+def answers() -> bool:
+    """Whether the store is there, told within a second or two."""
+    try:
+        login = owner()
+    except StoreUnavailable:
+        return False
+    return ping.answers(login.host, login.port, secure=login.secure)
 
 
 def _engine_url() -> str:

@@ -1,8 +1,8 @@
 """config.xml and users.xml of the embedded engine.
 
-Users are fixed at start: ``warehouse`` owns everything, a reader may SELECT from the databases of
-its place and nothing else. ``default``, as whom chdb starts itself, can have no password; so it cannot
-come in over HTTP at all: a request that names no other user finds no handler.
+Users are fixed at start. ``warehouse`` owns everything; a reader may SELECT from the databases of
+its place and nothing else. ``default``, as whom chdb starts itself, can have no password; so it
+cannot come in over HTTP at all: a request that names none of the others finds no handler.
 """
 
 import base64
@@ -10,7 +10,7 @@ import hashlib
 from xml.sax.saxutils import escape
 
 from warehouse.store.engine.home import LOOPBACK, OWNER, Endpoint, Home, reader_password
-from warehouse.store.limits import READER, READER_MOST, WAITS
+from warehouse.store.limits import READER, READER_MOST, WAITS, of_memory
 from warehouse.store.names import PLACES, place_databases, place_reader
 
 MAX_QUERIES = 64
@@ -67,15 +67,8 @@ def config(home: Home, endpoint: Endpoint, memory_mb: int) -> str:
 def users(endpoint: Endpoint, memory_mb: int) -> str:
     """Who may come in, and how far."""
     readers = "".join(_reader(endpoint, place) for place in range(PLACES))
-    of_a_query = memory_mb * _MB // 2
-    spilling = {
-        "max_memory_usage": of_a_query,
-        "max_bytes_before_external_group_by": of_a_query // 2,
-        "max_bytes_before_external_sort": of_a_query // 2,
-        "max_bytes_in_join": of_a_query // 2,
-    }
-    reader = {**WAITS, **READER, **spilling}
-    most = {**READER_MOST, "max_memory_usage": of_a_query}
+    reader = {**WAITS, **READER, **of_memory(memory_mb)}
+    most = {**READER_MOST, "max_memory_usage": int(reader["max_memory_usage"])}
     constraints = "".join(_between(name, bound) for name, bound in most.items())
     return f"""<clickhouse>
   <profiles>

@@ -6,11 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from warehouse.store.engine import configuration
 from warehouse.store.engine.home import LOOPBACK, Endpoint, Home, write_private
+from warehouse.store.ping import answers
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -81,7 +81,7 @@ class Keeper:
 
     def _await_answer(self, engine: subprocess.Popen[bytes], endpoint: Endpoint) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not answers(endpoint):
+        while not answers(LOOPBACK, endpoint.port):
             if self._ending.is_set():
                 return
             if engine.poll() is not None:
@@ -105,18 +105,6 @@ class Keeper:
             self._engine.kill()
             self._engine.wait()
         self._engine = None
-
-
-def answers(endpoint: Endpoint, timeout_s: float = 1.0) -> bool:
-    """Whether a ClickHouse answers there."""
-    connection = HTTPConnection(LOOPBACK, endpoint.port, timeout=timeout_s)
-    try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().read() == b"Ok.\n"
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _environment(home: Home) -> dict[str, str]:
