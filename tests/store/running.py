@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,7 +60,7 @@ class Engine:
     @property
     def pid(self) -> int:
         """Of the engine itself, not of its keeper."""
-        return wait_for(self._find, 10)
+        return wait_for(lambda: engine_pid(self.home.path), 10)
 
     def kill(self) -> int:
         """As an out-of-memory killer would; the pid it had."""
@@ -67,25 +68,20 @@ class Engine:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def rss_mb(self, what: str = "VmHWM") -> int:
-        return rss_mb(self.pid, what)
-
     def _answers(self) -> bool:
         endpoint = self.home.endpoint()
         return endpoint is not None and answers(LOOPBACK, endpoint.port)
 
-    def _find(self) -> int:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and self._is_engine(entry):
-                return int(entry.name)
-        return 0
 
-    def _is_engine(self, entry: Path) -> bool:
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return words[1:4] == [b"-m", b"warehouse.store.engine", str(self.home.path).encode()]
+def engine_pid(home: Path) -> int:
+    """The process that serves a home; 0 while there is none."""
+    command = [b"-m", b"warehouse.store.engine", str(home).encode()]
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if (entry / "cmdline").read_bytes().split(b"\0")[1:4] == command:
+                    return int(entry.name)
+    return 0
 
 
 def rss_mb(pid: int | str, what: str = "VmHWM") -> int:

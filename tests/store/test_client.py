@@ -85,7 +85,7 @@ def test_millions_of_rows_pass_in_bounded_memory(
     selected = {"engine": rss_mb(store.pid), "client": rss_mb("self")}
     assert rows == ROWS + BATCH
     figures = {"before": before, "insert": inserted, "select": selected}
-    print(figures)
+    record_property("memory_mb", figures)
     for peak in (inserted, selected):
         assert peak["engine"] - before["engine"] < GROWTH_MB, figures
         assert peak["client"] - before["client"] < 150, figures
