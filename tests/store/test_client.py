@@ -192,18 +192,40 @@ def test_queries_of_one_client_run_side_by_side(store: Engine) -> None:
     assert time.monotonic() - started < 4
 
 
-def test_join_and_sort_that_do_not_fit_are_spilled(store: Engine) -> None:
-    """A join whose hash table alone is larger than the query may be."""
-    sql = (
-        "SELECT count() FROM (SELECT number AS k, hex(number) AS v FROM numbers(1500000)) AS a "
-        "JOIN (SELECT number AS k, repeat(toString(number), 10) AS v FROM numbers(1500000)) AS b "
-        "USING (k) WHERE length(a.v) + length(b.v) > 0 "
-    )
-    spilling = "join_algorithm = 'direct,grace_hash,hash', max_bytes_in_join = 50000000"
-    bounded = "max_memory_usage = 250000000"
-    assert client.owner().command(f"{sql} SETTINGS {bounded}, {spilling}") == 1_500_000
+KEYED = "SELECT number AS k, repeat(toString(number), 10) AS v FROM numbers(1500000)"
+LARGE = {
+    "join": f"SELECT count() FROM (SELECT number AS k FROM numbers(1500000)) AS a JOIN ({KEYED}) "
+    "AS b USING (k) WHERE length(b.v) > 0",
+    "group by": "SELECT count(), max(length(v[1])) FROM "
+    f"(SELECT k, groupArray(v) AS v FROM ({KEYED}) GROUP BY k)",
+}
+MEMORY = {"join": 200, "group by": 240}
+SPILLING = (
+    "join_algorithm = 'direct,grace_hash,hash', max_bytes_in_join = 50000000, "
+    "max_bytes_before_external_group_by = 50000000"
+)
+NOT_SPILLING = (
+    "join_algorithm = 'hash', max_bytes_before_external_group_by = 0, "
+    "max_bytes_ratio_before_external_group_by = 0"
+)
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_what_does_not_fit_goes_to_disk(what: str, store: Engine) -> None:
+    """The same with what readers have and without it, in the same memory."""
+    bounded = f"{LARGE[what]} SETTINGS max_threads = 2, max_memory_usage = {MEMORY[what]}000000"
+    client.owner().command(f"{bounded}, {SPILLING}")
     with pytest.raises(errors.LimitExceeded):
-        client.owner().command(f"{sql} SETTINGS {bounded}, join_algorithm = 'hash'")
+        client.owner().command(f"{bounded}, {NOT_SPILLING}")
+
+
+def test_readers_spill(store: Engine) -> None:
+    spilling = ["max_bytes_before_external_group_by", "max_bytes_before_external_sort"]
+    sql = "SELECT value FROM system.settings WHERE name IN {names:Array(String)} ORDER BY name"
+    wanted = {"names": [*spilling, "join_algorithm", "max_bytes_in_join"]}
+    found = client.reader(OURS).query(sql, wanted).read_all()["value"].to_pylist()
+    quarter = str(1024 * 2**20 // 4)
+    assert found == ["direct,grace_hash,hash", quarter, quarter, quarter]
 
 
 def test_no_store_and_a_dead_one_are_told_apart(settings: Any, tmp_path: Path) -> None:

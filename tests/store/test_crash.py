@@ -1,6 +1,8 @@
 """The engine is killed under load: nothing acknowledged is lost, and everybody goes on."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.service.running import CHECKOUT, environment
+from tests.service.running import CHECKOUT, environment, manage
 from tests.store.conftest import OURS
 from tests.store.running import Engine
-from tests.waiting import wait_for
+from tests.waiting import until, wait_for
 from warehouse.store import client, ddl, names
 
 WRITERS, READERS = 2, 1
@@ -87,7 +89,29 @@ def rows() -> dict[int, set[int]]:
     return found
 
 
-def test_engine_goes_with_its_keeper(doomed: Engine) -> None:
+def test_each_end_makes_the_pause_before_the_next_start_longer(doomed: Engine) -> None:
+    for _ in range(KILLS):
+        killed = doomed.kill()
+        wait_for(lambda ended=killed: doomed.pid not in (0, ended), BACK_S)
+        doomed.await_answer()
+    said = doomed.log.read_text()
+    assert "started again in 0.1 s" in said
+    assert "started again in 0.2 s" in said
+
+
+def test_second_keeper_of_a_folder_gives_way(doomed: Engine, tmp_path: Path) -> None:
+    endpoint, engine = doomed.home.endpoint(), doomed.pid
+    env = environment(STORE_PATH=str(doomed.home.path))
+    second = manage("engine", env=env)
+    assert second.returncode != 0
+    assert "already" in second.stderr
+    assert (doomed.home.endpoint(), doomed.pid) == (endpoint, engine)
+    assert client.owner().command("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_engine_goes_with_its_keeper(how: signal.Signals, doomed: Engine) -> None:
     engine = doomed.pid
-    doomed._guarded.stop()
-    assert not Path(f"/proc/{engine}").exists()
+    keeper = int(Path(f"/proc/{engine}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(keeper, how)
+    assert until(lambda: not Path(f"/proc/{engine}").exists(), 15)

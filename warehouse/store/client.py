@@ -10,10 +10,10 @@ import io
 import logging
 import os
 import re
-import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from http.client import IncompleteRead
 from typing import Any, Self
 
@@ -36,14 +36,13 @@ Settings = dict[str, int | str]
 CONNECT_TIMEOUT_S = 5
 SILENCE_S = 300
 """Of a query that runs, the server says so more often than that."""
+KEPT_CLIENTS = 64
+"""One for each user, with the sockets it has open."""
 
 # The client logs its requests when they fail, and queries do not belong in logs.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
 _PLACEHOLDER = re.compile(r"\{\s*\w+\s*:.+\}")
-
-_clients: dict[tuple[int, Login], Client] = {}
-_making = threading.Lock()
 
 
 def owner() -> "Session":
@@ -139,11 +138,7 @@ class Session:
 
     def _client(self) -> Client:
         # A child of a fork must not share its parent's sockets.
-        key = (os.getpid(), self.login)
-        with _making:
-            if key not in _clients:
-                _clients[key] = _connect(self.login)
-            return _clients[key]
+        return _connect(self.login, os.getpid())
 
 
 class Rows:
@@ -225,7 +220,8 @@ def _unread(exc: HTTPError) -> bytes:
     return cause.partial if isinstance(cause, IncompleteRead) else b""
 
 
-def _connect(login: Login) -> Client:
+@lru_cache(maxsize=KEPT_CLIENTS)
+def _connect(login: Login, _process: int) -> Client:
     options: dict[str, Any] = {}
     if place.embedded():
         # Of its own: with a proxy in the environment the token would go there.

@@ -6,18 +6,24 @@
 <home>/endpoint.json    address and token, for whoever may read this folder
 """
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 OWNER = "warehouse"
+
+
+class EngineFailed(Exception):
+    """The engine did not start; its own words are in the log."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,17 @@ class Home:
         if endpoint != kept:
             write_private(self._endpoint, json.dumps(asdict(endpoint)))
         return endpoint
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """This folder for oneself; raises EngineFailed while another process has it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.path / "keeper.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EngineFailed(f"An engine runs in {self.path} already.") from None
+            yield
 
     def endpoint(self) -> Endpoint | None:
         """Where the engine listens, or would; None before the first start."""

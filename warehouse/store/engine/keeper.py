@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from warehouse.store.engine import configuration
-from warehouse.store.engine.home import LOOPBACK, Endpoint, Home, write_private
+from warehouse.store.engine.home import LOOPBACK, Endpoint, EngineFailed, Home, write_private
 from warehouse.store.ping import answers
 
 START_TIMEOUT_S = 60.0
@@ -20,10 +20,6 @@ STEADY_S = 60.0
 
 _POLL_S = 0.05
 _CHECKOUT = Path(__file__).resolve().parents[3]
-
-
-class EngineFailed(Exception):
-    """The engine did not start; its own words are in the log."""
 
 
 class Keeper:
@@ -37,7 +33,14 @@ class Keeper:
         self._engine: subprocess.Popen[bytes] | None = None
 
     def keep(self) -> None:
-        """Return when ``end`` is called; raises EngineFailed if the first start fails."""
+        """Return when ``end`` is called; raises EngineFailed if the first start fails.
+
+        Or if another one keeps an engine in this folder.
+        """
+        with self.home.taken():
+            self._keep()
+
+    def _keep(self) -> None:
         pause_s = FIRST_PAUSE_S
         first = True
         while not self._ending.is_set():

@@ -119,9 +119,9 @@ def _judge_in(node: exp.In) -> None:
     """A name behind IN is that of a table, and so is one in parentheses of its own."""
     members = node.expressions
     lone = node.args.get("field") or (members[0] if len(members) == 1 else None)
-    while isinstance(lone, exp.Paren):
+    while isinstance(lone, exp.Paren | exp.Alias | exp.Aliases):
         lone = lone.this
-    if isinstance(lone, exp.Column | exp.Dot | exp.Identifier | exp.Table):
+    if isinstance(lone, exp.Column | exp.Dot | exp.Identifier | exp.Star | exp.Table):
         raise SqlRefused(
             "in_table",
             "IN takes a list of values or a SELECT in parentheses.",
