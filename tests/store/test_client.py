@@ -1,5 +1,6 @@
 """The client over its real wire: rows in, rows out, errors, and how queries end."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -239,6 +240,22 @@ def test_no_store_and_a_dead_one_are_told_apart(settings: Any, tmp_path: Path) -
     with pytest.raises(StoreUnavailable) as caught:
         client.owner().command("SELECT 1")
     assert caught.value.retryable
+
+
+def test_no_query_is_in_the_log(
+    table: str, store: Engine, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    queries.run(OURS, "SELECT 'a-literal'").read_all()
+    for sql in ("SELECT 'a-literal', intDiv(1, 0)", "SELECT {literal:String}, nothing FROM events"):
+        with pytest.raises(ConnectorError):
+            queries.run(OURS, sql, {"literal": "a-literal"}).read_all()
+    insert(1, once="a-literal")
+    settings.CLICKHOUSE_URL = "http://u:p@127.0.0.1:9"
+    with pytest.raises(StoreUnavailable):
+        client.owner().command("SELECT 'a-literal'")
+    store.use(settings)
+    assert "a-literal" not in caplog.text
 
 
 def test_wrong_password_is_told(store: Engine, settings: Any) -> None:

@@ -75,6 +75,9 @@ def test_killed_engine_loses_nothing_that_was_acknowledged(doomed: Engine) -> No
         assert len(written[number]) == writer["sent"]
         assert writer["errors"]
     assert all(reader["read"] > KILLS for reader in readers)
+    said_by_keeper = doomed.log.read_text()
+    for pause_s in ("0.1", "0.2"):
+        assert f"started again in {pause_s} s" in said_by_keeper
     for load in said:
         assert set(load["errors"]) <= {"store_unavailable", "connection_lost"}, load["errors"]
 
@@ -89,29 +92,17 @@ def rows() -> dict[int, set[int]]:
     return found
 
 
-def test_each_end_makes_the_pause_before_the_next_start_longer(doomed: Engine) -> None:
-    for _ in range(KILLS):
-        killed = doomed.kill()
-        wait_for(lambda ended=killed: doomed.pid not in (0, ended), BACK_S)
-        doomed.await_answer()
-    said = doomed.log.read_text()
-    assert "started again in 0.1 s" in said
-    assert "started again in 0.2 s" in said
-
-
-def test_second_keeper_of_a_folder_gives_way(doomed: Engine, tmp_path: Path) -> None:
-    endpoint, engine = doomed.home.endpoint(), doomed.pid
-    env = environment(STORE_PATH=str(doomed.home.path))
-    second = manage("engine", env=env)
+def test_second_keeper_of_a_folder_gives_way(store: Engine) -> None:
+    endpoint, engine = store.home.endpoint(), store.pid
+    second = manage("engine", env=environment(STORE_PATH=str(store.home.path)))
     assert second.returncode != 0
     assert "already" in second.stderr
-    assert (doomed.home.endpoint(), doomed.pid) == (endpoint, engine)
+    assert (store.home.endpoint(), store.pid) == (endpoint, engine)
     assert client.owner().command("SELECT 1") == 1
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_engine_goes_with_its_keeper(how: signal.Signals, doomed: Engine) -> None:
+def test_engine_goes_with_its_keeper(doomed: Engine) -> None:
     engine = doomed.pid
     keeper = int(Path(f"/proc/{engine}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(keeper, how)
+    os.kill(keeper, signal.SIGKILL)
     assert until(lambda: not Path(f"/proc/{engine}").exists(), 15)

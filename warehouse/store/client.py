@@ -39,8 +39,10 @@ SILENCE_S = 300
 KEPT_CLIENTS = 64
 """One for each user, with the sockets it has open."""
 
-# The client logs its requests when they fail, and queries do not belong in logs.
+# The client logs its requests when they fail, and lets its transport do so, for everybody in this
+# process; queries do not belong in logs.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _PLACEHOLDER = re.compile(r"\{\s*\w+\s*:.+\}")
 
