@@ -176,7 +176,8 @@ class Postgres(PostgresFollow, PostgresCompare):
         with self._transaction(METADATA_TIMEOUT_S) as connection:
             # The guard has seen exactly one query; binary= keeps it to the one-statement protocol.
             statement = ("EXPLAIN (FORMAT JSON) " + sql).encode()
-            row = connection.execute(statement, params or None, binary=True).fetchone()
+            cursor = psycopg.RawCursor(connection)
+            row = cursor.execute(statement, params or None, binary=True).fetchone()
         plan = row[0][0]["Plan"] if row else {}
         read = sum(node["Plan Rows"] * node["Plan Width"] for node in _scans(plan))
         return Estimate(

@@ -3,15 +3,18 @@
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors import Connector, NetworkPolicy, connect
 from tests.hogql import tpch_tables
 
+OpenOne = Callable[[str], Connector]
 PROVIDERS = ("postgres", "snowflake", "bigquery", "redshift", "databricks")
 
 
@@ -43,12 +46,22 @@ class Filled:
         if provider not in self._schemas:
             endpoints, forms, tables, folder = self._given
             name = tpch_tables.ROWS[provider].fold(f"tpch_{uuid.uuid4().hex[:8]}")
-            filled = tpch_tables.filled(
-                provider, endpoints, forms[provider], name, tables, folder
-            )
+            filled = tpch_tables.filled(provider, endpoints, forms[provider], name, tables, folder)
             self._stack.enter_context(filled)
             self._schemas[provider] = name
         return self._schemas[provider]
+
+
+@pytest.fixture(scope="session")
+def opened_bare(credentials: dict[str, Any], network: NetworkPolicy) -> Iterator[OpenOne]:
+    """By provider: a connector that all tests share."""
+    with ExitStack() as stack:
+
+        @cache
+        def make(provider: str) -> Connector:
+            return stack.enter_context(connect(provider, credentials[provider], network=network))
+
+        yield make
 
 
 @pytest.fixture(scope="session")

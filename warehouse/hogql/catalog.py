@@ -75,6 +75,8 @@ def _folded(path: Sequence[str]) -> tuple[str, ...]:
 
 
 def _table(team: str, table: Table) -> CatalogTable:
-    path = (table.catalog, table.schema, table.name) if table.catalog else (table.schema, table.name)
+    path = (
+        (table.catalog, table.schema, table.name) if table.catalog else (table.schema, table.name)
+    )
     columns = tuple((column.name, types.of_column(column)) for column in table.columns)
     return CatalogTable(team, path, columns)

@@ -1,15 +1,15 @@
 """What can be wrong with a query in HogQL, and where.
 
-    InvalidInput
-    └── HogQLError
-        ├── HogQLUnreadable       it cannot be parsed
-        ├── HogQLTooComplex       too long, too deep, or it keeps the parser busy
-        ├── HogQLRefused          a construct that HogQL has and this does not
-        ├── FunctionRefused       no such function, or none that is safe in this dialect
-        ├── NameUnknown
-        ├── NameAmbiguous
-        ├── TypesDiffer           the types of an expression do not go together
-        └── PlaceholdersDiffer    a placeholder without a value, or a value without one
+InvalidInput
+└── HogQLError
+    ├── HogQLUnreadable       it cannot be parsed
+    ├── HogQLTooComplex       too long, too deep, or it keeps the parser busy
+    ├── HogQLRefused          a construct that HogQL has and this does not
+    ├── FunctionRefused       no such function, or none that is safe in this dialect
+    ├── NameUnknown
+    ├── NameAmbiguous
+    ├── TypesDiffer           the types of an expression do not go together
+    └── PlaceholdersDiffer    a placeholder without a value, or a value without one
 """
 
 from typing import ClassVar

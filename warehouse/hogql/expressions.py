@@ -1,15 +1,16 @@
 """Expressions: names become columns, calls become functions, and each has a type."""
 
-import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NoReturn
 
 from warehouse.hogql import nodes, tree, types
+from warehouse.hogql.arguments import Arguments
+from warehouse.hogql.catalog import nearest
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused, TypesDiffer
 from warehouse.hogql.functions import lookup
-from warehouse.hogql.functions.table import RESULTS, SPECS, Function, Use
+from warehouse.hogql.functions.table import Function, Use
 from warehouse.hogql.scope import Scope
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
@@ -43,6 +44,10 @@ class Expressions:
     text: str
     values: Values
     subquery: SubQuery
+
+    @property
+    def _arguments(self) -> Arguments:
+        return Arguments(self.text)
 
     def place(self, at: int) -> Place:
         return Place.of(self.text, at)
@@ -114,7 +119,7 @@ class Expressions:
             found, args, condition = meanings, tuple(rest), last
         if not found:
             self._no_function(node)
-        call = self._fitted(node, found, args)
+        call = self._arguments.fitted(node, found, args)
         params = self._levels(node, call.function)
         if (node.distinct or condition is not None) and call.function.use != Use.AGGREGATE:
             raise FunctionRefused(f"{node.name} is no aggregate.", self.place(node.at))
@@ -123,118 +128,9 @@ class Expressions:
         return replace(call, params=params, distinct=node.distinct, condition=condition)
 
     def _no_function(self, node: nodes.Call) -> NoReturn:
-        from warehouse.hogql.catalog import nearest
-
         near = nearest(node.name, lookup.names())
         hint = f"Did you mean {' or '.join(near)}?" if near else FunctionRefused.hint
         raise FunctionRefused(f"There is no function {node.name}.", self.place(node.at), hint=hint)
-
-    def _fitted(
-        self, node: nodes.Call, meanings: Sequence[Function], args: tuple[tree.Expr, ...]
-    ) -> tree.Call:
-        for function in meanings:
-            if (call := self._fit(node.at, function, args)) is not None:
-                return call
-        given = ", ".join(str(arg.type) for arg in args)
-        takes = " or ".join(function.signature for function in meanings)
-        raise TypesDiffer(
-            f"{node.name} does not take ({given}).", self.place(node.at), hint=f"It is {takes}."
-        )
-
-    def _fit(
-        self, at: int, function: Function, args: tuple[tree.Expr, ...]
-    ) -> tree.Call | None:
-        if not function.fits_count(len(args)):
-            return None
-        fitted = []
-        for place, arg in enumerate(args):
-            spec, constant = function.spec(place)
-            one = self._suited(arg, spec)
-            if one is None or (constant and not _is_count(one)):
-                return None
-            fitted.append(one)
-        if function.name == "multiIf" and not self._is_multi_if(fitted):
-            return None
-        if (agree := _agreeing(function, len(fitted))) and (
-            united := self._united([fitted[place] for place in agree])
-        ) is None:
-            return None
-        if agree:
-            for place, one in zip(agree, united or (), strict=True):
-                fitted[place] = one
-        return tree.Call(at, _result(function, fitted), function, tuple(fitted))
-
-    def _is_multi_if(self, args: list[tree.Expr]) -> bool:
-        return len(args) % 2 == 1 and all(
-            arg.type.kind in (Kind.BOOL, Kind.NULL) for arg in args[:-1:2]
-        )
-
-    def _suited(self, arg: tree.Expr, spec: object) -> tree.Expr | None:
-        """The argument as the spec wants it; ``None`` where it is something else."""
-        from warehouse.hogql.functions.table import Spec
-
-        if not isinstance(spec, Spec):
-            return None
-        kind = arg.type.kind
-        if isinstance(arg, tree.Tuple | tree.Array | tree.Lambda):
-            return None
-        if spec.kinds is None:
-            return arg
-        if kind == Kind.NULL or kind in spec.kinds:
-            fits = spec.becomes is None or kind == spec.becomes.kind
-            return arg if fits or spec.becomes is None else self._as(arg, spec.becomes)
-        if kind == Kind.STRING and spec.constant_text and spec.becomes and _is_constant(arg):
-            return self._as(arg, spec.becomes)
-        return None
-
-    def _as(self, arg: tree.Expr, wanted: Type) -> tree.Expr:
-        if arg.type.kind == Kind.STRING and wanted.is_time and _is_constant(arg):
-            self._check_time(arg, wanted)
-        return tree.Cast(arg.at, wanted, arg)
-
-    def _check_time(self, arg: tree.Expr, wanted: Type) -> None:
-        """Text that stands for a date is one, in ISO 8601; no warehouse is left to guess."""
-        text = str(arg.value if isinstance(arg, tree.Literal | tree.Param) else "")
-        try:
-            if wanted.kind == Kind.DATE:
-                datetime.date.fromisoformat(text)
-                fits = len(text) == len("2026-01-31")
-            else:
-                fits = datetime.datetime.fromisoformat(text).tzinfo is None
-        except ValueError:
-            fits = False
-        if not fits:
-            raise TypesDiffer(
-                f"{text!r} is no {wanted} as 2026-01-31"
-                + (" or 2026-01-31 12:00:00." if wanted.kind == Kind.DATETIME else "."),
-                self.place(arg.at),
-            )
-
-    def _united(self, args: list[tree.Expr]) -> list[tree.Expr] | None:
-        """The arguments in their common type; ``None`` where they have none."""
-        times = [arg.type for arg in args if arg.type.is_time]
-        others = [arg for arg in args if not arg.type.is_time]
-        if times and all(arg.type.kind == Kind.NULL or _is_text(arg) for arg in others):
-            wanted = types.common(*times)
-            if wanted is None:
-                # A clock beside an instant: both in UTC.
-                wanted = types.DATETIME
-            if wanted.kind == Kind.DATE and not all(_looks_like_date(arg) for arg in others):
-                wanted = types.DATETIME
-            if wanted.kind == Kind.TIMESTAMP and others:
-                wanted = types.DATETIME
-            return [arg if arg.type == wanted else self._as(arg, wanted) for arg in args]
-        wanted = types.common(*(arg.type for arg in args))
-        if wanted is None and all(
-            arg.type.kind in (Kind.OTHER, Kind.NULL) or _is_text(arg) for arg in args
-        ):
-            # A uuid, say, beside text: its own warehouse reads the text as one.
-            return args
-        if wanted is None:
-            return None
-        if wanted.kind == Kind.FLOAT:
-            return [arg if arg.type.kind == Kind.FLOAT else self._as(arg, wanted) for arg in args]
-        return args
 
     def _levels(self, node: nodes.Call, function: Function) -> tuple[tree.Expr, ...]:
         if len(node.params) != function.params:
@@ -244,7 +140,11 @@ class Expressions:
             )
         for param in node.params:
             value = param.value if isinstance(param, nodes.Constant) else None
-            if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= 1:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | Decimal)
+                or not 0 <= value <= 1
+            ):
                 raise FunctionRefused("A level is a number from 0 to 1.", self.place(param.at))
         return tuple(
             tree.Literal(one.at, types.DECIMAL, one.value)
@@ -293,7 +193,7 @@ class Expressions:
                 self.place(node.at),
                 hint="toInt, toFloat, toString and toDate say what becomes of which.",
             )
-        return self._as(expr, wanted)
+        return self._arguments.as_type(expr, wanted)
 
     def _in(self, node: nodes.In, scope: Scope) -> tree.Expr:
         left = self._row(node.expr, scope)
@@ -302,7 +202,9 @@ class Expressions:
             width = len(left.items) if isinstance(left, tree.Tuple) else 1
             if len(query.columns) != width:
                 raise TypesDiffer("The columns of IN differ in number.", self.place(node.at))
-            mine = [left] if width == 1 else list(left.items) if isinstance(left, tree.Tuple) else []
+            mine = (
+                [left] if width == 1 else list(left.items) if isinstance(left, tree.Tuple) else []
+            )
             for one, (_, kind) in zip(mine, query.columns, strict=True):
                 self._comparable(node.at, one.type, kind)
             return tree.In(node.at, types.BOOL, left, query, node.negated)
@@ -320,7 +222,7 @@ class Expressions:
                 if not isinstance(item, tree.Tuple) or len(item.items) != len(left.items):
                     raise TypesDiffer("The rows of IN differ in length.", self.place(item.at))
             return tree.In(node.at, types.BOOL, left, items, node.negated)
-        united = self._united([left, *items])
+        united = self._arguments.united([left, *items])
         if united is None or not items:
             raise TypesDiffer("The values of IN do not go together.", self.place(node.at))
         return tree.In(node.at, types.BOOL, united[0], tuple(united[1:]), node.negated)
@@ -363,7 +265,7 @@ class Expressions:
 
 
 def _bound(bound: nodes.Bound | None) -> tree.Bound | None:
-    return bound and tree.Bound(bound.at, bound.rows, bound.following)
+    return None if bound is None else tree.Bound(bound.at, bound.rows, bound.following)
 
 
 def _counts(bound: nodes.Bound | None) -> bool:
@@ -386,47 +288,9 @@ def _type_of(value: object) -> Type:
             return types.STRING
 
 
-def _is_constant(arg: tree.Expr) -> bool:
-    return isinstance(arg, tree.Literal | tree.Param)
-
-
-def _is_text(arg: tree.Expr) -> bool:
-    return arg.type.kind == Kind.STRING and _is_constant(arg)
-
-
-def _looks_like_date(arg: tree.Expr) -> bool:
-    if not isinstance(arg, tree.Literal | tree.Param) or arg.value is None:
-        return True
-    return len(str(arg.value)) == len("2026-01-31")
-
-
-def _is_count(arg: tree.Expr) -> bool:
-    return isinstance(arg, tree.Literal) and type(arg.value) is int and arg.value >= 0
-
-
 def _step_of(node: nodes.Expr) -> str:
     """``Months`` of ``toIntervalMonth(3)``; nothing of any other node."""
     if not isinstance(node, nodes.Call) or len(node.args) != 1:
         return ""
     unit = node.name.removeprefix("toInterval") + "s"
     return unit if node.name.startswith("toInterval") and unit in STEPS else ""
-
-
-def _agreeing(function: Function, given: int) -> list[int]:
-    if function.name == "multiIf":
-        return [*range(1, given - 1, 2), given - 1]
-    if function.agree is None:
-        return []
-    return list(function.agree) or list(range(given))
-
-
-def _result(function: Function, args: Sequence[tree.Expr]) -> Type:
-    kinds = [arg.type for arg in args]
-    if function.name == "multiIf":
-        return types.common(*(kinds[place] for place in _agreeing(function, len(args)))) or kinds[-1]
-    if callable(function.returns):
-        return function.returns(kinds)
-    return kinds[0] if function.returns == "same" else RESULTS[function.returns]
-
-
-__all__ = ["SPECS", "Expressions"]

@@ -21,7 +21,7 @@ class Expr(Node):
 class Constant(Expr):
     """A number with a point is a Decimal, one with an exponent a float."""
 
-    value: None | bool | int | float | Decimal | str
+    value: bool | int | float | Decimal | str | None
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ class _Queries:
         for (name, mine), (_, other) in zip(left.columns, right.columns, strict=True):
             common = types.common(mine, other)
             if common is None:
-                raise TypesDiffer(f"{name} is {mine} in one part, {other} in another.", self._place(node))
+                raise TypesDiffer(
+                    f"{name} is {mine} in one part, {other} in another.", self._place(node)
+                )
             columns.append((name, common))
         ctes: tuple[tree.Cte, ...] = ()
         if isinstance(left, tree.Select | tree.SetQuery) and left.ctes:
@@ -143,10 +145,19 @@ class _Queries:
                 yield from self._star(node.expr, scope)
                 continue
             expr = self._exprs.resolve(node.expr, scope)
-            name = node.alias or _default_name(node.expr, place)
+            name = node.alias or self._default_name(node.expr, place)
             if node.alias:
                 scope.aliases[node.alias.casefold()] = expr
             yield tree.Item(node.at, name, expr)
+
+    def _default_name(self, node: nodes.Expr, place: int) -> str:
+        """The column's or function's name; ``column_2`` of an operator."""
+        if isinstance(node, nodes.Name):
+            return node.chain[-1]
+        call = node.call if isinstance(node, nodes.Over) else node
+        if isinstance(call, nodes.Call) and self._text.startswith(call.name, call.at):
+            return call.name
+        return f"column_{place}"
 
     def _star(self, node: nodes.Name, scope: Scope) -> Iterator[tree.Item]:
         before = node.chain[:-1]
@@ -160,7 +171,7 @@ class _Queries:
     def _refuse_twice(self, items: Sequence[tree.Item]) -> None:
         names: set[str] = set()
         for item in items:
-            # Some warehouses fold even quoted names.
+            # In any case: some warehouses fold even quoted names.
             if item.name.casefold() in names:
                 raise NameAmbiguous(
                     f"Two columns of the result are called {item.name}.",
@@ -187,9 +198,7 @@ class _Queries:
             raise HogQLRefused("There is no such place in the select list.", self._place(node))
         return items[node.value - 1].expr
 
-    def _order(
-        self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope
-    ) -> tree.Order:
+    def _order(self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope) -> tree.Order:
         expr = self._by_place(node.expr, items, scope)
         same = [place for place, item in enumerate(items) if _same(item.expr, expr)]
         return tree.Order(
@@ -209,20 +218,10 @@ class _Queries:
 def _with_ctes_of(left: tree.Query, outer: Scope) -> Scope:
     if not isinstance(left, tree.Select | tree.SetQuery) or not left.ctes:
         return outer
-    ctes = {cte.name.casefold(): (cte.name, dict(cte.query.columns)) for cte in left.ctes}
+    ctes: dict[str, tuple[str, Columns]] = {
+        cte.name.casefold(): (cte.name, dict(cte.query.columns)) for cte in left.ctes
+    }
     return Scope(outer, ctes=ctes)
-
-
-def _default_name(node: nodes.Expr, place: int) -> str:
-    match node:
-        case nodes.Name():
-            return node.chain[-1]
-        case nodes.Call() if node.name.isidentifier():
-            return node.name
-        case nodes.Over():
-            return node.call.name
-        case _:
-            return f"column_{place}"
 
 
 def _same(a: tree.Expr, b: tree.Expr) -> bool:

@@ -9,6 +9,7 @@ refused.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 EXCERPT_CHARS = 20
 PIECE = re.compile(
@@ -117,7 +118,7 @@ def _after_a_query(found: Sequence[Piece]) -> tuple[str, int] | None:
     """``(… UNION …) ORDER BY``: the order is not in the parser's tree, nor is all of the rest."""
     before = ""
     opened: list[Opened] = [Opened(is_query=False)]
-    for piece, after in zip(found, found[1:], strict=False):
+    for piece, after in pairwise(found):
         if piece.text == "(":
             # After FROM, IN, AS or a sign it is a part of a query whose own order follows.
             opened.append(Opened(is_query=before in ("", "(", *SET_WORDS)))

@@ -44,7 +44,7 @@ class Expr(Resolved):
 
 @dataclass(frozen=True)
 class Literal(Expr):
-    value: None | bool | int | float | Decimal | str
+    value: bool | int | float | Decimal | str | None
 
 
 @dataclass(frozen=True)

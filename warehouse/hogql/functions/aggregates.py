@@ -5,8 +5,6 @@ An aggregate of no rows is NULL, a count of none is 0.
 
 from collections.abc import Sequence
 
-from sqlglot import exp
-
 from warehouse.hogql.functions.table import Form, Function, Use, forms
 from warehouse.hogql.types import Type
 
@@ -16,11 +14,15 @@ def _totals(types: Sequence[Type]) -> Type:
 
 
 def _spread(name: str, word: str, means: str) -> Function:
+    own = f"{name}(_0)"
+    if name.endswith("Samp"):
+        # Of a single value it is NaN there, and NULL everywhere else.
+        own = f"CASE WHEN count(_0) > 1 THEN {own} END"
     return Function(
         name,
         ("as_float",),
         "float",
-        forms(f"{word}(_0)", clickhouse=f"{name}(_0)"),
+        forms(f"{word}(_0)", clickhouse=own),
         means,
         Use.AGGREGATE,
     )
@@ -56,9 +58,10 @@ FUNCTIONS = (
         "sum",
         ("int",),
         "int",
-        forms("SUM(_0)", postgres="CAST(SUM(_0) AS BIGINT)", redshift="CAST(SUM(_0) AS BIGINT)"),
+        forms("SUM(_0)"),
         "Sum.",
         Use.AGGREGATE,
+        widens_in=("postgres", "redshift"),
     ),
     Function("sum", ("number",), _totals, forms("SUM(_0)"), "Sum.", Use.AGGREGATE),
     Function("avg", ("as_float",), "float", forms("AVG(_0)"), "Mean, of floats.", Use.AGGREGATE),

@@ -27,7 +27,7 @@ def _start(name: str, unit: str) -> Function:
         "date",
         forms(
             f"CAST(DATE_TRUNC('{unit}', _0) AS DATE)",
-            bigquery=f"DATE_TRUNC(_0, {unit})",
+            bigquery=f"CAST(DATE_TRUNC(_0, {unit}) AS DATE)",
             clickhouse=f"{name}(_0)",
         ),
         f"The first day of the {unit}.",
@@ -50,6 +50,10 @@ def _clock_start(name: str, unit: str) -> Function:
     )
 
 
+def _days_before(days: str) -> str:
+    return f"CAST(DATE_SUB(_0, INTERVAL {days} DAY) AS DATE)"
+
+
 def _step(name: str, unit: str, *, on_date: bool, back: bool) -> Function:
     sign, takes = "-" if back else "+", "date" if on_date else "as_datetime"
     amount = "-(_1)" if back else "_1"
@@ -59,7 +63,7 @@ def _step(name: str, unit: str, *, on_date: bool, back: bool) -> Function:
     else:
         unit_of_amount = unit
     kind = "DATE" if on_date else "DATETIME"
-    spark = f"DATEADD({unit_of_amount}, {amount}, _0)"
+    moved = f"DATEADD({unit_of_amount}, {amount}, _0)"
     return Function(
         name,
         (takes, "int"),
@@ -68,9 +72,9 @@ def _step(name: str, unit: str, *, on_date: bool, back: bool) -> Function:
             None,
             postgres=f"CAST({added} AS DATE)" if on_date else added,
             redshift=f"CAST({added} AS DATE)" if on_date else added,
-            bigquery=f"{kind}_{'SUB' if back else 'ADD'}(_0, INTERVAL _1 {unit})",
-            snowflake=f"DATEADD({unit_of_amount}, {amount}, _0)",
-            databricks=f"CAST({spark} AS DATE)" if on_date else f"CAST({spark} AS TIMESTAMP_NTZ)",
+            bigquery=f"CAST({kind}_{'SUB' if back else 'ADD'}(_0, INTERVAL _1 {unit}) AS {kind})",
+            snowflake=f"CAST({moved} AS DATE)" if on_date else moved,
+            databricks=f"CAST({moved} AS DATE)" if on_date else f"CAST({moved} AS TIMESTAMP_NTZ)",
             clickhouse=f"{name}(_0, _1)",
         ),
         f"So many {unit}s {'earlier' if back else 'later'}; the last day of a month at most.",
@@ -116,9 +120,9 @@ FUNCTIONS = (
         "date",
         forms(
             "CAST(DATE_TRUNC('week', _0) AS DATE)",
-            bigquery="DATE_TRUNC(_0, ISOWEEK)",
+            bigquery=_days_before("MOD(EXTRACT(DAYOFWEEK FROM _0) + 5, 7)"),
             # DATE_TRUNC there begins weeks as the session's WEEK_START says.
-            snowflake="DATEADD(day, 1 - DAYOFWEEKISO(_0), _0)",
+            snowflake="CAST(DATEADD(day, 1 - DAYOFWEEKISO(_0), _0) AS DATE)",
             clickhouse="toMonday(_0)",
         ),
         "The Monday on or before.",
@@ -131,8 +135,8 @@ FUNCTIONS = (
             None,
             postgres="CAST(DATE_TRUNC('week', _0 + 1) AS DATE) - 1",
             redshift="CAST(DATE_TRUNC('week', _0 + 1) AS DATE) - 1",
-            bigquery="DATE_TRUNC(_0, WEEK)",
-            snowflake="DATEADD(day, -MOD(DAYOFWEEKISO(_0), 7), _0)",
+            bigquery=_days_before("(EXTRACT(DAYOFWEEK FROM _0) - 1)"),
+            snowflake="CAST(DATEADD(day, -MOD(DAYOFWEEKISO(_0), 7), _0) AS DATE)",
             databricks="DATE_SUB(_0, MOD(WEEKDAY(_0) + 1, 7))",
             clickhouse="toStartOfWeek(_0, 0)",
         ),
@@ -166,6 +170,7 @@ FUNCTIONS = (
             "CURRENT_TIMESTAMP",
             bigquery="CURRENT_TIMESTAMP()",
             snowflake="CURRENT_TIMESTAMP()",
+            redshift="GETDATE() AT TIME ZONE 'UTC'",
             databricks="CURRENT_TIMESTAMP()",
             clickhouse="now64(6, 'UTC')",
         ),

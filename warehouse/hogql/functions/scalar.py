@@ -8,35 +8,35 @@ from sqlglot import exp
 from warehouse.hogql.functions.table import Form, Function, forms
 from warehouse.hogql.types import DECIMAL, FLOAT, INT, Kind, Type, common
 
-Args = Sequence[exp.Expression]
+Args = Sequence[exp.Expr]
 
 
-def _chained(kind: type[exp.Expression]) -> Form:
+def _chained(kind: type[exp.Expr]) -> Form:
     return lambda args: reduce(lambda a, b: kind(this=_apart(a), expression=_apart(b)), args)
 
 
-def _apart(node: exp.Expression) -> exp.Expression:
+def _apart(node: exp.Expr) -> exp.Expr:
     return exp.Paren(this=node) if isinstance(node, exp.Binary | exp.Not | exp.Predicate) else node
 
 
-def _case(args: Args) -> exp.Expression:
+def _case(args: Args) -> exp.Expr:
     """``c1, v1, c2, v2, …, otherwise``."""
     pairs = zip(args[:-1:2], args[1:-1:2], strict=True)
     ifs = [exp.If(this=condition, true=value) for condition, value in pairs]
     return exp.Case(ifs=ifs, default=args[-1])
 
 
-def _coalesce(args: Args) -> exp.Expression:
+def _coalesce(args: Args) -> exp.Expr:
     return exp.Coalesce(this=args[0], expressions=list(args[1:]))
 
 
 def _like(*, folds: bool, negated: bool, escape: bool = False, lowers: bool = False) -> Form:
-    def form(args: Args) -> exp.Expression:
+    def form(args: Args) -> exp.Expr:
         text, pattern = map(_apart, args)
         if folds and lowers:
             text, pattern = (exp.Lower(this=one) for one in (text, pattern))
         kind = exp.ILike if folds and not lowers else exp.Like
-        found: exp.Expression = kind(this=text, expression=pattern)
+        found: exp.Expr = kind(this=text, expression=pattern)
         if escape:
             found = exp.Escape(this=found, expression=exp.Literal.string("\\"))
         return exp.Not(this=exp.Paren(this=found)) if negated else found
@@ -79,9 +79,7 @@ def _compare(name: str, sign: str, means: str) -> Function:
 
 
 # Half away from zero: the engine's own rounds halves to even.
-_ROUND_FLOAT_CLICKHOUSE = (
-    "sign(_0) * floor(abs(_0) * pow(10, _1) + 0.5) / pow(10, _1)"
-)
+_ROUND_FLOAT_CLICKHOUSE = "sign(_0) * floor(abs(_0) * pow(10, _1) + 0.5) / pow(10, _1)"
 _ROUND_FLOAT_POSTGRES = "CAST(ROUND(CAST(_0 AS DECIMAL), _1) AS DOUBLE PRECISION)"
 
 FUNCTIONS = (
@@ -152,7 +150,9 @@ FUNCTIONS = (
         "The second where the first is true, else (false or NULL) the third.",
         agree=(1, 2),
     ),
-    Function("coalesce", ("any*",), _widest, forms(_coalesce), "The first not NULL.", agree=(), least=1),
+    Function(
+        "coalesce", ("any*",), _widest, forms(_coalesce), "The first not NULL.", agree=(), least=1
+    ),
     Function("ifNull", ("any", "any"), _widest, forms(_coalesce), "The first not NULL.", agree=()),
     Function(
         "nullIf", ("any", "any"), "same", forms("NULLIF(_0, _1)"), "NULL where equal.", agree=()
@@ -203,8 +203,12 @@ FUNCTIONS = (
         "toString",
         ("int",),
         "text",
-        forms("CAST(_0 AS VARCHAR)", bigquery="CAST(_0 AS STRING)", clickhouse="toString(_0)",
-              databricks="CAST(_0 AS STRING)"),
+        forms(
+            "CAST(_0 AS VARCHAR)",
+            bigquery="CAST(_0 AS STRING)",
+            clickhouse="toString(_0)",
+            databricks="CAST(_0 AS STRING)",
+        ),
         "The number's digits.",
     ),
     Function(
@@ -228,8 +232,12 @@ FUNCTIONS = (
         "One after another; NULL where one is NULL.",
         least=1,
     ),
-    Function("lower", ("text",), "text", forms("LOWER(_0)", clickhouse="lowerUTF8(_0)"), "In lower case."),
-    Function("upper", ("text",), "text", forms("UPPER(_0)", clickhouse="upperUTF8(_0)"), "In upper case."),
+    Function(
+        "lower", ("text",), "text", forms("LOWER(_0)", clickhouse="lowerUTF8(_0)"), "In lower case."
+    ),
+    Function(
+        "upper", ("text",), "text", forms("UPPER(_0)", clickhouse="upperUTF8(_0)"), "In upper case."
+    ),
     Function(
         "length",
         ("text",),
@@ -241,7 +249,11 @@ FUNCTIONS = (
         "substring",
         ("text", "int=", "int="),
         "text",
-        forms("SUBSTRING(_0, _1, _2)", bigquery="SUBSTR(_0, _1, _2)", clickhouse="substringUTF8(_0, _1, _2)"),
+        forms(
+            "SUBSTRING(_0, _1, _2)",
+            bigquery="SUBSTR(_0, _1, _2)",
+            clickhouse="substringUTF8(_0, _1, _2)",
+        ),
         "So many characters from a place on; the first is at 1.",
     ),
     Function(

@@ -5,7 +5,7 @@ callable that makes the node. A dialect without one has no safe equal of the fun
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlglot import exp
@@ -24,7 +24,7 @@ from warehouse.hogql.types import (
 )
 
 DIALECTS = ("bigquery", "clickhouse", "databricks", "postgres", "redshift", "snowflake")
-Form = str | Callable[[Sequence[exp.Expression]], exp.Expression]
+Form = str | Callable[[Sequence[exp.Expr]], exp.Expr]
 
 
 class Use(StrEnum):
@@ -59,9 +59,7 @@ SPECS: Mapping[str, Spec] = {
     "as_date": Spec(TIME_KINDS, DATE, constant_text=True),
     "as_datetime": Spec(TIME_KINDS, DATETIME, constant_text=True),
     "interval": Spec((Kind.INTERVAL,)),
-    "sortable": Spec(
-        (Kind.BOOL, Kind.INT, Kind.DECIMAL, Kind.FLOAT, Kind.STRING, *TIME_KINDS)
-    ),
+    "sortable": Spec((Kind.BOOL, Kind.INT, Kind.DECIMAL, Kind.FLOAT, Kind.STRING, *TIME_KINDS)),
 }
 RESULTS: Mapping[str, Type] = {
     "bool": BOOL,
@@ -93,7 +91,10 @@ class Function:
     params: int = 0
     agree: tuple[int, ...] | None = None
     """Arguments that must have a common type: these places; all from the first, if empty."""
-    least: int | None = field(default=None)
+    least: int | None = None
+    """Of arguments, where the last may come any number of times."""
+    widens_in: tuple[str, ...] = ()
+    """Dialects whose own result is wider than ``returns``: there it is cast."""
 
     @property
     def signature(self) -> str:

@@ -35,6 +35,8 @@ class Dialect:
     sized_decimals: bool = False
     """A decimal of a result has the digits that a cast gives it, else any number of them."""
     frames_rows_only: bool = False
+    binds_odd_text: bool = False
+    """A literal with a quote or backslash can be read in two ways: its text is sent as a value."""
     rows_compare: bool = True
     """(a, b) IN ((1, 2)) can be said."""
 
@@ -43,7 +45,7 @@ class Dialect:
             return self.decimal.format(scale=9 if kind.scale is None else kind.scale)
         return self.types[kind.kind]
 
-    def text(self, node: exp.Expression) -> str:
+    def text(self, node: exp.Expr) -> str:
         """The text of a tree: deterministic, every name quoted, every NULLS order said."""
         generator = _explicit(Sqlglot.get_or_raise(self.name).generator_class)(
             dialect=self.name, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE
@@ -89,13 +91,14 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "redshift",
-            _POSTGRES | {Kind.STRING: "VARCHAR(MAX)"},
+            _POSTGRES | {Kind.STRING: "VARCHAR(65535)"},
             "%({name})s",
             "DECIMAL(38, {scale})",
             "_0 AT TIME ZONE 'UTC'",
             percent_doubled=True,
             sized_decimals=True,
             frames_rows_only=True,
+            binds_odd_text=True,
         ),
         Dialect(
             "snowflake",

@@ -16,6 +16,7 @@ from warehouse.hogql.types import Kind, Type
 
 NUMERIC_DIGITS = (29, 9)
 """Of BigQuery's NUMERIC: before and after the point."""
+OWN_PARAM = "hogql_text_"
 Nested = Callable[[tree.Query], exp.Query]
 
 
@@ -28,7 +29,7 @@ class Expressions:
     nested: Nested
     params: list[tree.Param] = field(default_factory=list)
 
-    def node(self, expr: tree.Expr) -> exp.Expression:
+    def node(self, expr: tree.Expr) -> exp.Expr:  # noqa: C901 one case for each kind of node
         """Raises FunctionRefused and HogQLRefused for what the dialect cannot say."""
         match expr:
             case tree.Literal():
@@ -53,21 +54,21 @@ class Expressions:
                 return exp.Tuple(expressions=self.all(expr.items))
         raise TypeError(type(expr))
 
-    def all(self, found: Sequence[tree.Expr]) -> list[exp.Expression]:
+    def all(self, found: Sequence[tree.Expr]) -> list[exp.Expr]:
         return [self.node(one) for one in found]
 
-    def ordered(self, order: tree.Order, expr: exp.Expression) -> exp.Ordered:
+    def ordered(self, order: tree.Order, expr: exp.Expr) -> exp.Ordered:
         return exp.Ordered(this=expr, desc=order.descending, nulls_first=order.nulls_first)
 
     def type_node(self, kind: Type) -> exp.DataType:
         return exp.DataType.build(self.dialect.type_text(kind), dialect=self.dialect.name)
 
-    def cast_to(self, node: exp.Expression, kind: Type) -> exp.Expression:
+    def cast_to(self, node: exp.Expr, kind: Type) -> exp.Expr:
         return exp.Cast(this=node, to=self.type_node(kind))
 
     # Values.
 
-    def _literal(self, expr: tree.Literal) -> exp.Expression:
+    def _literal(self, expr: tree.Literal) -> exp.Expr:
         match expr.value:
             case None:
                 return exp.Null()
@@ -81,10 +82,16 @@ class Expressions:
                 text = exp.Literal.string(repr(expr.value))
                 return self.cast_to(text, expr.type)
             case str():
-                return exp.Literal.string(expr.value)
+                return self._text(expr, expr.value)
         raise TypeError(type(expr.value))
 
-    def _decimal(self, value: Decimal) -> exp.Expression:
+    def _text(self, expr: tree.Literal, value: str) -> exp.Expr:
+        if self.dialect.binds_odd_text and ("\\" in value or "'" in value):
+            number = sum(param.name.startswith(OWN_PARAM) for param in self.params)
+            return self._param(tree.Param(expr.at, expr.type, f"{OWN_PARAM}{number}", value))
+        return exp.Literal.string(value)
+
+    def _decimal(self, value: Decimal) -> exp.Expr:
         """With every digit: a number with a point is a double in some dialects."""
         text = format(value, "f")
         scale = max(0, -int(value.as_tuple().exponent))
@@ -97,7 +104,7 @@ class Expressions:
             return self.cast_to(exp.Literal.string(text), Type(Kind.DECIMAL, scale=scale))
         return _number(text)
 
-    def _param(self, expr: tree.Param) -> exp.Expression:
+    def _param(self, expr: tree.Param) -> exp.Expr:
         self.params.append(expr)
         # NUL is in no query, no name and no literal, so nothing else can look like this.
         mark = exp.Var(this=f"\x00{expr.name}:{len(self.params) - 1}\x00")
@@ -105,7 +112,7 @@ class Expressions:
             return mark
         return self.cast_to(mark, expr.type)
 
-    def _cast(self, expr: tree.Cast) -> exp.Expression:
+    def _cast(self, expr: tree.Cast) -> exp.Expr:
         inner, was = self.node(expr.expr), expr.expr.type.kind
         if was == Kind.TIMESTAMP and expr.type.kind in (Kind.DATE, Kind.DATETIME):
             inner = filled(self.dialect.utc, self.dialect.name, [inner])
@@ -115,7 +122,7 @@ class Expressions:
 
     # Calls.
 
-    def _call(self, call: tree.Call) -> exp.Expression:
+    def _call(self, call: tree.Call, *, is_window: bool = False) -> exp.Expr:
         form = call.function.forms.get(self.dialect.name)
         if form is None:
             having = ", ".join(call.function.forms)
@@ -127,9 +134,14 @@ class Expressions:
         args = self.all(self._conditional(call))
         if call.function.name == "count" and call.condition is not None and not call.args:
             return exp.Count(this=args[0])
-        if callable(form):
-            return form(args)
-        level = self.node(call.params[0]) if call.params else None
+        made = form(args) if callable(form) else self._filled(call, form, args)
+        return made if is_window or not self._widens(call) else self.cast_to(made, call.type)
+
+    def _widens(self, call: tree.Call) -> bool:
+        return self.dialect.name in call.function.widens_in
+
+    def _filled(self, call: tree.Call, form: str, args: list[exp.Expr]) -> exp.Expr:
+        level = _level(call.params[0]) if call.params else None
         made = filled(form, self.dialect.name, args, level)
         if call.distinct:
             for aggregate in made.find_all(exp.Count, exp.Sum):
@@ -151,7 +163,7 @@ class Expressions:
             for value in values
         )
 
-    def _in(self, expr: tree.In) -> exp.Expression:
+    def _in(self, expr: tree.In) -> exp.Expr:
         if isinstance(expr.expr, tree.Tuple) and not self.dialect.rows_compare:
             raise HogQLRefused(
                 f"(a, b) IN … cannot be said in {self.dialect.name}.",
@@ -167,14 +179,21 @@ class Expressions:
 
     # Windows.
 
-    def _window(self, expr: tree.Window) -> exp.Expression:
+    def _window(self, expr: tree.Window) -> exp.Expr:
         orders = [self.ordered(one, self.node(one.expr)) for one in expr.order_by]
-        return exp.Window(
-            this=self._call(expr.call),
+        call = self._call(expr.call, is_window=True)
+        if not isinstance(call, exp.Func) or isinstance(call, exp.Case):
+            raise FunctionRefused(
+                f"{expr.call.function.name} takes no OVER in {self.dialect.name}.",
+                Place.of(self.text, expr.at),
+            )
+        made: exp.Expr = exp.Window(
+            this=call,
             partition_by=self.all(expr.partition_by),
             order=exp.Order(expressions=orders) if orders else None,
             spec=self._frame(expr),
         )
+        return self.cast_to(made, expr.type) if self._widens(expr.call) else made
 
     def _frame(self, expr: tree.Window) -> exp.WindowSpec | None:
         by_frame = expr.call.function.use == Use.AGGREGATE or "value" in expr.call.function.name
@@ -195,14 +214,19 @@ class Expressions:
         )
 
 
-def _side(bound: tree.Bound) -> tuple[str | exp.Expression, str | None]:
+def _level(param: tree.Expr) -> exp.Expr:
+    """A bare number: it is a part of the function, and no value."""
+    return exp.Literal.number(format(Decimal(str(getattr(param, "value", 0))), "f"))
+
+
+def _side(bound: tree.Bound) -> tuple[str | exp.Expr, str | None]:
     if bound.rows == 0:
         return "CURRENT ROW", None
     side = "FOLLOWING" if bound.following else "PRECEDING"
     return ("UNBOUNDED" if bound.rows is None else _number(str(bound.rows))), side
 
 
-def _number(text: str) -> exp.Expression:
+def _number(text: str) -> exp.Expr:
     number = exp.Literal.number(text.removeprefix("-"))
     return exp.Paren(this=exp.Neg(this=number)) if text.startswith("-") else number
 

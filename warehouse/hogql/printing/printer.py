@@ -110,11 +110,15 @@ class _Printer:
         self._add_ctes(made, query.ctes)
         return self._limited(made, query.limit, query.offset)
 
-    def _member(self, query: tree.Query) -> exp.Expression:
+    def _member(self, query: tree.Query) -> exp.Expr:
         made = self.query(query)
         plain = isinstance(query, tree.Select) and not (
-            query.order_by or query.limit is not None or query.offset is not None or query.ctes
-            or query.limit_by or query.qualify
+            query.order_by
+            or query.limit is not None
+            or query.offset is not None
+            or query.ctes
+            or query.limit_by
+            or query.qualify
         )
         return made if plain else exp.Subquery(this=made)
 
@@ -162,7 +166,7 @@ class _Printer:
         on = None if join.on is None else self.exprs.node(join.on)
         made.append("joins", exp.Join(this=relation, on=on, **SIDES[join.kind]))
 
-    def _relation(self, relation: tree.Relation) -> exp.Expression:
+    def _relation(self, relation: tree.Relation) -> exp.Expr:
         alias = exp.TableAlias(this=_name(relation.alias))
         match relation:
             case tree.TableRelation():
@@ -175,7 +179,7 @@ class _Printer:
                 return exp.Subquery(this=self.query(relation.query), alias=alias)
         raise TypeError(type(relation))
 
-    def _key(self, expr: tree.Expr, items: tuple[tree.Item, ...]) -> exp.Expression:
+    def _key(self, expr: tree.Expr, items: tuple[tree.Item, ...]) -> exp.Expr:
         """By its place in the select list: an expression with values is equal to no other."""
         from warehouse.hogql.resolve import _same
 
@@ -241,15 +245,13 @@ class _Printer:
             outer.set("order", exp.Order(expressions=keys))
         return self._limited(outer, query.limit, query.offset)
 
-    def _hidden(self, query: tree.Select) -> tuple[list[tree.Item], list[exp.Expression]]:
+    def _hidden(self, query: tree.Select) -> tuple[list[tree.Item], list[exp.Expr]]:
         """The columns that decide which rows stay, and what is asked of them."""
-        items, wanted = list[tree.Item](), list[exp.Expression]()
+        items, wanted = list[tree.Item](), list[exp.Expr]()
         if query.limit_by is not None:
             limit = query.limit_by
             number = tree.Call(limit.at, INT, named("row_number")[0], ())
-            rank = tree.Window(
-                limit.at, INT, number, limit.exprs, query.order_by, "", None, None
-            )
+            rank = tree.Window(limit.at, INT, number, limit.exprs, query.order_by, "", None, None)
             if query.qualify is not None:
                 raise HogQLRefused(
                     "LIMIT BY does not go with QUALIFY.", Place.of(self._text, limit.at)
@@ -278,4 +280,3 @@ def tables(query: tree.Query) -> Iterator[tree.TableRelation]:
     for node in query.walk():
         if isinstance(node, tree.TableRelation):
             yield node
-
