@@ -35,8 +35,9 @@ class Dialect:
     sized_decimals: bool = False
     """A decimal of a result has the digits that a cast gives it, else any number of them."""
     frames_rows_only: bool = False
-    binds_odd_text: bool = False
-    """A literal with a quote or backslash can be read in two ways: its text is sent as a value."""
+    binds_text_with: tuple[str, ...] = ()
+    """What a literal may not hold, for server or client could read it in two ways: such a text is
+    sent as a value."""
     rows_compare: bool = True
     """(a, b) IN ((1, 2)) can be said."""
 
@@ -98,7 +99,7 @@ DIALECTS: Mapping[str, Dialect] = {
             percent_doubled=True,
             sized_decimals=True,
             frames_rows_only=True,
-            binds_odd_text=True,
+            binds_text_with=("'", "\\"),
         ),
         Dialect(
             "snowflake",
@@ -147,6 +148,7 @@ DIALECTS: Mapping[str, Dialect] = {
             ":{name}",
             "DECIMAL(38, {scale})",
             "CONVERT_TIMEZONE(CURRENT_TIMEZONE(), 'UTC', CAST(_0 AS TIMESTAMP_NTZ))",
+            binds_text_with=("%(",),
         ),
         Dialect(
             "clickhouse",

@@ -86,7 +86,7 @@ class Expressions:
         raise TypeError(type(expr.value))
 
     def _text(self, expr: tree.Literal, value: str) -> exp.Expr:
-        if self.dialect.binds_odd_text and ("\\" in value or "'" in value):
+        if any(sign in value for sign in self.dialect.binds_text_with):
             number = sum(param.name.startswith(OWN_PARAM) for param in self.params)
             return self._param(tree.Param(expr.at, expr.type, f"{OWN_PARAM}{number}", value))
         return exp.Literal.string(value)
