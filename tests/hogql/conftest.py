@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from connectors import Connector, NetworkPolicy, connect
+from tests.api.conftest import _no_session_outlives_its_test, save  # noqa: F401
 from tests.hogql import tpch_tables
 
 OpenOne = Callable[[str], Connector]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from warehouse.hogql import parser, read_expressions
+from warehouse.hogql import parser, parser_process, read_expressions
 from warehouse.hogql.functions.lookup import FUNCTIONS
 from warehouse.hogql.functions.table import DIALECTS
 from warehouse.hogql.reference import replaced
@@ -21,4 +21,4 @@ def test_every_function_is_in_some_dialect_and_no_dialect_is_made_up() -> None:
 
 def test_the_page_has_the_bounds() -> None:
     assert f"{parser.MAX_CHARS:,} characters, {read_expressions.MAX_DEPTH} levels" in PAGE
-    assert f"{read_expressions.MAX_NODES:,} parts, {parser.PARSE_TIMEOUT_S:.0f} s" in PAGE
+    assert f"{read_expressions.MAX_NODES:,} parts, {parser_process.MAX_CPU_S:.0f} s" in PAGE
