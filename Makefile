@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 PIP_FLAGS := -qq --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench-connectors bench-etl env sandbox-env lock
+.PHONY: help run test check bench-connectors bench-etl bench-store env sandbox-env lock
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,9 @@ bench-connectors: env ## query() against each vendor's client used bare (CASE=po
 bench-etl: env $(PEERS_VENV)/.installed ## Postgres to Parquet, S3 and Snowflake against peers (CASE=extract|stage|whole|memory; SF=1; QUICK=1; JSON=path)
 	@$(RUN) -m tests.benchmarks.etl $(if $(CASE),--case $(CASE)) $(if $(SF),--scale $(SF)) \
 		$(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
+
+bench-store: env ## The store's engine over HTTP beside chdb in the process (CASE=select_1|insert|select_rows; QUICK=1; JSON=path)
+	@$(RUN) -m tests.benchmarks.store $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
 env: ## The environments, from the lock files; does nothing when they are up to date
 	@$(MAKE) --silent -j2 $(KERNELS) $(VENV)/.installed $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed

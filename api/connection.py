@@ -23,6 +23,7 @@ from warehouse import connections, query_executor
 from warehouse.access import Role
 from warehouse.connections import ConnectionTest, Draft
 from warehouse.models import ConnectionMode, WarehouseConnection
+from warehouse.statements import Language, Statement
 
 CREDENTIALS_HELP = "Fields of the provider. Written, never returned."
 
@@ -77,6 +78,21 @@ class ConnectionChangesSerializer(StrictSerializer):
 
 class SqlSerializer(StrictSerializer):
     sql = serializers.CharField(max_length=MAX_SQL_CHARS, trim_whitespace=False)
+    dialect = serializers.ChoiceField(
+        [language.value for language in Language],
+        default=Language.NATIVE.value,
+        help_text="native is the warehouse's own SQL.",
+    )
+    values = serializers.DictField(
+        required=False, help_text="With hogql: a value for each {name} of the query."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        wrong = "params" if attrs["dialect"] == Language.HOGQL else "values"
+        if wrong in attrs:
+            right = {"params": "values: an object", "values": "params"}[wrong]
+            raise serializers.ValidationError({wrong: f"Here it is {right}."})
+        return attrs
 
 
 class QuerySerializer(SqlSerializer):
@@ -114,6 +130,9 @@ class CostSerializer(serializers.Serializer[Any]):
 
 
 class EstimateSerializer(serializers.Serializer[Any]):
+    sql = serializers.CharField(
+        required=False, help_text="With hogql: what the warehouse would be sent."
+    )
     bytes_scanned = serializers.IntegerField(allow_null=True)
     rows = serializers.IntegerField(allow_null=True)
     cost = CostSerializer()
@@ -212,8 +231,10 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     @action(detail=True, methods=["post"])
     def estimate_cost(self, request: Request, **_: Any) -> Response:
         """Bytes and price of a query, without running it."""
-        sql = _valid(SqlSerializer, request)["sql"]
-        return Response(_estimate(query_executor.estimate(self.get_object(), sql)))
+        data = _valid(SqlSerializer, request)
+        plan = query_executor.plan(self.get_object(), _statement(data))
+        is_printed = data["dialect"] == Language.HOGQL
+        return Response(_estimate(plan.estimate) | ({"sql": plan.sql} if is_printed else {}))
 
     @extend_schema(
         request=QuerySerializer,
@@ -223,9 +244,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
         """Run one read-only query; the rows are streamed."""
         data = _valid(QuerySerializer, request)
-        run = query_executor.run(
-            self.get_object(), data["sql"], data.get("params", ()), data.get("max_rows")
-        )
+        run = query_executor.run(self.get_object(), _statement(data), data.get("max_rows"))
         return results.stream(run, request.META)
 
 
@@ -233,6 +252,12 @@ def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, An
     checked = serializer(data=request.data)
     checked.is_valid(raise_exception=True)
     return dict(checked.validated_data)
+
+
+def _statement(data: dict[str, Any]) -> Statement:
+    return Statement(
+        data["sql"], data.get("params", ()), Language(data["dialect"]), data.get("values", {})
+    )
 
 
 def _tested(test: ConnectionTest, request: Request) -> Response:

@@ -145,11 +145,12 @@ class Connector(ABC):
         with self._watched(METADATA_TIMEOUT_S), self._session():
             return self._tables(wanted)
 
-    def estimate(self, sql: str) -> Estimate:
+    def estimate(self, sql: str, params: Params = ()) -> Estimate:
         """What the query would read and cost, without running it."""
+        sql, params = self._bound(sql, params)
         self._guard(sql)
         with self._watched(METADATA_TIMEOUT_S), self._session():
-            return self._estimate(sql)
+            return self._estimate(sql, params)
 
     def query(
         self, sql: str, params: Params = (), limits: Limits | None = None, run_id: str = ""
@@ -244,7 +245,7 @@ class Connector(ABC):
         """Metadata by set-based reads, ordered by schema and name; never one call a table."""
 
     @abstractmethod
-    def _estimate(self, sql: str) -> Estimate:
+    def _estimate(self, sql: str, params: Params) -> Estimate:
         """Ask the planner; unknown is ``None``."""
 
     @abstractmethod

@@ -61,13 +61,7 @@ def check(sql: str, facts: Capabilities) -> None:
     ``table``.
     """
     dialect = facts.dialect
-    _judge_text(sql)
-    reader = Dialect.get_or_raise(dialect)
-    # Only of use to print the tree; what it costs grows with the square of a[1][1][1]….
-    reader.INDEX_OFFSET = 0
-    tokens = _tokenize(sql, reader)
-    _judge_chains(tokens)
-    tree = _parse_one(sql, reader, tokens)
+    tree, tokens = parse(sql, dialect)
     if not isinstance(tree, exp.Query):
         raise SqlRefused("not_a_query", "Only a query may be run here.")
     for node in tree.walk():
@@ -82,6 +76,21 @@ def check(sql: str, facts: Capabilities) -> None:
             "A literal or comment of the query can be read in two ways.",
             hint="Use plain quotes, plain blanks, and no comment within a comment.",
         )
+
+
+def parse(sql: str, dialect: str) -> tuple[exp.Expr, list[Token]]:
+    """The one statement of a text, and its tokens, in bounded time.
+
+    Raises SqlRefused: ``empty``, ``too_long``, ``too_deep``, ``unparseable``,
+    ``multiple_statements``.
+    """
+    _judge_text(sql)
+    reader = Dialect.get_or_raise(dialect)
+    # Only of use to print the tree; what it costs grows with the square of a[1][1][1]….
+    reader.INDEX_OFFSET = 0
+    tokens = _tokenize(sql, reader)
+    _judge_chains(tokens)
+    return _parse_one(sql, reader, tokens), tokens
 
 
 def _judge_text(sql: str) -> None:

@@ -69,14 +69,14 @@ class Reader:
         taken = Quarantine(plan.primary_key, self._limit)
         try:
             files = self._read(chunk, plan, taken)
+            with transaction.atomic():
+                ledger.staged(chunk, files)
+                quarantine.keep(chunk.table, taken.entries, chunk.number)
         except BaseException as exc:
             if isinstance(exc, QuarantineFull):
                 quarantine.keep(chunk.table, taken.entries, chunk.number)
             ledger.give_back(chunk, exc.code if isinstance(exc, ConnectorError) else "")
             raise
-        with transaction.atomic():
-            ledger.staged(chunk, files)
-            quarantine.keep(chunk.table, taken.entries, chunk.number)
         log.info(
             "chunk.staged",
             run_id=str(chunk.table.run_id),

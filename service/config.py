@@ -55,6 +55,9 @@ Mail = (
     | Annotated[str, _url("smtp", "smtps", "smtp+tls", example="smtp+tls://user:password@host:587")]
 )
 Endpoint = Literal[""] | Annotated[str, _url("https", "http", example="https://host:port")]
+ClickHouse = (
+    Literal[""] | Annotated[str, _url("https", "http", example="https://user:password@host:8443")]
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,17 @@ SETTINGS = (
     Setting("STAGE_S3_ACCESS_KEY", str, "",
             "Access key for the bucket; empty: boto3's own chain (instance role, …).", secret=True),
     Setting("STAGE_S3_SECRET_KEY", str, "", "Secret key for the bucket.", secret=True),
+    Setting("CLICKHOUSE_URL", ClickHouse, "",
+            "A ClickHouse server for the store, as https://user:password@host:8443.", secret=True),
+    Setting("CLICKHOUSE_CLUSTER", str, "",
+            "Cluster of that server whose hosts all get the store's databases and replicated "
+            "tables. Never tried yet."),
+    Setting("STORE_PATH", str, "",
+            "Folder of the store's embedded engine, which manage.py engine runs. Neither this nor "
+            "CLICKHOUSE_URL: there is no store."),
+    Setting("STORE_MEMORY_MB", Annotated[int, Field(ge=512, le=1_048_576)], 2048,
+            "Most memory that the embedded engine's queries take together, in MB; one query takes "
+            "half of it at most."),
     Setting("ALLOWED_HOSTS", Words, ["localhost", "127.0.0.1", "[::1]"],
             "Host names this service answers to, comma-separated."),
     Setting("CSRF_TRUSTED_ORIGINS", Words, [], "Origins whose forms are trusted."),

@@ -7,6 +7,8 @@ import structlog
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
+from warehouse.store import place
+
 log = structlog.get_logger(__name__)
 
 ANSWER_S = 3.0
@@ -21,9 +23,17 @@ def alive(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """The process has its database: it can take requests. Answered within twice ANSWER_S."""
+    """The process has its database, and its store if there is one: it can take requests.
+
+    Answered within three times ANSWER_S.
+    """
+    missing = []
     if not _database_answers():
-        return JsonResponse({"ready": False, "missing": ["database"]}, status=503)
+        missing.append("database")
+    if place.configured() and not place.answers():
+        missing.append("store")
+    if missing:
+        return JsonResponse({"ready": False, "missing": missing}, status=503)
     return JsonResponse({"ready": True})
 
 

@@ -28,6 +28,7 @@ def read(home: Path) -> dict[str, Any]:
         "STAGE_S3_REGION": stage.get("region", "us-east-1"),
         "STAGE_S3_ACCESS_KEY": stage.get("access_key", ""),
         "STAGE_S3_SECRET_KEY": stage.get("secret_key", ""),
+        "STORE_PATH": endpoints.get("store", {}).get("path", ""),
         "SECURE_COOKIES": False,
         "LOG_FORMAT": "console",
     }

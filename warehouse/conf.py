@@ -44,3 +44,19 @@ def query_timeout_s() -> int:
 
 def query_max_rows() -> int:
     return int(getattr(settings, "QUERY_MAX_ROWS", 10_000))
+
+
+def store_path() -> str:
+    return str(getattr(settings, "STORE_PATH", ""))
+
+
+def store_memory_mb() -> int:
+    return int(getattr(settings, "STORE_MEMORY_MB", 2048))
+
+
+def clickhouse_url() -> str:
+    return str(getattr(settings, "CLICKHOUSE_URL", ""))
+
+
+def clickhouse_cluster() -> str:
+    return str(getattr(settings, "CLICKHOUSE_CLUSTER", ""))

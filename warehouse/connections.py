@@ -21,6 +21,7 @@ from connectors.errors import InvalidCredentials, QueryCancelled
 from connectors.network import NetworkPolicy
 from connectors.types import CheckReport, JobContext
 from warehouse import conf, connection_config
+from warehouse.catalogs import catalogs
 from warehouse.connection_config import ConnectionConfig
 from warehouse.errors import ConnectionInUse, ConnectionPaused, CredentialsUnreadable, NameTaken
 from warehouse.models import ConnectionMode, TestStatus, WarehouseConnection
@@ -132,7 +133,7 @@ def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> Wareh
         if new := changes.get("credentials"):
             merged = merged_credentials(connection, new)
             _put_credentials(connection, checked_credentials(connection.provider, merged))
-        transaction.on_commit(partial(pool.drop, connection.pk))
+        transaction.on_commit(partial(_forget, connection.pk))
         return _saved(connection)
 
 
@@ -183,7 +184,13 @@ def delete(connection: WarehouseConnection) -> None:
         connection.delete()
     except (models.ProtectedError, models.RestrictedError):
         raise ConnectionInUse() from None
-    transaction.on_commit(partial(pool.drop, pk))
+    transaction.on_commit(partial(_forget, pk))
+
+
+def _forget(pk: uuid.UUID) -> None:
+    """Sessions and what was read over them: a connection is as it is now."""
+    pool.drop(pk)
+    catalogs.drop(pk)
 
 
 def connector_of(connection: WarehouseConnection, *, run: str = "") -> Connector:

@@ -1,6 +1,6 @@
 """What can go wrong with a team's own things; grown on the tree in connectors/errors.py."""
 
-from connectors.errors import ConnectorError, InvalidInput
+from connectors.errors import ConnectError, ConnectorError, InvalidInput
 
 
 class NameTaken(InvalidInput):
@@ -46,3 +46,20 @@ class KeysUnavailable(ConnectorError):
 
 class KeyRingInvalid(Exception):
     """The key ring cannot be used; the message says why and never holds key material."""
+
+
+class StoreNotConfigured(ConnectorError):
+    """The operator has set up no store."""
+
+    code = "store_not_configured"
+    message = "This service has no store."
+    hint = "Ask the operator to set CLICKHOUSE_URL, or STORE_PATH and to run manage.py engine."
+
+
+class StoreUnavailable(ConnectError):
+    """Nothing answers where the store should be; an engine that has died is back in seconds."""
+
+    code = "store_unavailable"
+    retryable = True
+    message = "The store does not answer at the moment."
+    hint = "Try again in a few seconds."

@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
@@ -12,11 +13,12 @@ import structlog
 
 from connectors.base import Connector
 from connectors.result import Result
-from connectors.types import Estimate, Limits, Params, RunStats, Table
+from connectors.types import Estimate, Limits, RunStats, Table
 from warehouse import conf, connections
 from warehouse.connection_config import ConnectionConfig
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease, in_doubt
+from warehouse.statements import Statement
 
 MAX_RESULT_BYTES = 100 * 2**20
 """Rows that take more, in Arrow's form, are cut off, and the answer says so."""
@@ -38,14 +40,23 @@ def list_tables(
     return tables[:limit], len(tables) > limit
 
 
-def estimate(connection: WarehouseConnection, sql: str) -> Estimate:
+@dataclass(frozen=True)
+class Plan:
+    """What would be sent to the warehouse, and what that would read and cost."""
+
+    sql: str
+    estimate: Estimate
+
+
+def plan(connection: WarehouseConnection, statement: Statement) -> Plan:
     """What a query would read and cost, without running it."""
     with connections.leased(connection) as lease:
-        return lease.connector.estimate(sql)
+        printed = statement.printed(connection, lease.connector)
+        return Plan(printed.sql, lease.connector.estimate(printed.sql, printed.params))
 
 
 def run(
-    connection: WarehouseConnection, sql: str, params: Params = (), max_rows: int | None = None
+    connection: WarehouseConnection, statement: Statement, max_rows: int | None = None
 ) -> "QueryRun":
     """One read-only query, to be started, iterated for its batches, and closed."""
     run_id = str(uuid.uuid4())
@@ -53,7 +64,8 @@ def run(
 
     def start(connector: Connector) -> Result:
         log.info("query.started", run_id=run_id, connection=str(connection.pk))
-        return connector.query(sql, params, limits, run_id)
+        printed = statement.printed(connection, connector)
+        return connector.query(printed.sql, printed.params, limits, run_id)
 
     return QueryRun(run_id, partial(connections.leased, connection), start)
 

@@ -221,8 +221,8 @@ class BigQuery(Connector):
         finally:
             execution.close()
 
-    def _estimate(self, sql: str) -> Estimate:
-        job = self._dry_run(sql, ESTIMATE_TIMEOUT_S)
+    def _estimate(self, sql: str, params: Params) -> Estimate:
+        job = self._dry_run(sql, ESTIMATE_TIMEOUT_S, query_parameters=query_parameters(params))
         scanned, accuracy = job.total_bytes_processed, bigquery_jobs.accuracy(job)
         money, said = self.prices, f"{_BYTES} {self.prices}"
         if scanned is None or accuracy == "UNKNOWN":

@@ -214,10 +214,10 @@ class Databricks(Connector):
         self._connection._cursors.clear()
         return cursor
 
-    def _read(self, sql: str) -> pa.Table:
+    def _read(self, sql: str, params: Params = ()) -> pa.Table:
         """All rows of a short statement of our own."""
         tags = self.context.tags()
-        execution = DatabricksExecution(self._cursor(), sql, (), METADATA_TIMEOUT_S, tags)
+        execution = DatabricksExecution(self._cursor(), sql, params, METADATA_TIMEOUT_S, tags)
         try:
             execution.start()
             return pa.Table.from_batches(execution.batches(), schema=execution.schema)
@@ -256,8 +256,8 @@ class Databricks(Connector):
         names: list[str] = self._metadata(what, **patterns).column(column).to_pylist()
         return names
 
-    def _estimate(self, sql: str) -> Estimate:
-        text = "\n".join(self._read("EXPLAIN COST " + sql).column(0).to_pylist())
+    def _estimate(self, sql: str, params: Params) -> Estimate:
+        text = "\n".join(self._read("EXPLAIN COST " + sql, params).column(0).to_pylist())
         if (message := databricks_plan.error_in(text)) is not None:
             raise (databricks_errors.by_text(message) or errors.SqlInvalid)()
         scanned = databricks_plan.bytes_scanned(text)

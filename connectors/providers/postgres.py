@@ -174,11 +174,12 @@ class Postgres(PostgresFollow, PostgresCompare):
             rows = connection.execute(catalog.TABLES, catalog.filters(wanted)).fetchall()
         return catalog.tables(rows)
 
-    def _estimate(self, sql: str) -> Estimate:
+    def _estimate(self, sql: str, params: Params) -> Estimate:
         with self._transaction(METADATA_TIMEOUT_S) as connection:
             # The guard has seen exactly one query; binary= keeps it to the one-statement protocol.
             statement = ("EXPLAIN (FORMAT JSON) " + sql).encode()
-            row = connection.execute(statement, binary=True).fetchone()
+            cursor = psycopg.RawCursor(connection)
+            row = cursor.execute(statement, params or None, binary=True).fetchone()
         plan = row[0][0]["Plan"] if row else {}
         read = sum(node["Plan Rows"] * node["Plan Width"] for node in _scans(plan))
         return Estimate(

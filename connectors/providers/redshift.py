@@ -265,8 +265,8 @@ class Redshift(Connector):
     def _is_alive(self, idle_s: float) -> bool:
         return wire.is_alive(self._connection)
 
-    def _estimate(self, sql: str) -> Estimate:
-        lines = [line for (line,) in self._read(f"EXPLAIN {sql}")]
+    def _estimate(self, sql: str, params: Params) -> Estimate:
+        lines = [line for (line,) in self._read(f"EXPLAIN {sql}", params)]
         return redshift_plan.estimate(lines, self.credentials.is_serverless(), self.prices)
 
     def _error(self, exc: Exception) -> ConnectorError | None:

@@ -223,8 +223,8 @@ class Snowflake(Connector, BulkLoad, Compare):
             database, found, columns, self._show(catalog.keys_read(wanted, database))
         )
 
-    def _estimate(self, sql: str) -> Estimate:
-        row = self._run("EXPLAIN USING JSON " + sql).fetchone()
+    def _estimate(self, sql: str, params: Params) -> Estimate:
+        row = self._run("EXPLAIN USING JSON " + sql, params).fetchone()
         plan = json.loads(row[0] if isinstance(row, tuple) else "{}")
         scanned = plan.get("GlobalStats", {}).get("bytesAssigned")
         money, said = self.prices, f"{_BYTES} {self.prices}"

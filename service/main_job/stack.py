@@ -1,4 +1,4 @@
-"""The service's own processes beside a sandbox: web, worker, beat, and the sample application."""
+"""The service's processes beside a sandbox: engine, web, worker, beat, and the sample app."""
 
 import base64
 import json
@@ -54,6 +54,14 @@ class Stack:
         if done.returncode:
             raise StepFailed(f"manage.py {arguments[0]}: {done.stderr.strip()[-2000:]}")
         return done.stdout
+
+    def start_engine(self) -> None:
+        """The store's engine; told in endpoints.json, and to all that is started from now on."""
+        path = self._home / "store"
+        self._settings = self._settings | {"STORE_PATH": str(path)}
+        endpoints = self._home / "endpoints.json"
+        write_json(endpoints, read_json(endpoints) | {"store": {"path": str(path)}})
+        self._start("engine", "django", "engine")
 
     def start_service(self) -> None:
         """Web, worker and beat; returns when the web answers."""

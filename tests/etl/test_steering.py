@@ -47,7 +47,8 @@ def told(settings: Any) -> Iterator[Callable[[], list[str]]]:
     """Ids of the runs that workers were told of, which are taken away."""
 
     def take() -> list[str]:
-        return [m["kwargs"]["run_id"] for m in broker_messages(settings.CELERY_BROKER_URL)]
+        found = broker_messages(settings.CELERY_BROKER_URL)
+        return [m["kwargs"]["run_id"] for m in found if m["task"] == "etl.execute_run"]
 
     take()
     yield take

@@ -94,7 +94,7 @@ def test_secrets_come_as_files_and_are_granted_where_they_are_read(compose: Any)
 def test_services_wait_for_what_they_need(compose: Any) -> None:
     services = compose["services"]
     for name in ("web", "worker", "beat"):
-        assert set(services[name]["depends_on"]) == {"migrate", "redis", "bucket"}
+        assert set(services[name]["depends_on"]) == {"migrate", "redis", "clickhouse", "bucket"}
     assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
 
 
@@ -122,6 +122,7 @@ FITTING = {
     "STAGE_S3_SECRET_KEY": "password",
     "EMAIL_URL": "",
     "METRICS_TOKEN": "",
+    "CLICKHOUSE_URL": "http://warehouse:pw@clickhouse:8123",
 }
 
 

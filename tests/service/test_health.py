@@ -67,7 +67,8 @@ def test_service_starts_without_the_clients_of_the_warehouses() -> None:
         "service.celery.app.loader.import_default_modules()\n"
         "from django.urls import get_resolver\n"
         "assert get_resolver().url_patterns\n"
-        "heavy = {'databricks', 'google.cloud.bigquery', 'pandas', 'snowflake', 'thrift'}\n"
+        "heavy = {'chdb', 'clickhouse_connect', 'databricks', 'google.cloud.bigquery',\n"
+        "         'pandas', 'snowflake', 'thrift'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = python("-c", script, env=environment(DJANGO_SETTINGS_MODULE="service.settings"))

@@ -32,6 +32,10 @@ DEFAULTS = {
     "STAGE_S3_REGION": "us-east-1",
     "STAGE_S3_ACCESS_KEY": "",
     "STAGE_S3_SECRET_KEY": "",
+    "CLICKHOUSE_URL": "",
+    "CLICKHOUSE_CLUSTER": "",
+    "STORE_PATH": "",
+    "STORE_MEMORY_MB": 2048,
     "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"],
     "CSRF_TRUSTED_ORIGINS": [],
     "DEBUG": False,
@@ -65,6 +69,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "STAGE_S3_REGION": ("eu-central-1", "eu-central-1"),
     "STAGE_S3_ACCESS_KEY": ("key", "key"),
     "STAGE_S3_SECRET_KEY": ("secret", "secret"),
+    "CLICKHOUSE_URL": ("http://u:p@ch:8123", "http://u:p@ch:8123"),
+    "CLICKHOUSE_CLUSTER": ("main", "main"),
+    "STORE_PATH": ("/var/lib/store", "/var/lib/store"),
+    "STORE_MEMORY_MB": ("512", 512),
     "ALLOWED_HOSTS": ("a.example,b.example", ["a.example", "b.example"]),
     "CSRF_TRUSTED_ORIGINS": ("https://a.example", ["https://a.example"]),
     "DEBUG": ("on", True),
@@ -98,6 +106,8 @@ BAD = [
     ("WAREHOUSE_ACCESS_POLICY", "a policy"),
     ("STAGE_S3_ENDPOINT", "minio:9000"),
     ("STAGE_S3_REGION", ""),
+    ("CLICKHOUSE_URL", "clickhouse://u:hidden@h"),
+    ("STORE_MEMORY_MB", "511"),
     ("DEBUG", "perhaps"),
     ("SECURE_COOKIES", ""),
     ("LOG_LEVEL", "loud"),
@@ -186,7 +196,7 @@ def test_file_that_cannot_be_read_is_told(name: str, tmp_path: Path) -> None:
 def test_secrets_are_marked() -> None:
     marked = {setting.name for setting in SETTINGS if setting.secret}
     assert marked == {
-        *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "WAREHOUSE_KEYS"),
+        *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "WAREHOUSE_KEYS", "CLICKHOUSE_URL"),
         *("STAGE_S3_ACCESS_KEY", "STAGE_S3_SECRET_KEY", "EMAIL_URL", "METRICS_TOKEN"),
     }
 
@@ -236,6 +246,7 @@ def test_sandbox_fills_in_what_a_machine_of_its_own_needs(tmp_path: Path) -> Non
         "snowflake": {"host": "127.0.0.1", "port": 4},
         "redshift": {"host": "127.0.0.1", "port": 5, "iam": {"endpoint": "http://127.0.0.1:6"}},
         "s3": {"endpoint": "http://127.0.0.1:7"},
+        "store": {"path": "/sandbox/store"},
     }
     (tmp_path / "endpoints.json").write_text(json.dumps(endpoints))
     values = config.load({"QUERY_MAX_ROWS": "5"}, sandbox_defaults.read(tmp_path))
@@ -243,6 +254,7 @@ def test_sandbox_fills_in_what_a_machine_of_its_own_needs(tmp_path: Path) -> Non
         f"127.0.0.1:{port}" for port in range(1, 7)
     ]
     assert values["QUERY_MAX_ROWS"] == 5
+    assert values["STORE_PATH"] == "/sandbox/store"
     again = config.load({}, sandbox_defaults.read(tmp_path))
     assert again["WAREHOUSE_KEYS"] == values["WAREHOUSE_KEYS"]
     for kept in (tmp_path / "secrets").iterdir():

@@ -23,6 +23,7 @@ from warehouse import connections, pool, query_executor
 from warehouse.errors import ConnectionPaused, CredentialsUnreadable
 from warehouse.models import Team, WarehouseConnection
 from warehouse.query_executor import QueryRun
+from warehouse.statements import Statement
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +33,7 @@ PID = "SELECT pg_backend_pid()"
 
 def ask(connection: WarehouseConnection, sql: str = PID) -> Any:
     """The first value of a query, which is read to its end."""
-    with query_executor.run(connection, sql) as run:
+    with query_executor.run(connection, Statement(sql)) as run:
         run.start()
         return value_of(run)
 
@@ -46,7 +47,7 @@ def test_everything_one_thread_asks_goes_through_one_session(
     shop: WarehouseConnection, sessions: Sessions
 ) -> None:
     pids = {ask(shop) for _ in range(5)}
-    query_executor.estimate(shop, "SELECT 1")
+    query_executor.plan(shop, Statement("SELECT 1"))
     query_executor.list_tables(shop, limit=10)
     assert pids == set(sessions.pids())
 
@@ -98,7 +99,7 @@ def test_change_ends_them_at_once_where_it_was_made(
 def test_session_in_use_ends_with_its_use_when_the_credentials_have_changed(
     shop: WarehouseConnection, sessions: Sessions
 ) -> None:
-    with query_executor.run(shop, PID) as run:
+    with query_executor.run(shop, Statement(PID)) as run:
         run.start()
         pool.pool.drop(shop.pk)
         assert sessions.pids() == [value_of(run)]
@@ -178,7 +179,7 @@ def test_session_that_was_lost_is_not_used_again(
     shop: WarehouseConnection, sessions: Sessions
 ) -> None:
     lost = ask(shop)
-    with query_executor.run(shop, "SELECT generate_series(1, 1000000)") as run:
+    with query_executor.run(shop, Statement("SELECT generate_series(1, 1000000)")) as run:
         run.start()
         sessions.end(lost)
         with pytest.raises(ConnectionLost):
@@ -229,7 +230,9 @@ def test_session_whose_result_was_not_closed_is_not_used_again(
 def test_result_that_nobody_reads_to_its_end_gives_its_session_back(
     shop: WarehouseConnection, sessions: Sessions
 ) -> None:
-    with query_executor.run(shop, "SELECT generate_series(1, 9000), pg_backend_pid()") as run:
+    with query_executor.run(
+        shop, Statement("SELECT generate_series(1, 9000), pg_backend_pid()")
+    ) as run:
         run.start()
         next(iter(run))
     assert [ask(shop)] == sessions.pids()
@@ -239,7 +242,10 @@ def test_cancelled_query_ends_its_session_and_no_other(
     shop: WarehouseConnection, sessions: Sessions
 ) -> None:
     ask(shop)
-    with query_executor.run(shop, "SELECT pg_sleep(60)") as run, ThreadPoolExecutor(1) as other:
+    with (
+        query_executor.run(shop, Statement("SELECT pg_sleep(60)")) as run,
+        ThreadPoolExecutor(1) as other,
+    ):
         cancelled = other.submit(sessions.once_busy, run.cancel)
         run.start()
         with pytest.raises(QueryCancelled):
@@ -249,11 +255,11 @@ def test_cancelled_query_ends_its_session_and_no_other(
 
 
 def test_cancel_that_comes_late_hits_no_later_query(shop: WarehouseConnection) -> None:
-    with query_executor.run(shop, PID) as first:
+    with query_executor.run(shop, Statement(PID)) as first:
         assert first.cancel() is False  # not sent yet
         first.start()
         pid = value_of(first)
-    with query_executor.run(shop, "SELECT pg_backend_pid(), pg_sleep(0.2)") as second:
+    with query_executor.run(shop, Statement("SELECT pg_backend_pid(), pg_sleep(0.2)")) as second:
         with ThreadPoolExecutor(1) as other:
             cancelled = other.submit(first.cancel)
             second.start()

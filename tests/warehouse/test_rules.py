@@ -16,6 +16,7 @@ from warehouse.access import MembershipPolicy, Role
 from warehouse.checks import stored_credentials_can_be_read
 from warehouse.errors import ConnectionPaused
 from warehouse.models import Membership, Team, WarehouseConnection, team_model
+from warehouse.statements import Statement
 
 pytestmark = pytest.mark.django_db
 
@@ -124,7 +125,9 @@ def test_tightest_limit_counts(
 
 
 def test_run_can_be_used_without_http(shop: WarehouseConnection) -> None:
-    with query_executor.run(shop, "SELECT generate_series(1, 3) AS n", max_rows=2) as run:
+    with query_executor.run(
+        shop, Statement("SELECT generate_series(1, 3) AS n"), max_rows=2
+    ) as run:
         run.start()
         assert run.schema.names == ["n"]
         assert [row for batch in run for row in batch["n"].to_pylist()] == [1, 2]

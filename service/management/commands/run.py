@@ -85,8 +85,9 @@ def _start(screen: Screen, stack: Stack, endpoints: dict[str, Any]) -> dict[str,
         said.append("one team: admin, analyst, viewer, a token for each")
     with screen.step("start") as said:
         stack.start_vault()
+        stack.start_engine()
         stack.start_service()
-        said.append(f"web, worker, beat, DataVault at {stack.base_url}")
+        said.append(f"engine, web, worker, beat, DataVault at {stack.base_url}")
     return seeded
 
 

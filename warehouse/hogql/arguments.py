@@ -1,0 +1,163 @@
+"""Whether arguments fit a function, and what they are cast to so that they do."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from warehouse.hogql import nodes, tree, types
+from warehouse.hogql.errors import TypesDiffer
+from warehouse.hogql.functions.table import RESULTS, Function, Spec
+from warehouse.hogql.source import Place
+from warehouse.hogql.types import Kind, Type
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Of the calls of one text."""
+
+    text: str
+
+    def _place(self, at: int) -> Place:
+        return Place.of(self.text, at)
+
+    def fitted(
+        self, node: nodes.Call, meanings: Sequence[Function], args: tuple[tree.Expr, ...]
+    ) -> tree.Call:
+        """The call of the first meaning that takes them; raises TypesDiffer."""
+        for function in meanings:
+            if (call := self._fit(node.at, function, args)) is not None:
+                return call
+        given = ", ".join(str(arg.type) for arg in args)
+        takes = " or ".join(function.signature for function in meanings)
+        raise TypesDiffer(
+            f"{node.name} does not take ({given}).", self._place(node.at), hint=f"It is {takes}."
+        )
+
+    def _fit(self, at: int, function: Function, args: tuple[tree.Expr, ...]) -> tree.Call | None:
+        if not function.fits_count(len(args)):
+            return None
+        fitted = []
+        for place, arg in enumerate(args):
+            spec, constant = function.spec(place)
+            one = self._suited(arg, spec)
+            if one is None or (constant and not _is_count(one)):
+                return None
+            fitted.append(one)
+        if function.name == "multiIf" and not self._is_multi_if(fitted):
+            return None
+        if (agree := _agreeing(function, len(fitted))) and (
+            united := self.united([fitted[place] for place in agree])
+        ) is None:
+            return None
+        if agree:
+            for place, one in zip(agree, united or (), strict=True):
+                fitted[place] = one
+        return tree.Call(at, _result(function, fitted), function, tuple(fitted))
+
+    def _is_multi_if(self, args: list[tree.Expr]) -> bool:
+        return len(args) % 2 == 1 and all(
+            arg.type.kind in (Kind.BOOL, Kind.NULL) for arg in args[:-1:2]
+        )
+
+    def _suited(self, arg: tree.Expr, spec: Spec) -> tree.Expr | None:
+        """The argument as the spec wants it; ``None`` where it is something else."""
+        kind = arg.type.kind
+        if isinstance(arg, tree.Tuple | tree.Array | tree.Lambda):
+            return None
+        if spec.kinds is None:
+            return arg
+        if kind == Kind.NULL or kind in spec.kinds:
+            fits = spec.becomes is None or kind == spec.becomes.kind
+            return arg if fits or spec.becomes is None else self.as_type(arg, spec.becomes)
+        if kind == Kind.STRING and spec.constant_text and spec.becomes and _is_constant(arg):
+            return self.as_type(arg, spec.becomes)
+        return None
+
+    def as_type(self, arg: tree.Expr, wanted: Type) -> tree.Expr:
+        """The argument, cast; raises TypesDiffer for text that is no date."""
+        if arg.type.kind == Kind.STRING and wanted.is_time and _is_constant(arg):
+            self._check_time(arg, wanted)
+        return tree.Cast(arg.at, wanted, arg)
+
+    def _check_time(self, arg: tree.Expr, wanted: Type) -> None:
+        """Text that stands for a date is one, in ISO 8601; no warehouse is left to guess."""
+        text = str(arg.value if isinstance(arg, tree.Literal | tree.Param) else "")
+        try:
+            if wanted.kind == Kind.DATE:
+                datetime.date.fromisoformat(text)
+                fits = len(text) == len("2026-01-31")
+            else:
+                fits = datetime.datetime.fromisoformat(text).tzinfo is None
+        except ValueError:
+            fits = False
+        if not fits:
+            raise TypesDiffer(
+                f"{text!r} is no {wanted} as 2026-01-31"
+                + (" or 2026-01-31 12:00:00." if wanted.kind == Kind.DATETIME else "."),
+                self._place(arg.at),
+            )
+
+    def united(self, args: list[tree.Expr]) -> list[tree.Expr] | None:
+        """The arguments in their common type; ``None`` where they have none."""
+        times = [arg.type for arg in args if arg.type.is_time]
+        others = [arg for arg in args if not arg.type.is_time]
+        if times and all(arg.type.kind == Kind.NULL or _is_text(arg) for arg in others):
+            wanted = types.common(*times)
+            if wanted is None:
+                # A clock beside an instant: both in UTC.
+                wanted = types.DATETIME
+            if wanted.kind == Kind.DATE and not all(_looks_like_date(arg) for arg in others):
+                wanted = types.DATETIME
+            if wanted.kind == Kind.TIMESTAMP and others:
+                wanted = types.DATETIME
+            return [arg if arg.type == wanted else self.as_type(arg, wanted) for arg in args]
+        wanted = types.common(*(arg.type for arg in args))
+        if wanted is None and all(
+            arg.type.kind in (Kind.OTHER, Kind.NULL) or _is_text(arg) for arg in args
+        ):
+            # A uuid, say, beside text: its own warehouse reads the text as one.
+            return args
+        if wanted is None:
+            return None
+        if wanted.kind == Kind.FLOAT:
+            return [
+                arg if arg.type.kind == Kind.FLOAT else self.as_type(arg, wanted) for arg in args
+            ]
+        return args
+
+
+def _is_constant(arg: tree.Expr) -> bool:
+    return isinstance(arg, tree.Literal | tree.Param)
+
+
+def _is_text(arg: tree.Expr) -> bool:
+    return arg.type.kind == Kind.STRING and _is_constant(arg)
+
+
+def _looks_like_date(arg: tree.Expr) -> bool:
+    if not isinstance(arg, tree.Literal | tree.Param) or arg.value is None:
+        return True
+    return len(str(arg.value)) == len("2026-01-31")
+
+
+def _is_count(arg: tree.Expr) -> bool:
+    return isinstance(arg, tree.Literal) and type(arg.value) is int and arg.value >= 0
+
+
+def _agreeing(function: Function, given: int) -> list[int]:
+    if function.name == "multiIf":
+        return [*range(1, given - 1, 2), given - 1]
+    if function.agree is None:
+        return []
+    return list(function.agree) or list(range(given))
+
+
+def _result(function: Function, args: Sequence[tree.Expr]) -> Type:
+    kinds = [arg.type for arg in args]
+    if function.name == "multiIf":
+        return (
+            types.common(*(kinds[place] for place in _agreeing(function, len(args)))) or kinds[-1]
+        )
+    if callable(function.returns):
+        return function.returns(kinds)
+    return kinds[0] if function.returns == "same" else RESULTS[function.returns]

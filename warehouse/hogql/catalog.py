@@ -1,0 +1,82 @@
+"""The tables that a query may name: nothing that is not here exists."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+
+from connectors.types import Table
+from warehouse.hogql import types
+from warehouse.hogql.types import Type
+
+MAX_NEAREST = 3
+
+
+@dataclass(frozen=True)
+class CatalogTable:
+    """A table of one team; ``path`` is how its warehouse names it, ``columns`` by native name."""
+
+    team: str
+    path: tuple[str, ...]
+    columns: tuple[tuple[str, Type], ...]
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+    def __str__(self) -> str:
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The tables of one connection. Names match in any case where no exact one does."""
+
+    tables: tuple[CatalogTable, ...]
+
+    @classmethod
+    def of(cls, team: str, tables: Iterable[Table]) -> "Catalog":
+        """Of what a connector's ``fetch_tables`` gives."""
+        return cls(tuple(_table(team, table) for table in tables))
+
+    def find(self, chain: Sequence[str]) -> list[CatalogTable]:
+        """The tables that a name can mean: more than one is ambiguous, none unknown."""
+        folded = _folded(chain)
+        found = self._by_end.get(folded, [])
+        exact = [table for table in found if table.path[-len(folded) :] == tuple(chain)]
+        return exact or found
+
+    def nearest(self, chain: Sequence[str]) -> list[str]:
+        """Names like that one, as a query may write them."""
+        return nearest(".".join(chain), [name for table in self.tables for name in _names(table)])
+
+    @cached_property
+    def _by_end(self) -> dict[tuple[str, ...], list[CatalogTable]]:
+        found: dict[tuple[str, ...], list[CatalogTable]] = {}
+        for table in self.tables:
+            for start in range(len(table.path)):
+                found.setdefault(_folded(table.path[start:]), []).append(table)
+        return found
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Of ``known``, at most MAX_NEAREST that look like the name, in whatever case."""
+    by_fold = {other.casefold(): other for other in known}
+    close = get_close_matches(name.casefold(), by_fold, MAX_NEAREST)
+    return [by_fold[folded] for folded in close]
+
+
+def _names(table: CatalogTable) -> list[str]:
+    return [table.name, ".".join(table.path[-2:])]
+
+
+def _folded(path: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part.casefold() for part in path)
+
+
+def _table(team: str, table: Table) -> CatalogTable:
+    path = (
+        (table.catalog, table.schema, table.name) if table.catalog else (table.schema, table.name)
+    )
+    columns = tuple((column.name, types.of_column(column)) for column in table.columns)
+    return CatalogTable(team, path, columns)

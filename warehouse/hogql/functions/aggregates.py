@@ -1,0 +1,126 @@
+"""Aggregates, and functions of windows. Each aggregate has a form with a condition: ``sumIf``.
+
+An aggregate of no rows is NULL, a count of none is 0.
+"""
+
+from collections.abc import Sequence
+
+from warehouse.hogql.functions.table import Form, Function, Use, forms
+from warehouse.hogql.types import Type
+
+
+def _totals(types: Sequence[Type]) -> Type:
+    return types[0]
+
+
+def _spread(name: str, word: str, means: str) -> Function:
+    own = f"{name}(_0)"
+    if name.endswith("Samp"):
+        # Of a single value it is NaN there, and NULL everywhere else.
+        own = f"CASE WHEN count(_0) > 1 THEN {own} END"
+    return Function(
+        name,
+        ("as_float",),
+        "float",
+        forms(f"{word}(_0)", clickhouse=own),
+        means,
+        Use.AGGREGATE,
+    )
+
+
+def _ranked(word: str) -> Form:
+    return f"{word}(_0, _1)"
+
+
+def _latest(order: str) -> Form:
+    return f"(ARRAY_AGG(_0 ORDER BY _1 {order}) FILTER (WHERE NOT _1 IS NULL))[1]"
+
+
+def _window(name: str, takes: tuple[str, ...], returns: str, means: str) -> Function:
+    shown = ", ".join(f"_{place}" for place in range(len(takes)))
+    return Function(name, takes, returns, forms(f"{name.upper()}({shown})"), means, Use.WINDOW)
+
+
+FUNCTIONS = (
+    Function("count", (), "int", forms("COUNT(*)"), "Number of rows.", Use.AGGREGATE),
+    Function(
+        "count", ("any",), "int", forms("COUNT(_0)"), "Number of values not NULL.", Use.AGGREGATE
+    ),
+    Function(
+        "uniq",
+        ("any",),
+        "int",
+        forms("COUNT(DISTINCT _0)"),
+        "Number of different values not NULL, exactly.",
+        Use.AGGREGATE,
+    ),
+    Function(
+        "sum",
+        ("int",),
+        "int",
+        forms("SUM(_0)"),
+        "Sum.",
+        Use.AGGREGATE,
+        widens_in=("postgres", "redshift"),
+    ),
+    Function("sum", ("number",), _totals, forms("SUM(_0)"), "Sum.", Use.AGGREGATE),
+    Function("avg", ("as_float",), "float", forms("AVG(_0)"), "Mean, of floats.", Use.AGGREGATE),
+    Function("min", ("sortable",), "same", forms("MIN(_0)"), "Least.", Use.AGGREGATE),
+    Function("max", ("sortable",), "same", forms("MAX(_0)"), "Greatest.", Use.AGGREGATE),
+    Function(
+        "any",
+        ("sortable",),
+        "same",
+        forms("ANY_VALUE(_0)", clickhouse="any(_0)"),
+        "One of the values.",
+        Use.AGGREGATE,
+    ),
+    Function(
+        "argMax",
+        ("any", "sortable"),
+        "same",
+        forms(
+            _ranked("MAX_BY"),
+            postgres=_latest("DESC"),
+            redshift=None,
+            clickhouse="argMax(_0, _1)",
+        ),
+        "The first where the second is greatest.",
+        Use.AGGREGATE,
+    ),
+    Function(
+        "argMin",
+        ("any", "sortable"),
+        "same",
+        forms(
+            _ranked("MIN_BY"), postgres=_latest("ASC"), redshift=None, clickhouse="argMin(_0, _1)"
+        ),
+        "The first where the second is least.",
+        Use.AGGREGATE,
+    ),
+    Function(
+        "quantile",
+        ("as_float",),
+        "float",
+        forms(
+            "PERCENTILE_CONT(_p) WITHIN GROUP (ORDER BY _0)",
+            bigquery=None,
+            databricks="PERCENTILE(_0, _p)",
+            clickhouse="quantileExactInclusive(_p)(_0)",
+        ),
+        "The value at a level from 0 to 1, exact, between two values where it falls between.",
+        Use.AGGREGATE,
+        params=1,
+    ),
+    _spread("stddevPop", "STDDEV_POP", "Standard deviation of all."),
+    _spread("stddevSamp", "STDDEV_SAMP", "Standard deviation, of a sample."),
+    _spread("varPop", "VAR_POP", "Variance of all."),
+    _spread("varSamp", "VAR_SAMP", "Variance, of a sample."),
+    _window("row_number", (), "int", "Number of the row, from 1."),
+    _window("rank", (), "int", "Rank, with gaps after equals."),
+    _window("dense_rank", (), "int", "Rank, without gaps."),
+    _window("lag", ("any", "int="), "same", "The value so many rows before."),
+    _window("lead", ("any", "int="), "same", "The value so many rows after."),
+    _window("first_value", ("any",), "same", "The value of the frame's first row."),
+    _window("last_value", ("any",), "same", "The value of the frame's last row."),
+)

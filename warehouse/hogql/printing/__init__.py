@@ -1,0 +1,1 @@
+"""A resolved query to text in the dialect of a warehouse."""

@@ -1,0 +1,174 @@
+"""What differs between the dialects beside functions: types, placeholders, limits."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect as Sqlglot
+from sqlglot.errors import ErrorLevel
+from sqlglot.generator import Generator
+
+from warehouse.hogql.types import Kind, Type
+
+MARK = re.compile("\x00(\\w+):(\\d+)\x00")
+"""Where a value goes, in a text that cannot hold a NUL otherwise."""
+NO_LIMIT = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Facts about one dialect; ``name`` is sqlglot's."""
+
+    name: str
+    types: Mapping[Kind, str]
+    placeholder: str
+    """With the parameter's name and, where it is needed, its type."""
+    decimal: str
+    utc: str
+    """An instant ``_0`` as the clock of UTC shows it."""
+    percent_doubled: bool = False
+    """The client reads % in a text that has values."""
+    offset_needs_limit: bool = False
+    sized_decimals: bool = False
+    """A decimal of a result has the digits that a cast gives it, else any number of them."""
+    frames_rows_only: bool = False
+    binds_text_with: tuple[str, ...] = ()
+    """What a literal may not hold, for server or client could read it in two ways: such a text is
+    sent as a value."""
+    rows_compare: bool = True
+    """(a, b) IN ((1, 2)) can be said."""
+
+    def type_text(self, kind: Type) -> str:
+        if kind.kind == Kind.DECIMAL:
+            return self.decimal.format(scale=9 if kind.scale is None else kind.scale)
+        return self.types[kind.kind]
+
+    def text(self, node: exp.Expr) -> str:
+        """The text of a tree: deterministic, every name quoted, every NULLS order said."""
+        generator = _explicit(Sqlglot.get_or_raise(self.name).generator_class)(
+            dialect=self.name, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE
+        )
+        made: str = generator.generate(node)
+        return made
+
+
+class _SaysNulls:
+    """Mixed into a dialect's generator: what it leaves out as a default is said."""
+
+    def ordered_sql(self: Any, node: exp.Ordered) -> str:
+        way = " DESC" if node.args.get("desc") else " ASC"
+        nulls = " NULLS FIRST" if node.args.get("nulls_first") else " NULLS LAST"
+        return f"{self.sql(node, 'this')}{way}{nulls}"
+
+
+@cache
+def _explicit(generator: type[Generator]) -> Any:
+    return type(f"Explicit{generator.__name__}", (_SaysNulls, generator), {})
+
+
+_POSTGRES = {
+    Kind.BOOL: "BOOLEAN",
+    Kind.INT: "BIGINT",
+    Kind.FLOAT: "DOUBLE PRECISION",
+    Kind.STRING: "TEXT",
+    Kind.DATE: "DATE",
+    Kind.DATETIME: "TIMESTAMP",
+    Kind.TIMESTAMP: "TIMESTAMPTZ",
+}
+DIALECTS: Mapping[str, Dialect] = {
+    dialect.name: dialect
+    for dialect in (
+        Dialect(
+            "postgres",
+            _POSTGRES,
+            "%({name})s",
+            "DECIMAL(38, {scale})",
+            "_0 AT TIME ZONE 'UTC'",
+            percent_doubled=True,
+            sized_decimals=True,
+        ),
+        Dialect(
+            "redshift",
+            _POSTGRES | {Kind.STRING: "VARCHAR(65535)"},
+            "%({name})s",
+            "DECIMAL(38, {scale})",
+            "_0 AT TIME ZONE 'UTC'",
+            percent_doubled=True,
+            sized_decimals=True,
+            frames_rows_only=True,
+            binds_text_with=("'", "\\"),
+        ),
+        Dialect(
+            "snowflake",
+            {
+                Kind.BOOL: "BOOLEAN",
+                Kind.INT: "BIGINT",
+                Kind.FLOAT: "DOUBLE",
+                Kind.STRING: "VARCHAR",
+                Kind.DATE: "DATE",
+                Kind.DATETIME: "TIMESTAMP_NTZ",
+                Kind.TIMESTAMP: "TIMESTAMP_TZ",
+            },
+            "?",
+            "DECIMAL(38, {scale})",
+            "CAST(CONVERT_TIMEZONE('UTC', _0) AS TIMESTAMP_NTZ)",
+            offset_needs_limit=True,
+        ),
+        Dialect(
+            "bigquery",
+            {
+                Kind.BOOL: "BOOL",
+                Kind.INT: "INT64",
+                Kind.FLOAT: "FLOAT64",
+                Kind.STRING: "STRING",
+                Kind.DATE: "DATE",
+                Kind.DATETIME: "DATETIME",
+                Kind.TIMESTAMP: "TIMESTAMP",
+            },
+            "@{name}",
+            "NUMERIC",
+            "DATETIME(_0, 'UTC')",
+            offset_needs_limit=True,
+            rows_compare=False,
+        ),
+        Dialect(
+            "databricks",
+            {
+                Kind.BOOL: "BOOLEAN",
+                Kind.INT: "BIGINT",
+                Kind.FLOAT: "DOUBLE",
+                Kind.STRING: "STRING",
+                Kind.DATE: "DATE",
+                Kind.DATETIME: "TIMESTAMP_NTZ",
+                Kind.TIMESTAMP: "TIMESTAMP",
+            },
+            ":{name}",
+            "DECIMAL(38, {scale})",
+            "CONVERT_TIMEZONE(CURRENT_TIMEZONE(), 'UTC', CAST(_0 AS TIMESTAMP_NTZ))",
+            binds_text_with=("%(",),
+        ),
+        Dialect(
+            "clickhouse",
+            {
+                Kind.BOOL: "Nullable(Bool)",
+                Kind.INT: "Nullable(Int64)",
+                Kind.FLOAT: "Nullable(Float64)",
+                Kind.STRING: "Nullable(String)",
+                Kind.DATE: "Nullable(Date32)",
+                Kind.DATETIME: "Nullable(DateTime64(6, 'UTC'))",
+                Kind.TIMESTAMP: "Nullable(DateTime64(6, 'UTC'))",
+            },
+            "{{{name}:{type}}}",
+            "Nullable(Decimal(38, {scale}))",
+            "toTimezone(_0, 'UTC')",
+        ),
+    )
+}
+CLICKHOUSE_SETTINGS: Mapping[str, int] = {
+    "aggregate_functions_null_for_empty": 1,
+    "join_use_nulls": 1,
+}
+"""With these, ClickHouse's outer joins and empty aggregates give NULL, as everywhere else."""

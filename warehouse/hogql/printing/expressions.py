@@ -1,0 +1,235 @@
+"""Expressions as nodes of sqlglot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sqlglot import exp
+
+from warehouse.hogql import tree
+from warehouse.hogql.errors import FunctionRefused, HogQLRefused
+from warehouse.hogql.functions.table import Use
+from warehouse.hogql.printing.dialects import Dialect
+from warehouse.hogql.printing.templates import _apart, filled
+from warehouse.hogql.source import Place
+from warehouse.hogql.types import Kind, Type
+
+NUMERIC_DIGITS = (29, 9)
+"""Of BigQuery's NUMERIC: before and after the point."""
+OWN_PARAM = "hogql_text_"
+Nested = Callable[[tree.Query], exp.Query]
+
+
+@dataclass(frozen=True)
+class Expressions:
+    """Prints the expressions of one query."""
+
+    dialect: Dialect
+    text: str
+    nested: Nested
+    params: list[tree.Param] = field(default_factory=list)
+
+    def node(self, expr: tree.Expr) -> exp.Expr:  # noqa: C901 one case for each kind of node
+        """Raises FunctionRefused and HogQLRefused for what the dialect cannot say."""
+        match expr:
+            case tree.Literal():
+                return self._literal(expr)
+            case tree.Param():
+                return self._param(expr)
+            case tree.Column():
+                return exp.column(_name(expr.name), table=_name(expr.relation))
+            case tree.Call():
+                return self._call(expr)
+            case tree.Cast():
+                return self._cast(expr)
+            case tree.In():
+                return self._in(expr)
+            case tree.Exists():
+                return exp.Exists(this=self.nested(expr.query))
+            case tree.Scalar():
+                return exp.Subquery(this=self.nested(expr.query))
+            case tree.Window():
+                return self._window(expr)
+            case tree.Tuple():
+                return exp.Tuple(expressions=self.all(expr.items))
+        raise TypeError(type(expr))
+
+    def all(self, found: Sequence[tree.Expr]) -> list[exp.Expr]:
+        return [self.node(one) for one in found]
+
+    def ordered(self, order: tree.Order, expr: exp.Expr) -> exp.Ordered:
+        return exp.Ordered(this=expr, desc=order.descending, nulls_first=order.nulls_first)
+
+    def type_node(self, kind: Type) -> exp.DataType:
+        return exp.DataType.build(self.dialect.type_text(kind), dialect=self.dialect.name)
+
+    def cast_to(self, node: exp.Expr, kind: Type) -> exp.Expr:
+        return exp.Cast(this=node, to=self.type_node(kind))
+
+    # Values.
+
+    def _literal(self, expr: tree.Literal) -> exp.Expr:
+        match expr.value:
+            case None:
+                return exp.Null()
+            case bool():
+                return exp.Boolean(this=expr.value)
+            case int() if expr.type.kind == Kind.INT:
+                return _number(str(expr.value))
+            case int() | Decimal():
+                return self._decimal(Decimal(expr.value))
+            case float():
+                text = exp.Literal.string(repr(expr.value))
+                return self.cast_to(text, expr.type)
+            case str():
+                return self._text(expr, expr.value)
+        raise TypeError(type(expr.value))
+
+    def _text(self, expr: tree.Literal, value: str) -> exp.Expr:
+        if any(sign in value for sign in self.dialect.binds_text_with):
+            number = sum(param.name.startswith(OWN_PARAM) for param in self.params)
+            return self._param(tree.Param(expr.at, expr.type, f"{OWN_PARAM}{number}", value))
+        return exp.Literal.string(value)
+
+    def _decimal(self, value: Decimal) -> exp.Expr:
+        """With every digit: a number with a point is a double in some dialects."""
+        text = format(value, "f")
+        scale = max(0, -int(value.as_tuple().exponent))
+        if self.dialect.name == "bigquery":
+            whole = len(text.lstrip("-").split(".")[0])
+            fits = whole <= NUMERIC_DIGITS[0] and scale <= NUMERIC_DIGITS[1]
+            kind = exp.DataType.build("NUMERIC" if fits else "BIGNUMERIC", dialect="bigquery")
+            return exp.Cast(this=exp.Literal.string(text), to=kind)
+        if self.dialect.name == "clickhouse":
+            return self.cast_to(exp.Literal.string(text), Type(Kind.DECIMAL, scale=scale))
+        return _number(text)
+
+    def _param(self, expr: tree.Param) -> exp.Expr:
+        self.params.append(expr)
+        # NUL is in no query, no name and no literal, so nothing else can look like this.
+        mark = exp.Var(this=f"\x00{expr.name}:{len(self.params) - 1}\x00")
+        if expr.type.kind == Kind.DECIMAL and self.dialect.name == "bigquery":
+            return mark
+        return self.cast_to(mark, expr.type)
+
+    def _cast(self, expr: tree.Cast) -> exp.Expr:
+        inner, was = self.node(expr.expr), expr.expr.type.kind
+        if was == Kind.TIMESTAMP and expr.type.kind in (Kind.DATE, Kind.DATETIME):
+            inner = filled(self.dialect.utc, self.dialect.name, [inner])
+            if expr.type.kind == Kind.DATETIME:
+                return inner
+        return self.cast_to(inner, expr.type)
+
+    # Calls.
+
+    def _call(self, call: tree.Call, *, is_window: bool = False) -> exp.Expr:
+        form = call.function.forms.get(self.dialect.name)
+        if form is None:
+            having = ", ".join(call.function.forms)
+            raise FunctionRefused(
+                f"{call.function.name} has no safe equal in {self.dialect.name}.",
+                Place.of(self.text, call.at),
+                hint=f"It is there in {having}.",
+            )
+        args = self.all(self._conditional(call))
+        if call.function.name == "count" and call.condition is not None and not call.args:
+            return exp.Count(this=args[0])
+        made = form(args) if callable(form) else self._filled(call, form, args)
+        return made if is_window or not self._widens(call) else self.cast_to(made, call.type)
+
+    def _widens(self, call: tree.Call) -> bool:
+        return self.dialect.name in call.function.widens_in
+
+    def _filled(self, call: tree.Call, form: str, args: list[exp.Expr]) -> exp.Expr:
+        level = _level(call.params[0]) if call.params else None
+        made = filled(form, self.dialect.name, args, level)
+        if call.distinct:
+            for aggregate in made.find_all(exp.Count, exp.Sum):
+                aggregate.set("this", exp.Distinct(expressions=[aggregate.this]))
+        return made
+
+    def _conditional(self, call: tree.Call) -> tuple[tree.Expr, ...]:
+        """The arguments, NULL where the condition is not true: aggregates do not see NULL."""
+        if call.condition is None:
+            return call.args
+        one = tree.Literal(call.at, Type(Kind.INT), 1)
+        values = call.args or (one,)
+        from warehouse.hogql.functions.lookup import named
+
+        choice = named("if")[0]
+        nothing = tree.Literal(call.at, Type(Kind.NULL), None)
+        return tuple(
+            tree.Call(call.at, value.type, choice, (call.condition, value, nothing))
+            for value in values
+        )
+
+    def _in(self, expr: tree.In) -> exp.Expr:
+        if isinstance(expr.expr, tree.Tuple) and not self.dialect.rows_compare:
+            raise HogQLRefused(
+                f"(a, b) IN … cannot be said in {self.dialect.name}.",
+                Place.of(self.text, expr.at),
+                hint="Use EXISTS.",
+            )
+        this = _apart(self.node(expr.expr))
+        if isinstance(expr.items, tree.Query):
+            found = exp.In(this=this, query=exp.Subquery(this=self.nested(expr.items)))
+        else:
+            found = exp.In(this=this, expressions=self.all(expr.items))
+        return exp.Not(this=found) if expr.negated else found
+
+    # Windows.
+
+    def _window(self, expr: tree.Window) -> exp.Expr:
+        orders = [self.ordered(one, self.node(one.expr)) for one in expr.order_by]
+        call = self._call(expr.call, is_window=True)
+        if not isinstance(call, exp.Func) or isinstance(call, exp.Case):
+            raise FunctionRefused(
+                f"{expr.call.function.name} takes no OVER in {self.dialect.name}.",
+                Place.of(self.text, expr.at),
+            )
+        made: exp.Expr = exp.Window(
+            this=call,
+            partition_by=self.all(expr.partition_by),
+            order=exp.Order(expressions=orders) if orders else None,
+            spec=self._frame(expr),
+        )
+        return self.cast_to(made, expr.type) if self._widens(expr.call) else made
+
+    def _frame(self, expr: tree.Window) -> exp.WindowSpec | None:
+        by_frame = expr.call.function.use == Use.AGGREGATE or "value" in expr.call.function.name
+        if not expr.order_by or not by_frame:
+            return None
+        method = expr.method or "RANGE"
+        if method == "RANGE" and self.dialect.frames_rows_only:
+            raise HogQLRefused(
+                f"{self.dialect.name} needs a frame of rows here.",
+                Place.of(self.text, expr.at),
+                hint="Write ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or what you mean.",
+            )
+        start = expr.start or tree.Bound(expr.at, None, following=False)
+        end = expr.end or tree.Bound(expr.at, 0, following=False)
+        (first, first_side), (last, last_side) = _side(start), _side(end)
+        return exp.WindowSpec(
+            kind=method, start=first, start_side=first_side, end=last, end_side=last_side
+        )
+
+
+def _level(param: tree.Expr) -> exp.Expr:
+    """A bare number: it is a part of the function, and no value."""
+    return exp.Literal.number(format(Decimal(str(getattr(param, "value", 0))), "f"))
+
+
+def _side(bound: tree.Bound) -> tuple[str | exp.Expr, str | None]:
+    if bound.rows == 0:
+        return "CURRENT ROW", None
+    side = "FOLLOWING" if bound.following else "PRECEDING"
+    return ("UNBOUNDED" if bound.rows is None else _number(str(bound.rows))), side
+
+
+def _number(text: str) -> exp.Expr:
+    number = exp.Literal.number(text.removeprefix("-"))
+    return exp.Paren(this=exp.Neg(this=number)) if text.startswith("-") else number
+
+
+def _name(name: str) -> exp.Identifier:
+    return exp.to_identifier(name, quoted=True)

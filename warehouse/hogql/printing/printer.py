@@ -1,0 +1,282 @@
+"""A resolved query as a warehouse's own SQL: the text, and the values beside it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from connectors.types import Params
+from warehouse.hogql import nodes, tree
+from warehouse.hogql.errors import HogQLRefused, HogQLTooComplex
+from warehouse.hogql.functions.lookup import named
+from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
+from warehouse.hogql.printing.expressions import Expressions, _name
+from warehouse.hogql.source import Place
+from warehouse.hogql.types import INT, Kind, Type
+
+SIDES = {
+    nodes.JoinKind.CROSS: {"kind": "CROSS"},
+    nodes.JoinKind.INNER: {"kind": "INNER"},
+    nodes.JoinKind.LEFT: {"side": "LEFT"},
+    nodes.JoinKind.RIGHT: {"side": "RIGHT"},
+    nodes.JoinKind.FULL: {"side": "FULL"},
+}
+SETS = {
+    nodes.SetOp.UNION_ALL: (exp.Union, False),
+    nodes.SetOp.UNION: (exp.Union, True),
+    nodes.SetOp.INTERSECT: (exp.Intersect, True),
+    nodes.SetOp.EXCEPT: (exp.Except, True),
+}
+HIDDEN = "hogql_{}"
+"""Columns that only the query around a query sees."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What is sent: to the connector's guard first, like any text."""
+
+    sql: str
+    params: Params
+
+
+def print_query(query: tree.Query, dialect: str, text: str) -> Printed:
+    """The query in a dialect; ``text`` is where its places count. Raises HogQLError."""
+    facts = DIALECTS[dialect]
+    printer = _Printer(facts, text)
+    try:
+        node = printer.outermost(query)
+        made = facts.text(node)
+    except RecursionError:
+        raise HogQLTooComplex("The query is nested too deeply.") from None
+    return _with_values(made, facts, printer.exprs.params)
+
+
+def _with_values(text: str, dialect: Dialect, found: list[tree.Param]) -> Printed:
+    """Placeholders of the dialect in the place of marks, and their values in the same order."""
+    places = [int(match[2]) for match in MARK.finditer(text)]
+    if not places:
+        return Printed(text, ())
+    if dialect.percent_doubled:
+        text = text.replace("%", "%%")
+
+    def placeholder(param: tree.Param) -> str:
+        kind = dialect.type_text(param.type)
+        return dialect.placeholder.format(name=param.name, type=kind)
+
+    sql = MARK.sub(lambda match: placeholder(found[int(match[2])]), text)
+    if "{name}" not in dialect.placeholder:
+        return Printed(sql, [found[place].value for place in places])
+    values: Mapping[str, object] = {found[place].name: found[place].value for place in places}
+    return Printed(sql, values)
+
+
+class _Printer:
+    def __init__(self, dialect: Dialect, text: str) -> None:
+        self._dialect = dialect
+        self._text = text
+        self.exprs = Expressions(dialect, text, self.query)
+
+    def outermost(self, query: tree.Query) -> exp.Query:
+        """The query itself, with decimals of a size where the result would have none."""
+        if self._dialect.sized_decimals and any(_is_sized(kind) for _, kind in query.columns):
+            return self._sized(query)
+        return self.query(query)
+
+    def _sized(self, query: tree.Query) -> exp.Query:
+        if isinstance(query, tree.Select) and not query.distinct:
+            items = tuple(
+                replace(item, expr=tree.Cast(item.at, item.expr.type, item.expr))
+                if _is_sized(item.expr.type) and not isinstance(item.expr, tree.Column)
+                else item
+                for item in query.items
+            )
+            # What is ordered and grouped by is the value, not the cast.
+            return self._select(replace(query, items=items), grouped=query.items)
+        return self.query(query)
+
+    def query(self, query: tree.Query) -> exp.Query:
+        match query:
+            case tree.Select():
+                return self._select(query)
+            case tree.SetQuery():
+                return self._set(query)
+        raise TypeError(type(query))
+
+    def _set(self, query: tree.SetQuery) -> exp.Query:
+        kind, distinct = SETS[query.op]
+        made: exp.Query = kind(
+            this=self._member(query.left), expression=self._member(query.right), distinct=distinct
+        )
+        self._add_ctes(made, query.ctes)
+        return self._limited(made, query.limit, query.offset)
+
+    def _member(self, query: tree.Query) -> exp.Expr:
+        made = self.query(query)
+        plain = isinstance(query, tree.Select) and not (
+            query.order_by
+            or query.limit is not None
+            or query.offset is not None
+            or query.ctes
+            or query.limit_by
+            or query.qualify
+        )
+        return made if plain else exp.Subquery(this=made)
+
+    def _select(
+        self, query: tree.Select, grouped: tuple[tree.Item, ...] | None = None
+    ) -> exp.Query:
+        if query.qualify is not None or query.limit_by is not None:
+            return self._wrapped(query)
+        made = self._plain(query, grouped or query.items)
+        if query.order_by:
+            made.set("order", exp.Order(expressions=[self._order(one) for one in query.order_by]))
+        return self._limited(made, query.limit, query.offset)
+
+    def _plain(self, query: tree.Select, grouped: tuple[tree.Item, ...]) -> exp.Select:
+        """Up to HAVING."""
+        made = exp.Select(
+            expressions=[
+                exp.Alias(this=self.exprs.node(item.expr), alias=_name(item.name))
+                for item in query.items
+            ]
+        )
+        if query.distinct:
+            made.set("distinct", exp.Distinct())
+        self._add_ctes(made, query.ctes)
+        for join in query.joins:
+            self._add_join(made, join)
+        if query.where is not None:
+            made.where(self.exprs.node(query.where), copy=False)
+        if query.group_by:
+            keys = [self._key(one, grouped) for one in query.group_by]
+            made.set("group", exp.Group(expressions=keys))
+        if query.having is not None:
+            made.having(self.exprs.node(query.having), copy=False)
+        return made
+
+    def _add_ctes(self, made: exp.Query, ctes: tuple[tree.Cte, ...]) -> None:
+        for cte in ctes:
+            made.with_(_name(cte.name), as_=self.query(cte.query), copy=False)
+
+    def _add_join(self, made: exp.Select, join: tree.Join) -> None:
+        relation = self._relation(join.relation)
+        if join.kind is None:
+            made.from_(relation, copy=False)
+            return
+        on = None if join.on is None else self.exprs.node(join.on)
+        made.append("joins", exp.Join(this=relation, on=on, **SIDES[join.kind]))
+
+    def _relation(self, relation: tree.Relation) -> exp.Expr:
+        alias = exp.TableAlias(this=_name(relation.alias))
+        match relation:
+            case tree.TableRelation():
+                *before, name = map(_name, relation.table.path)
+                parts = dict(zip(("db", "catalog"), reversed(before), strict=False))
+                return exp.Table(this=name, alias=alias, **parts)
+            case tree.CteRelation():
+                return exp.Table(this=_name(relation.name), alias=alias)
+            case tree.QueryRelation():
+                return exp.Subquery(this=self.query(relation.query), alias=alias)
+        raise TypeError(type(relation))
+
+    def _key(self, expr: tree.Expr, items: tuple[tree.Item, ...]) -> exp.Expr:
+        """By its place in the select list: an expression with values is equal to no other."""
+        from warehouse.hogql.resolve import _same
+
+        if not isinstance(expr, tree.Column):
+            for place, item in enumerate(items, start=1):
+                if _same(item.expr, expr):
+                    return exp.Literal.number(str(place))
+        return self.exprs.node(expr)
+
+    def _order(self, order: tree.Order) -> exp.Ordered:
+        if order.item is not None:
+            # By its place: an alias may be a column's name as well.
+            return self.exprs.ordered(order, exp.Literal.number(str(order.item + 1)))
+        return self.exprs.ordered(order, self.exprs.node(order.expr))
+
+    def _limited(self, made: exp.Query, limit: int | None, offset: int | None) -> exp.Query:
+        if offset is not None and limit is None and self._dialect.offset_needs_limit:
+            limit = NO_LIMIT
+        if limit is not None:
+            made.set("limit", exp.Limit(expression=exp.Literal.number(str(limit))))
+        if offset is not None:
+            made.set("offset", exp.Offset(expression=exp.Literal.number(str(offset))))
+        return made
+
+    # QUALIFY and LIMIT BY, which few have: a query around the query.
+
+    def _wrapped(self, query: tree.Select) -> exp.Query:
+        if query.distinct:
+            raise HogQLRefused(
+                "DISTINCT does not go with QUALIFY and LIMIT BY.",
+                Place.of(self._text, query.at),
+                hint="Put the DISTINCT into a query in FROM.",
+            )
+        hidden, wanted = self._hidden(query)
+        orders = [
+            tree.Item(one.at, HIDDEN.format(f"order_{place}"), one.expr)
+            for place, one in enumerate(query.order_by)
+        ]
+        inner = replace(
+            query,
+            items=(*query.items, *hidden, *orders),
+            ctes=(),
+            qualify=None,
+            limit_by=None,
+            order_by=(),
+            limit=None,
+            offset=None,
+        )
+        made = self._plain(inner, query.items)
+        alias = HIDDEN.format("rows")
+        outer = exp.Select(
+            expressions=[exp.column(_name(item.name), table=_name(alias)) for item in query.items]
+        )
+        self._add_ctes(outer, query.ctes)
+        outer.from_(exp.Subquery(this=made, alias=exp.TableAlias(this=_name(alias))), copy=False)
+        for condition in wanted:
+            outer.where(condition, copy=False)
+        if orders:
+            keys = [
+                self.exprs.ordered(one, exp.column(_name(item.name), table=_name(alias)))
+                for one, item in zip(query.order_by, orders, strict=True)
+            ]
+            outer.set("order", exp.Order(expressions=keys))
+        return self._limited(outer, query.limit, query.offset)
+
+    def _hidden(self, query: tree.Select) -> tuple[list[tree.Item], list[exp.Expr]]:
+        """The columns that decide which rows stay, and what is asked of them."""
+        items, wanted = list[tree.Item](), list[exp.Expr]()
+        if query.limit_by is not None:
+            limit = query.limit_by
+            number = tree.Call(limit.at, INT, named("row_number")[0], ())
+            rank = tree.Window(limit.at, INT, number, limit.exprs, query.order_by, "", None, None)
+            if query.qualify is not None:
+                raise HogQLRefused(
+                    "LIMIT BY does not go with QUALIFY.", Place.of(self._text, limit.at)
+                )
+            name = HIDDEN.format("rank")
+            items.append(tree.Item(limit.at, name, rank))
+            column = exp.column(_name(name), table=_name(HIDDEN.format("rows")))
+            last = exp.Literal.number(str(limit.offset + limit.count))
+            wanted.append(exp.LTE(this=column, expression=last))
+            if limit.offset:
+                first = exp.Literal.number(str(limit.offset))
+                wanted.append(exp.GT(this=column.copy(), expression=first))
+        if query.qualify is not None:
+            name = HIDDEN.format("stays")
+            items.append(tree.Item(query.at, name, query.qualify))
+            wanted.append(exp.column(_name(name), table=_name(HIDDEN.format("rows"))))
+        return items, wanted
+
+
+def _is_sized(kind: Type) -> bool:
+    return kind.kind == Kind.DECIMAL and kind.scale is not None
+
+
+def tables(query: tree.Query) -> Iterator[tree.TableRelation]:
+    """Every table that the query reads."""
+    for node in query.walk():
+        if isinstance(node, tree.TableRelation):
+            yield node

@@ -1,0 +1,39 @@
+"""Templates of functions: a dialect's own SQL, with ``_0``, ``_1``… for arguments."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import sqlglot
+from sqlglot import exp
+
+SIMPLE = (exp.Anonymous, exp.Boolean, exp.Case, exp.Cast, exp.Column, exp.Func, exp.Literal,
+          exp.Null, exp.Paren, exp.Subquery, exp.Var)  # fmt: skip
+
+
+def filled(
+    template: str, dialect: str, args: Sequence[exp.Expr], level: exp.Expr | None = None
+) -> exp.Expr:
+    """The template's tree with the arguments in their places; ``_p`` is a level."""
+    by_name = {f"_{place}": arg for place, arg in enumerate(args)}
+    if level is not None:
+        by_name["_p"] = level
+    root = exp.Paren(this=_parsed(template, dialect).copy())
+    for column in list(root.find_all(exp.Column)):
+        arg = by_name.get(column.name)
+        if arg is not None:
+            column.replace(_apart(arg.copy()))
+    made: exp.Expr = root.this
+    return made.pop()
+
+
+@cache
+def _parsed(template: str, dialect: str) -> exp.Expr:
+    # Names that are quoted would not be arguments; the table has none.
+    found: exp.Expr = sqlglot.parse_one(template, read=dialect)
+    return found
+
+
+def _apart(node: exp.Expr) -> exp.Expr:
+    # A cast may be printed as an operator, AND and OR are functions to sqlglot, too.
+    is_simple = isinstance(node, SIMPLE) and not isinstance(node, exp.Binary | exp.Connector)
+    return node if is_simple else exp.Paren(this=node)

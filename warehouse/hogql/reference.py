@@ -1,0 +1,59 @@
+"""The table of functions as Markdown: ``python -m warehouse.hogql.reference docs/hogql.md``."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from warehouse.hogql.functions import aggregates, dates, scalar
+from warehouse.hogql.functions.lookup import ALIASES
+from warehouse.hogql.functions.table import DIALECTS, Function
+
+PARTS = {
+    "Operators, conditions, numbers and text": (*scalar.FUNCTIONS, scalar.MULTI_IF),
+    "Dates and times": dates.FUNCTIONS,
+    "Aggregates and windows": aggregates.FUNCTIONS,
+}
+OPERATORS = {
+    "plus": "a + b", "minus": "a - b", "multiply": "a * b", "divide": "a / b", "modulo": "a % b",
+    "equals": "a = b", "notEquals": "a <> b", "less": "a < b", "greater": "a > b",
+    "lessOrEquals": "a <= b", "greaterOrEquals": "a >= b", "and": "a AND b", "or": "a OR b",
+    "not": "NOT a", "isNull": "a IS NULL", "isNotNull": "a IS NOT NULL", "like": "a LIKE b",
+    "notLike": "a NOT LIKE b", "ilike": "a ILIKE b", "notILike": "a NOT ILIKE b",
+    "concat": "a || b", "ifNull": "a ?? b", "if": "a ? b : c",
+}  # fmt: skip
+BEGIN, END = "<!-- functions -->", "<!-- end of functions -->"
+
+
+def markdown() -> str:
+    """What stands between BEGIN and END."""
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    for title, functions in PARTS.items():
+        yield f"\n### {title}\n"
+        yield "| function | written | gives | what | not in |"
+        yield "|---|---|---|---|---|"
+        yield from dict.fromkeys(_row(function) for function in functions)
+    names = ", ".join(f"`{alias}` is `{name}`" for alias, name in ALIASES.items())
+    yield f"\nOther names: {names}.\n"
+
+
+def _row(function: Function) -> str:
+    missing = ", ".join(name for name in DIALECTS if name not in function.forms)
+    written = OPERATORS.get(function.name, "").replace("|", "\\|")
+    written = f"`{written}`" if written else ""
+    gives = function.returns if isinstance(function.returns, str) else "as given"
+    return f"| `{function.signature}` | {written} | {gives} | {function.means} | {missing} |"
+
+
+def replaced(page: str) -> str:
+    """The page with the tables as they are now."""
+    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    return pattern.sub(lambda _: f"{BEGIN}{markdown()}{END}", page)
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(replaced(path.read_text()))

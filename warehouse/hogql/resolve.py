@@ -1,0 +1,252 @@
+"""A query as it was written, to one whose every name is looked up: the catalog decides."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from warehouse.hogql import nodes, tree, types
+from warehouse.hogql.catalog import Catalog
+from warehouse.hogql.errors import HogQLRefused, NameAmbiguous, TypesDiffer
+from warehouse.hogql.expressions import Expressions
+from warehouse.hogql.functions.table import Use
+from warehouse.hogql.read import read
+from warehouse.hogql.scope import Columns, Scope, Visible, unknown
+from warehouse.hogql.source import Place
+from warehouse.hogql.values import Values
+
+
+def resolve(text: str, catalog: Catalog, values: Mapping[str, object] | None = None) -> tree.Query:
+    """The query of a text over the catalog's tables; raises HogQLError with the place."""
+    given = Values(values or {})
+    query = _Queries(text, catalog, given).query(read(text), Scope())
+    given.refuse_unused()
+    return query
+
+
+class _Queries:
+    def __init__(self, text: str, catalog: Catalog, values: Values) -> None:
+        self._text = text
+        self._catalog = catalog
+        self._exprs = Expressions(text, values, self.query)
+
+    def query(self, node: nodes.Query, outer: Scope) -> tree.Query:
+        match node:
+            case nodes.Select():
+                return self._select(node, outer)
+            case nodes.SetQuery():
+                return self._set(node, outer)
+        raise TypeError(node)
+
+    def _set(self, node: nodes.SetQuery, outer: Scope) -> tree.SetQuery:
+        left = self.query(node.left, outer)
+        # A CTE of the first part is seen by the others, too.
+        shared = _with_ctes_of(left, outer)
+        right = self.query(node.right, shared)
+        if len(left.columns) != len(right.columns):
+            raise TypesDiffer("The parts have different numbers of columns.", self._place(node))
+        columns = []
+        for (name, mine), (_, other) in zip(left.columns, right.columns, strict=True):
+            common = types.common(mine, other)
+            if common is None:
+                raise TypesDiffer(
+                    f"{name} is {mine} in one part, {other} in another.", self._place(node)
+                )
+            columns.append((name, common))
+        ctes: tuple[tree.Cte, ...] = ()
+        if isinstance(left, tree.Select | tree.SetQuery) and left.ctes:
+            ctes, left = left.ctes, replace(left, ctes=())
+        return tree.SetQuery(
+            node.at, tuple(columns), left, node.op, right, node.limit, node.offset, ctes
+        )
+
+    def _select(self, node: nodes.Select, outer: Scope) -> tree.Select:
+        scope = Scope(outer)
+        ctes = tuple(self._cte(cte, scope) for cte in node.ctes)
+        joins = tuple(self._join(source, scope) for source in node.sources)
+        items = tuple(self._items(node.items, scope))
+        self._refuse_twice(items)
+        where = self._exprs.condition(node.where, scope, "WHERE")
+        self._refuse_aggregates(where, "WHERE")
+        group_by = tuple(self._by_place(one, items, scope) for one in node.group_by)
+        for one in group_by:
+            self._refuse_aggregates(one, "GROUP BY")
+        return tree.Select(
+            node.at,
+            tuple((item.name, item.expr.type) for item in items),
+            items,
+            joins,
+            ctes,
+            node.distinct,
+            where,
+            group_by,
+            self._exprs.condition(node.having, scope, "HAVING"),
+            self._exprs.condition(node.qualify, scope, "QUALIFY"),
+            tuple(self._order(one, items, scope) for one in node.order_by),
+            self._limit_by(node.limit_by, scope),
+            node.limit,
+            node.offset,
+        )
+
+    # FROM.
+
+    def _cte(self, node: nodes.Cte, scope: Scope) -> tree.Cte:
+        query = self.query(node.query, scope)
+        if node.name.casefold() in scope.ctes:
+            raise NameAmbiguous(f"Two queries are called {node.name}.", self._place(node))
+        scope.ctes[node.name.casefold()] = node.name, dict(query.columns)
+        return tree.Cte(node.at, node.name, query)
+
+    def _join(self, node: nodes.Source, scope: Scope) -> tree.Join:
+        relation, visible = self._relation(node, scope)
+        if any(seen.is_called(visible.called[-1:]) for seen in scope.relations):
+            raise NameAmbiguous(
+                f"Two tables of the query are called {visible.called[-1]}.",
+                self._place(node),
+                hint="Give one of them an alias.",
+            )
+        scope.relations.append(visible)
+        on = self._exprs.condition(node.on, scope, "ON")
+        self._refuse_aggregates(on, "ON")
+        return tree.Join(node.at, relation, node.kind, on)
+
+    def _relation(self, node: nodes.Source, scope: Scope) -> tuple[tree.Relation, Visible]:
+        columns: Columns
+        relation: tree.Relation
+        if isinstance(node.table, nodes.Query):
+            # A query in FROM sees the CTEs around it and what is around the whole, not its peers.
+            inner = Scope(scope.outer, ctes=scope.ctes)
+            query = self.query(node.table, inner)
+            alias = scope.free_alias(node.alias or "subquery")
+            relation, columns = tree.QueryRelation(node.at, alias, query), dict(query.columns)
+            return relation, Visible((node.alias or alias,), alias, columns)
+        name = node.table
+        alias = scope.free_alias(node.alias or name[-1])
+        called = (node.alias,) if node.alias else name
+        if len(name) == 1 and (cte := scope.cte(name[0])) is not None:
+            own_name, columns = cte
+            return tree.CteRelation(node.at, alias, own_name), Visible(called, alias, columns)
+        found = self._catalog.find(name)
+        if not found:
+            dotted = ".".join(name)
+            raise unknown("table", dotted, self._catalog.nearest(name), self._place(node))
+        if len(found) > 1:
+            raise NameAmbiguous(
+                f"{'.'.join(name)} may be {found[0]} or {found[1]}.", self._place(node)
+            )
+        table = found[0]
+        called = (node.alias,) if node.alias else table.path
+        visible = Visible(called, alias, dict(table.columns))
+        return tree.TableRelation(node.at, alias, table), visible
+
+    # SELECT.
+
+    def _items(self, found: Sequence[nodes.Item], scope: Scope) -> Iterator[tree.Item]:
+        for place, node in enumerate(found, start=1):
+            if isinstance(node.expr, nodes.Name) and node.expr.chain[-1] == "*":
+                yield from self._star(node.expr, scope)
+                continue
+            expr = self._exprs.resolve(node.expr, scope)
+            name = node.alias or self._default_name(node.expr, place)
+            if node.alias:
+                scope.aliases[node.alias.casefold()] = expr
+            yield tree.Item(node.at, name, expr)
+
+    def _default_name(self, node: nodes.Expr, place: int) -> str:
+        """The column's or function's name; ``column_2`` of an operator."""
+        if isinstance(node, nodes.Name):
+            return node.chain[-1]
+        call = node.call if isinstance(node, nodes.Over) else node
+        if isinstance(call, nodes.Call) and self._text.startswith(call.name, call.at):
+            return call.name
+        return f"column_{place}"
+
+    def _star(self, node: nodes.Name, scope: Scope) -> Iterator[tree.Item]:
+        before = node.chain[:-1]
+        seen = [one for one in scope.relations if not before or one.is_called(before)]
+        if not seen:
+            raise unknown("table", ".".join(before) or "*", [], self._place(node))
+        for relation in seen:
+            for name, kind in relation.columns.items():
+                yield tree.Item(node.at, name, tree.Column(node.at, kind, relation.alias, name))
+
+    def _refuse_twice(self, items: Sequence[tree.Item]) -> None:
+        names: set[str] = set()
+        for item in items:
+            # In any case: some warehouses fold even quoted names.
+            if item.name.casefold() in names:
+                raise NameAmbiguous(
+                    f"Two columns of the result are called {item.name}.",
+                    self._place(item),
+                    hint="Give one of them an alias: x AS y.",
+                )
+            names.add(item.name.casefold())
+
+    def _refuse_aggregates(self, expr: tree.Expr | None, clause: str) -> None:
+        for node in _of_this_query(expr):
+            is_aggregate = isinstance(node, tree.Call) and node.function.use != Use.SCALAR
+            if is_aggregate or isinstance(node, tree.Window):
+                raise HogQLRefused(
+                    f"{clause} comes before aggregates and windows.",
+                    self._place(node),
+                    hint="Use HAVING, QUALIFY, or a query in FROM.",
+                )
+
+    def _by_place(self, node: nodes.Expr, items: Sequence[tree.Item], scope: Scope) -> tree.Expr:
+        """``GROUP BY 1`` is the first of the select list."""
+        if not isinstance(node, nodes.Constant):
+            return self._exprs.resolve(node, scope)
+        if type(node.value) is not int or not 1 <= node.value <= len(items):
+            raise HogQLRefused("There is no such place in the select list.", self._place(node))
+        return items[node.value - 1].expr
+
+    def _order(self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope) -> tree.Order:
+        expr = self._by_place(node.expr, items, scope)
+        same = [place for place, item in enumerate(items) if _same(item.expr, expr)]
+        return tree.Order(
+            node.at, expr, node.descending, node.nulls_first, same[0] if same else None
+        )
+
+    def _limit_by(self, node: nodes.LimitBy | None, scope: Scope) -> tree.LimitBy | None:
+        if node is None:
+            return None
+        exprs = self._exprs.all(node.exprs, scope)
+        return tree.LimitBy(node.at, node.count, node.offset, exprs)
+
+    def _place(self, node: nodes.Node | tree.Resolved) -> Place:
+        return Place.of(self._text, node.at)
+
+
+def _with_ctes_of(left: tree.Query, outer: Scope) -> Scope:
+    if not isinstance(left, tree.Select | tree.SetQuery) or not left.ctes:
+        return outer
+    ctes: dict[str, tuple[str, Columns]] = {
+        cte.name.casefold(): (cte.name, dict(cte.query.columns)) for cte in left.ctes
+    }
+    return Scope(outer, ctes=ctes)
+
+
+def _same(a: tree.Expr, b: tree.Expr) -> bool:
+    """Equal but for where in the text they stand."""
+    return _bare(a) == _bare(b)
+
+
+def _bare(value: object) -> object:
+    match value:
+        case tree.Resolved():
+            own = {name: part for name, part in vars(value).items() if name != "at"}
+            return type(value), tuple((name, _bare(part)) for name, part in own.items())
+        case tuple():
+            return tuple(_bare(part) for part in value)
+        case _:
+            return value
+
+
+def _of_this_query(expr: tree.Expr | None) -> Iterator[tree.Resolved]:
+    """The expression's nodes, without those of queries in it."""
+    stack: list[object] = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tuple):
+            stack += node
+        elif isinstance(node, tree.Resolved) and not isinstance(node, tree.Query):
+            yield node
+            stack += [part for name, part in vars(node).items() if name != "at"]

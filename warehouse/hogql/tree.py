@@ -1,0 +1,226 @@
+"""A query that has been resolved: every table is one of a team, every expression has a type.
+
+What is printed, planned and costed later is this, never the text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from warehouse.hogql.catalog import CatalogTable
+from warehouse.hogql.nodes import JoinKind, SetOp
+from warehouse.hogql.types import Type
+
+if TYPE_CHECKING:
+    from warehouse.hogql.functions.table import Function
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """``at`` is the offset in the text."""
+
+    at: int
+
+    def walk(self) -> "Iterator[Resolved]":
+        """This and all below it."""
+        yield self
+        for field in fields(self):
+            yield from _below(getattr(self, field.name))
+
+
+def _below(value: object) -> Iterator[Resolved]:
+    if isinstance(value, Resolved):
+        yield from value.walk()
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _below(item)
+
+
+@dataclass(frozen=True)
+class Expr(Resolved):
+    type: Type
+
+
+@dataclass(frozen=True)
+class Literal(Expr):
+    value: bool | int | float | Decimal | str | None
+
+
+@dataclass(frozen=True)
+class Param(Expr):
+    """A value that is sent beside the text."""
+
+    name: str
+    value: object
+
+
+@dataclass(frozen=True)
+class Column(Expr):
+    """A column of the relation that has this alias, in this query or one around it."""
+
+    relation: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Variable(Expr):
+    """A parameter of a lambda."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Call(Expr):
+    function: "Function"
+    args: tuple[Expr, ...]
+    params: tuple[Expr, ...] = ()
+    distinct: bool = False
+    condition: Expr | None = None
+
+
+@dataclass(frozen=True)
+class Cast(Expr):
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Tuple(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Array(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Lambda(Expr):
+    params: tuple[str, ...]
+    body: Expr
+
+
+@dataclass(frozen=True)
+class In(Expr):
+    expr: Expr
+    items: "tuple[Expr, ...] | Query"
+    negated: bool
+
+
+@dataclass(frozen=True)
+class Exists(Expr):
+    query: "Query"
+
+
+@dataclass(frozen=True)
+class Scalar(Expr):
+    query: "Query"
+
+
+@dataclass(frozen=True)
+class Order(Resolved):
+    """``item`` is the place in the select list of what is ordered by, where it stands there."""
+
+    expr: Expr
+    descending: bool
+    nulls_first: bool
+    item: int | None = None
+
+
+@dataclass(frozen=True)
+class Bound(Resolved):
+    rows: int | None
+    following: bool
+
+
+@dataclass(frozen=True)
+class Window(Expr):
+    call: Call
+    partition_by: tuple[Expr, ...]
+    order_by: tuple[Order, ...]
+    method: str
+    start: Bound | None
+    end: Bound | None
+
+
+@dataclass(frozen=True)
+class Item(Resolved):
+    name: str
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Relation(Resolved):
+    """What rows come from. Columns are named ``alias.name``; an alias is used once in a query."""
+
+    alias: str
+
+
+@dataclass(frozen=True)
+class TableRelation(Relation):
+    table: CatalogTable
+
+
+@dataclass(frozen=True)
+class CteRelation(Relation):
+    name: str
+
+
+@dataclass(frozen=True)
+class QueryRelation(Relation):
+    query: "Query"
+
+
+@dataclass(frozen=True)
+class Join(Resolved):
+    """``kind`` is ``None`` for the first relation of a query."""
+
+    relation: Relation
+    kind: JoinKind | None
+    on: Expr | None
+
+
+@dataclass(frozen=True)
+class LimitBy(Resolved):
+    count: int
+    offset: int
+    exprs: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Cte(Resolved):
+    name: str
+    query: "Query"
+
+
+@dataclass(frozen=True)
+class Query(Resolved):
+    """``columns`` are the names and types of its result."""
+
+    columns: tuple[tuple[str, Type], ...]
+
+
+@dataclass(frozen=True)
+class Select(Query):
+    items: tuple[Item, ...]
+    joins: tuple[Join, ...] = ()
+    ctes: tuple[Cte, ...] = ()
+    distinct: bool = False
+    where: Expr | None = None
+    group_by: tuple[Expr, ...] = ()
+    having: Expr | None = None
+    qualify: Expr | None = None
+    order_by: tuple[Order, ...] = ()
+    limit_by: LimitBy | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True)
+class SetQuery(Query):
+    left: Query
+    op: SetOp
+    right: Query
+    limit: int | None = None
+    offset: int | None = None
+    ctes: tuple[Cte, ...] = ()

@@ -1,0 +1,64 @@
+"""What bounds a query in the store, as ClickHouse's settings.
+
+The embedded engine gets them as profiles of its users, a real server by ``grants.py``; either way
+a query can lower them and not raise them.
+"""
+
+from connectors.types import Limits
+
+WAITS: dict[str, int | str] = {
+    "s3_retry_attempts": 2,
+    "s3_connect_timeout_ms": 1000,
+    "http_max_tries": 2,
+}
+"""No time limit of a query ends one that waits for S3 or HTTP; these do."""
+
+READER: dict[str, int | str] = {
+    # 2, because with 1 a query could not lower its own limits.
+    "readonly": 2,
+    "allow_introspection_functions": 0,
+    "max_execution_time": 60,
+    "max_result_rows": 1_000_000,
+    "max_result_bytes": 2**30,
+    "max_rows_to_read": 10_000_000_000,
+    "max_ast_depth": 1000,
+    "join_algorithm": "direct,grace_hash,hash",
+    "cancel_http_readonly_queries_on_client_close": 1,
+}
+"""Of a query that names none itself."""
+
+READER_MOST: dict[str, int] = {
+    "max_execution_time": 3600,
+    "max_result_rows": 10_000_000,
+    "max_result_bytes": 4 * 2**30,
+    "max_rows_to_read": 100_000_000_000,
+    "allow_introspection_functions": 0,
+}
+"""The most that it can name."""
+
+
+def of_memory(memory_mb: int) -> dict[str, int | str]:
+    """What one query may take of the engine's memory, and from where on it uses the disk."""
+    of_a_query = memory_mb * 2**20 // 2
+    return {
+        "max_memory_usage": of_a_query,
+        "max_bytes_before_external_group_by": of_a_query // 2,
+        "max_bytes_before_external_sort": of_a_query // 2,
+        "max_bytes_in_join": of_a_query // 2,
+    }
+
+
+def settings_of(limits: Limits) -> dict[str, int | str]:
+    """The bounds of one query, none of them above what a reader may name."""
+    wanted: dict[str, int | None] = {
+        "max_execution_time": round(limits.timeout_s),
+        "max_result_rows": limits.max_rows,
+        "max_result_bytes": limits.max_bytes_returned,
+        "max_bytes_to_read": limits.max_bytes_scanned,
+    }
+    return {
+        # 0 would be no bound at all.
+        name: max(1, min(bound, READER_MOST.get(name, bound)))
+        for name, bound in wanted.items()
+        if bound is not None
+    }

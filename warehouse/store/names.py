@@ -1,0 +1,53 @@
+"""The names a team has in the store, derived from its id, and the one quoter of identifiers."""
+
+import hashlib
+import re
+import uuid
+
+PLACES = 256
+"""Readers of the embedded engine. They are fixed when it starts, so teams are spread over them."""
+
+_PLAIN = re.compile(r"[0-9a-z]{1,64}")
+
+
+def quote(name: str) -> str:
+    """An identifier of ClickHouse; a name that nobody gives a table or column is a ValueError."""
+    if not name or "\x00" in name:
+        raise ValueError("An identifier needs a character, and none of them may be NUL.")
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def database(team_id: object) -> str:
+    """The team's database; different for every team, the same for all time."""
+    key = _key(team_id)
+    return f"team_{_place(key)}_{key}"
+
+
+def place_reader(place: int) -> str:
+    """A user of the embedded engine."""
+    return f"reader_{place:02x}"
+
+
+def place_databases(place: int) -> str:
+    """The pattern, as GRANT takes it, of the databases that such a user reads."""
+    return f"team_{place:02x}_*"
+
+
+def embedded_reader(team_id: object) -> str:
+    """Who reads for a team in the embedded engine."""
+    return f"reader_{_place(_key(team_id))}"
+
+
+def server_reader(team_id: object) -> str:
+    """Who reads for a team in a real server: a user of its own."""
+    return f"reader_{_key(team_id)}"
+
+
+def _key(team_id: object) -> str:
+    key = team_id.hex if isinstance(team_id, uuid.UUID) else str(team_id)
+    # A host project's ids may be any text; what is no plain name is hashed, not changed in place.
+    return key if _PLAIN.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
+
+
+def _place(key: str) -> str:
+    return f"{int(hashlib.sha256(key.encode()).hexdigest(), 16) % PLACES:02x}"
