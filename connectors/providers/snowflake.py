@@ -261,7 +261,7 @@ class Snowflake(Connector, BulkLoad, Compare):
 
     @classmethod
     def unfit(cls, batch: pa.RecordBatch) -> list[Unfit]:
-        return fit.unfit(batch)
+        return fit.ROOM.unfit(batch)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from connectors import loading
 from connectors.drift import LoadPlan, decide
-from connectors.errors import LoadMismatch, LoadSuperseded, SchemaChanged
+from connectors.errors import LoadSuperseded, SchemaChanged
 from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
@@ -67,7 +68,7 @@ class Loader:
         return replace(manifest, schema=pa.schema(kept))
 
     def _load(self, manifest: Manifest, target: LoadTarget) -> None:
-        stagings = statements.stagings(manifest, target.mode)
+        stagings = loading.stagings(manifest, target.mode)
         # Data definition commits an open transaction, so all of it comes before BEGIN.
         for staging in stagings:
             self._stage(staging, manifest.location, target)
@@ -77,19 +78,19 @@ class Loader:
         with self._transaction():
             for sql in write.writes(target, manifest, stagings):
                 written = _rows_written(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
-            _agree(written, expected, "written to the target", "staged")
+            loading.agree(written, expected, "written to the target", "staged")
             if self._run(*statements.remember(target, manifest)).rowcount != 1:
                 raise LoadSuperseded()
         for staging in stagings:
             self._run(statements.drop_staging(target, staging))
 
-    def _stage(self, staging: statements.Staging, location: str, target: LoadTarget) -> None:
+    def _stage(self, staging: loading.Staging, location: str, target: LoadTarget) -> None:
         self._run(statements.create_staging(target, staging))
         copied = sum(
             _rows_loaded(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
             for sql in statements.copies(target, staging, location)
         )
-        _agree(copied, staging.rows, "read from the stage", "in the manifest")
+        loading.agree(copied, staging.rows, "read from the stage", "in the manifest")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -128,8 +129,3 @@ def _rows_written(cursor: "SnowflakeCursor") -> int:
     """Rows that a statement inserted and updated, without those that it deleted."""
     counted = ("number of rows inserted", "number of rows updated")
     return sum(int(row.get(name, 0)) for row in _named(cursor) for name in counted)
-
-
-def _agree(rows: int, expected: int, what: str, where: str) -> None:
-    if rows != expected:
-        raise LoadMismatch(f"{rows:,} rows were {what} where {expected:,} are {where}.")
