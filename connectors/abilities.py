@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -144,11 +145,30 @@ class FollowChanges(ABC):
         """How much the server keeps for it; ``None`` when nothing is followed."""
 
 
+class StagedFiles(Protocol):
+    """The bucket in which a manifest's files lie, for a destination that cannot find them by
+    itself. Locations and names are those of the manifest; what goes wrong is a ConnectorError."""
+
+    def url(self, location: str, name: str) -> str:
+        """Where a file is, as ``s3://…``."""
+
+    def open(self, location: str, name: str) -> BinaryIO:
+        """A file's bytes, which are read as they come; to be closed."""
+
+    def put(self, location: str, name: str, body: bytes) -> None:
+        """Put a small file beside them, which goes when they go."""
+
+
 class BulkLoad(ABC):
     """Loads exactly the files of a manifest, once."""
 
+    @classmethod
     @abstractmethod
-    def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
+    def stage_fault(cls, stage: str) -> str | None:
+        """What is wrong with a pipeline's ``stage``: how the destination reaches the bucket."""
+
+    @abstractmethod
+    def load(self, manifest: Manifest, target: LoadTarget, files: StagedFiles) -> LoadOutcome:
         """Bring the manifest's rows into the target by its mode; repeating changes nothing.
 
         Where the columns differ, the target is altered first as its contract allows. The rows,

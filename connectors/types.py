@@ -240,7 +240,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class LoadTarget:
-    """Where a manifest goes, and the stage (a name in the warehouse) it is read from.
+    """Where a manifest goes, and the stage: how the warehouse reaches the manifest's files.
 
     ``fence`` grows with every claim of the work: a load is refused once a greater one has been.
     """

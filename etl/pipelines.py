@@ -23,6 +23,7 @@ from etl.models import (
     TableRun,
     Trigger,
 )
+from etl.reader import loader
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
 
@@ -147,6 +148,8 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
             found[name] = "The team has no such connection."
         elif not _can(connection, ability):
             found[name] = f"{connection.provider} cannot be the {name} of a pipeline."
+    if "destination" not in found and (fault := loader(pipeline).stage_fault(pipeline.stage)):
+        found["stage"] = fault
     try:
         schedule.parse(pipeline.schedule)
     except ValueError as exc:
