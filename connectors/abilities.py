@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
 
 from connectors.drift import LoadPlan
 from connectors.quarantine import Quarantine, Unfit
-from connectors.types import Cost, LoadOutcome, LoadTarget, Manifest, Watermark
+from connectors.types import Cost, LoadMode, LoadOutcome, LoadTarget, Manifest, Watermark
 
 Bounds = list[list[int | None]]
 """Which rows a chunk is, in its connector's own terms; plain JSON."""
@@ -161,6 +161,9 @@ class StagedFiles(Protocol):
 
 class BulkLoad(ABC):
     """Loads exactly the files of a manifest, once."""
+
+    load_modes: ClassVar[frozenset[LoadMode]] = frozenset(LoadMode)
+    """What it can do with the rows that a target has; others raise Unsupported."""
 
     @classmethod
     @abstractmethod

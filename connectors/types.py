@@ -29,6 +29,7 @@ class Capabilities:
     """Facts about a provider that callers may rely on."""
 
     dialect: str
+    """Of its queries; empty where it runs none."""
     folds_to: str
     """What the warehouse does to a bare identifier: ``upper``, ``lower`` or ``keep``."""
     cost_basis: Basis

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from connectors import registry
 from connectors.abilities import BulkLoad, Extract, FollowChanges
 from connectors.errors import InvalidInput
+from connectors.types import LoadMode
 from etl import lease, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
 """Fields that say what a run moves where."""
+MERGED = frozenset({ReadMode.XID, ReadMode.CDC})
+"""Modes of which a run has to be merged into the rows that are there."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,21 @@ def _switch(pipeline: Pipeline) -> None:
 
 def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
     found = faults(pipeline) | ({} if tables is None else _table_faults(pipeline, tables))
+    if "destination" not in found and (fault := _mode_fault(pipeline, tables)):
+        found["tables"] = fault
     if found:
         raise InvalidInput("The pipeline cannot be saved.", fields=found)
+
+
+def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> str | None:
+    """What keeps the destination from taking what the tables' modes read."""
+    if LoadMode.MERGE in loader(pipeline).load_modes:
+        return None
+    modes = {table.mode for table in (pipeline.tables.all() if tables is None else tables)}
+    if merged := sorted(modes & MERGED):
+        name = pipeline.destination.provider
+        return f"{name} cannot merge rows, which mode {merged[0]} needs; use mode full."
+    return None
 
 
 def _table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, str]:

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             name="stage",
             field=models.CharField(
                 blank=True,
-                help_text="How the destination reaches the bucket of the staged files: the name of an external stage in destination_schema (Snowflake), the ARN of an IAM role (Redshift).",
+                help_text="How the destination reaches the bucket of the staged files: the name of an external stage in destination_schema (Snowflake), the ARN of an IAM role (Redshift), or nothing.",
                 max_length=255,
             ),
         ),

@@ -32,7 +32,8 @@ class Pipeline(models.Model):
         max_length=255,
         blank=True,
         help_text="How the destination reaches the bucket of the staged files: the name of an "
-        "external stage in destination_schema (Snowflake), the ARN of an IAM role (Redshift).",
+        "external stage in destination_schema (Snowflake), the ARN of an IAM role (Redshift), "
+        "or nothing.",
     )
     schedule = models.CharField(
         max_length=100, blank=True, help_text="Five cron fields, UTC; empty: only by hand."

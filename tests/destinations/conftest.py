@@ -65,7 +65,9 @@ def root() -> str:
 def stage(root: str) -> Iterator[Stage]:
     found = Stage(root)
     yield found
-    for folder in found._s3.list_objects_v2(Bucket=found.bucket, Prefix=f"{root}/")["Contents"]:
+    for folder in found._s3.list_objects_v2(Bucket=found.bucket, Prefix=f"{root}/").get(
+        "Contents", ()
+    ):
         found._s3.delete_object(Bucket=found.bucket, Key=folder["Key"])
 
 

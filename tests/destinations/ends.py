@@ -1,12 +1,15 @@
 """Each destination as the tests see it: a place of the test's own, looked at past our connector."""
 
+import io
 import json
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import boto3
 import psycopg
+import pyarrow.parquet as pq
 
 from connectors import Connector, NetworkPolicy, connect
 from connectors.types import LoadMode, LoadTarget
@@ -20,8 +23,8 @@ class End(ABC):
 
     provider: ClassVar[str]
     modes: ClassVar[frozenset[LoadMode]] = frozenset(LoadMode)
-    is_altered: ClassVar[bool] = True
-    """Columns of a target can be added."""
+    holds_any_json: ClassVar[bool] = False
+    """JSON is text there, with numbers of any length."""
 
     def __init__(self, endpoints: dict[str, Any], network: NetworkPolicy, root: str) -> None:
         self.endpoints, self.network, self.root = endpoints, network, root
@@ -191,6 +194,79 @@ class Snowflake(End):
         return Statements(worker, after, fault).happened
 
 
+class S3(End):
+    provider = "s3"
+    modes = frozenset({LoadMode.APPEND, LoadMode.SWAP})
+    holds_any_json = True
+    WRITES = "PutObject UploadPart CompleteMultipartUpload DeleteObject".split()
+
+    def form(self) -> dict[str, Any]:
+        found = self.endpoints["s3"]
+        return {
+            "bucket": found["bucket"],
+            "prefix": "tests/lake",
+            "region": found["region"],
+            "endpoint": found["endpoint"],
+            "access_key_id": found["access_key"],
+            "secret_access_key": found["secret_key"],
+        }
+
+    def stage(self) -> str:
+        return ""
+
+    def make(self) -> None:
+        found = self.endpoints["s3"]
+        resource: Any = boto3.resource(
+            "s3",
+            endpoint_url=found["endpoint"],
+            region_name=found["region"],
+            aws_access_key_id=found["access_key"],
+            aws_secret_access_key=found["secret_key"],
+        )
+        self.bucket = resource.Bucket(found["bucket"])
+
+    def drop(self) -> None:
+        self.bucket.objects.filter(Prefix=f"tests/lake/{self.schema}/").delete()
+
+    def keys(self, folder: str = "") -> list[str]:
+        root = f"tests/lake/{self.schema}/orders/{folder}"
+        return [found.key for found in self.bucket.objects.filter(Prefix=root)]
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self.bucket.Object(key).get()["Body"].read()
+        return body
+
+    def newest(self) -> dict[str, Any]:
+        """The snapshot that a reader follows."""
+        found = sorted(key for key in self.keys("_snapshots/") if key[-17:-5].isdigit())
+        return json.loads(self.read(found[-1])) if found else {"files": [], "loads": []}
+
+    def rows(self, columns: str = "*") -> list[Row]:
+        now, rows = self.newest(), list[Row]()
+        for file in now["files"]:
+            table = pq.read_table(io.BytesIO(self.read(self.keys(file["key"])[0])))
+            assert table.num_rows == file["rows"]
+            for found in table.to_pylist():
+                rows.append(tuple(_parsed(found.get(name)) for name in now["columns"]))
+        return sorted(rows, key=lambda row: row[0])
+
+    def ledger(self) -> list[Row]:
+        return [tuple(load.values()) for load in self.newest()["loads"]]
+
+    def cut_off(self, worker: Any, after: int, fault: BaseException) -> Callable[[], bool]:
+        worker.has_loaded(self.target())
+        done = []
+
+        def fail(model: Any, **_: Any) -> None:
+            if model.name in self.WRITES:
+                done.append(model.name)
+            if len(done) > after:
+                raise fault
+
+        worker._bucket.s3.meta.events.register("after-call.s3", fail)
+        return lambda: len(done) > after
+
+
 def _parsed(value: Any) -> Any:
     """A VARIANT comes as text, and NUMBER as int."""
     if isinstance(value, bytearray):
@@ -200,4 +276,4 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-ENDS: Sequence[type[End]] = (Redshift, Snowflake)
+ENDS: Sequence[type[End]] = (Redshift, Snowflake, S3)

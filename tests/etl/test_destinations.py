@@ -135,6 +135,12 @@ def test_schema_drift_is_followed(end: End, make: Make, vault: Vault) -> None:
     assert end.rows()[0] == (1, "w1", None, 7)
 
 
+@pytest.mark.parametrize(
+    "end",
+    [end for end in OTHERS if not end.holds_any_json],
+    indirect=True,
+    ids=lambda end: end.provider,
+)
 def test_value_that_does_not_fit_is_put_into_quarantine(end: End, make: Make, vault: Vault) -> None:
     pipeline = make(ReadMode.FULL)
     succeed(pipeline)
@@ -154,3 +160,20 @@ def test_stage_is_checked_by_what_the_destination_needs(end: End, make: Make) ->
     with pytest.raises(InvalidInput) as caught:
         make(ReadMode.FULL, stage="not a way to the bucket")
     assert list(caught.value.fields) == ["stage"]
+
+
+@pytest.mark.parametrize("mode", [ReadMode.XID, ReadMode.CDC])
+@pytest.mark.parametrize(
+    "end",
+    [end for end in OTHERS if LoadMode.MERGE not in end.modes],
+    indirect=True,
+    ids=lambda end: end.provider,
+)
+def test_mode_that_has_to_be_merged_is_refused_where_nothing_is_merged(
+    end: End, make: Make, mode: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        make(mode)
+    assert caught.value.fields == {
+        "tables": f"{end.provider} cannot merge rows, which mode {mode} needs; use mode full."
+    }
