@@ -65,3 +65,11 @@ def agree(rows: int, expected: int, what: str, where: str) -> None:
 
 def _staging_name(manifest: Manifest) -> str:
     return f"WAREHOUSE_STAGING_{manifest.load_id.replace('-', '_')}"
+
+
+def own_name(name: str, manifest: Manifest) -> str:
+    """A column of ours, under a name that no column of the table has, in any case."""
+    taken, name = {field.name.lower() for field in manifest.schema}, f"warehouse_{name}"
+    while name in taken:
+        name += "_"
+    return name

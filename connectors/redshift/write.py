@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from connectors.loading import Staging
-from connectors.redshift.sql import folded, matching, quoted, staged_type, value
+from connectors.loading import Staging, own_name
+from connectors.redshift.sql import matching, quoted, staged_type, value
 from connectors.types import LoadMode, LoadTarget, Manifest
 
 
@@ -42,7 +42,7 @@ def source(manifest: Manifest, stagings: Sequence[Staging]) -> tuple[Source, str
     first = stagings[0]
     if len(stagings) == 1 and not first.deletes:
         return Source(first.name), None
-    place, rank = _own("place", manifest), _own("rank", manifest)
+    place, rank = (quoted(own_name(name, manifest)) for name in ("place", "rank"))
     key = ", ".join(map(quoted, manifest.primary_key))
     parts = " UNION ALL ".join(_placed(manifest, part, place) for part in stagings)
     ranked = f"RANK() OVER (PARTITION BY {key} ORDER BY {place} DESC) AS {rank}"
@@ -116,12 +116,3 @@ def _placed(manifest: Manifest, staging: Staging, place: str) -> str:
         for field in manifest.schema
     )
     return f"SELECT {columns}, {staging.place} AS {place} FROM {quoted(staging.name)}"
-
-
-def _own(name: str, manifest: Manifest) -> str:
-    """A column of ours, under a name that no column of the table has."""
-    taken = {folded(field.name) for field in manifest.schema}
-    name = f"warehouse_{name}"
-    while name in taken:
-        name += "_"
-    return quoted(name)

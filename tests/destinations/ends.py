@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from connectors import Connector, NetworkPolicy, connect
 from connectors.types import LoadMode, LoadTarget
+from sandbox.services.bigquery import client_for
 from service.main_job.story import make_stage
 
 Row = tuple[Any, ...]
@@ -267,6 +268,70 @@ class S3(End):
         return lambda: len(done) > after
 
 
+class BigQuery(End):
+    provider = "bigquery"
+
+    def form(self) -> dict[str, Any]:
+        found = self.endpoints["bigquery"]
+        names = ("project", "api_endpoint", "storage_endpoint")
+        key = {"service_account_json": found["admin_service_account"]}
+        return key | {name: found[name] for name in names}
+
+    def stage(self) -> str:
+        return ""
+
+    def make(self) -> None:
+        self._looking = client_for(self.endpoints["bigquery"], "admin_service_account")
+        self.execute(f"CREATE SCHEMA {self.schema}")
+
+    def drop(self) -> None:
+        self.execute(f"DROP SCHEMA {self.schema} CASCADE")
+        self._looking.close()
+
+    def execute(self, sql: str) -> list[Row]:
+        once = {"retry": None, "timeout": 30}
+        job = self._looking.query(sql, job_retry=None, **once)
+        return [row.values() for row in job.result(**once)]
+
+    def rows(self, columns: str = "*") -> list[Row]:
+        return self._found(f"SELECT {columns} FROM {self.schema}.orders ORDER BY 1")
+
+    def ledger(self) -> list[Row]:
+        return self._found(
+            f"SELECT LOAD_ID, FENCE, ROWS_LOADED, FILES FROM {self.schema}.WAREHOUSE_LOADS "
+            "ORDER BY LOADED_AT, FENCE"
+        )
+
+    def _found(self, sql: str) -> list[Row]:
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return self.execute(sql)
+        except NotFound:
+            return []
+
+    def cut_off(self, worker: Any, after: int, fault: BaseException) -> Callable[[], bool]:
+        worker.has_loaded(self.target())
+        client, done = worker._client, []
+
+        def failing(call: Any) -> Any:
+            def made(what: Any, *rest: Any, **named: Any) -> Any:
+                if len(done) > after:
+                    raise fault
+                answer = call(what, *rest, **named)
+                if not str(what).startswith("SELECT"):
+                    done.append(what)
+                if len(done) > after:
+                    raise fault
+                return answer
+
+            return made
+
+        client.query = failing(client.query)
+        client.load_table_from_file = failing(client.load_table_from_file)
+        return lambda: len(done) > after
+
+
 def _parsed(value: Any) -> Any:
     """A VARIANT comes as text, and NUMBER as int."""
     if isinstance(value, bytearray):
@@ -276,4 +341,4 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-ENDS: Sequence[type[End]] = (Redshift, Snowflake, S3)
+ENDS: Sequence[type[End]] = (Redshift, Snowflake, S3, BigQuery)
