@@ -13,7 +13,7 @@ from connectors.types import LoadMode
 from etl import changes, pipelines, quarantine, runner
 from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, RunStatus, TableRun, Trigger
 from etl.pipelines import TableSpec
-from tests.destinations.ends import ENDS, End, Snowflake
+from tests.destinations.ends import ENDS, S3, End, Snowflake
 from tests.etl.compare import Vault
 from warehouse import connections
 from warehouse.connections import Draft
@@ -172,8 +172,20 @@ def test_stage_is_checked_by_what_the_destination_needs(end: End, make: Make) ->
 def test_mode_that_has_to_be_merged_is_refused_where_nothing_is_merged(
     end: End, make: Make, mode: str
 ) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        make(mode)
-    assert caught.value.fields == {
+    refused = {
         "tables": f"{end.provider} cannot merge rows, which mode {mode} needs; use mode full."
     }
+    with pytest.raises(InvalidInput) as caught:
+        make(mode)
+    assert caught.value.fields == refused
+
+
+def test_pipeline_of_merged_tables_does_not_move_to_where_nothing_is_merged(
+    pipeline: Pipeline, team: Team, endpoints: dict[str, Any], network: NetworkPolicy
+) -> None:
+    form = S3(endpoints, network, str(team.pk)).form()
+    draft = Draft.of(name="bucket", provider="s3", credentials=form)
+    moved = {"destination": connections.create(team, None, draft), "stage": ""}
+    with pytest.raises(InvalidInput) as caught:
+        pipelines.update(pipeline, moved)
+    assert list(caught.value.fields) == ["tables"]
