@@ -91,7 +91,7 @@ class PipelineChangesSerializer(StrictSerializer):
     source = serializers.UUIDField()  # type: ignore[assignment]
     destination = serializers.UUIDField()
     destination_schema = serializers.CharField(max_length=255)
-    stage = serializers.CharField(max_length=255)
+    stage = serializers.CharField(max_length=255, default="", allow_blank=True)
     contract = serializers.ChoiceField(
         choices=[contract.value for contract in Contract], default=Contract.EVOLVE.value
     )

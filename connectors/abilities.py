@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
 
 from connectors.drift import LoadPlan
 from connectors.errors import Unsupported
 from connectors.quarantine import Quarantine, Unfit
-from connectors.types import Cost, LoadOutcome, LoadTarget, Manifest, Watermark
+from connectors.types import Cost, LoadMode, LoadOutcome, LoadTarget, Manifest, Watermark
 
 Bounds = list[list[int | None]]
 """Which rows a chunk is, in its connector's own terms; plain JSON."""
@@ -184,16 +184,37 @@ class FollowChanges(ABC):
         """How much the server keeps for it; ``None`` when nothing is followed."""
 
 
+class StagedFiles(Protocol):
+    """The bucket in which a manifest's files lie, for a destination that cannot find them by
+    itself. Locations and names are those of the manifest; what goes wrong is a ConnectorError."""
+
+    def url(self, location: str, name: str) -> str:
+        """Where a file is, as ``s3://…``."""
+
+    def open(self, location: str, name: str) -> BinaryIO:
+        """A file's bytes, which are read as they come; to be closed."""
+
+    def put(self, location: str, name: str, body: bytes) -> None:
+        """Put a small file beside them, which goes when they go."""
+
+
 class BulkLoad(ABC):
     """Loads exactly the files of a manifest, once."""
 
+    load_modes: ClassVar[frozenset[LoadMode]] = frozenset(LoadMode)
+    """What it can do with the rows that a target has; others raise Unsupported."""
     tells_last_load: ClassVar[bool] = False
     """Its ``last_load`` answers, so that what is only ever appended can be appended once."""
     compares_keys: ClassVar[bool] = False
     """It minds a manifest's ``keys``. Give none to one that does not."""
 
+    @classmethod
     @abstractmethod
-    def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
+    def stage_fault(cls, stage: str) -> str | None:
+        """What is wrong with a pipeline's ``stage``: how the destination reaches the bucket."""
+
+    @abstractmethod
+    def load(self, manifest: Manifest, target: LoadTarget, files: StagedFiles) -> LoadOutcome:
         """Bring the manifest's rows into the target by its mode; repeating changes nothing.
 
         Where the columns differ, the target is altered first as its contract allows. The rows,

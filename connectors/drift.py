@@ -4,11 +4,17 @@ Each kind of difference has one declared outcome for each contract. A destinatio
 differences, since only it knows its types, and writes the statements that alter its table.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
 
 from connectors.types import Contract
+
+KEY = "primary key"
+"""Where a key differs that is of several columns, in place of a column's name."""
 
 
 class Kind(StrEnum):
@@ -134,12 +140,52 @@ class LoadPlan:
 
 
 def decide(
-    differences: Iterable[Difference], contract: Contract, alter: Callable[[Difference], str]
+    differences: Iterable[Difference], contract: Contract, alter: Callable[[Difference], str | None]
 ) -> tuple[Change, ...]:
-    """What to do about each, by the contract; ``alter`` writes the destination's statement."""
+    """What to do about each, by the contract; ``alter`` writes the destination's statement, or
+    has none where the destination cannot do that, which stops the load."""
     changes = []
     for difference in differences:
         outcome = RULES[difference.kind][contract]
         statement = alter(difference) if outcome is Outcome.ALTER else None
+        if outcome is Outcome.ALTER and statement is None:
+            outcome = Outcome.STOP
         changes.append(Change(difference, outcome, statement))
     return tuple(changes)
+
+
+class Existing(Protocol):
+    """A column of the target."""
+
+    @property
+    def required(self) -> bool:
+        """It takes no NULL, and has no default."""
+
+
+There = TypeVar("There", bound=Existing)
+Compare = Callable[[str, pa.Field, There | None], Difference | None]
+"""How a column of that name, for the source's field, differs from the target's, if it is there."""
+
+
+def differences(
+    fields: Mapping[str, pa.Field],
+    merged_by: Sequence[str],
+    there: Mapping[str, There],
+    key_there: Sequence[str],
+    compare: Compare[There],
+) -> Iterator[Difference]:
+    """What of the target does not fit the source, in the source's order of columns.
+
+    All by the target's names. ``merged_by`` is empty where rows are not merged by their key, and
+    ``key_there`` where the target has none.
+    """
+    if key_there and merged_by and set(key_there) != set(merged_by):
+        yield Difference(Kind.KEY, KEY, ", ".join(key_there), ", ".join(merged_by))
+    for name, field in fields.items():
+        found = compare(name, field, there.get(name))
+        if found and name in merged_by and found.kind in (Kind.ADDED, Kind.RETYPED):
+            found = Difference(Kind.KEY, name, found.there or "no such column", found.wanted)
+        if found:
+            yield found
+    for name in sorted(there.keys() - fields.keys()):
+        yield Difference(Kind.REQUIRED if there[name].required else Kind.DROPPED, name)

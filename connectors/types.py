@@ -30,6 +30,7 @@ class Capabilities:
     """Facts about a provider that callers may rely on."""
 
     dialect: str
+    """Of its queries; empty where it runs none."""
     folds_to: str
     """What the warehouse does to a bare identifier: ``upper``, ``lower`` or ``keep``."""
     cost_basis: Basis
@@ -243,7 +244,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class LoadTarget:
-    """Where a manifest goes, and the stage (a name in the warehouse) it is read from.
+    """Where a manifest goes, and the stage: how the warehouse reaches the manifest's files.
 
     ``fence`` grows with every claim of the work: a load is refused once a greater one has been.
     Of its rows, at most ``delete_limit_percent`` may leave because a manifest's ``keys`` have not

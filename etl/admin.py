@@ -82,8 +82,8 @@ class PipelineForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def _faults(self, data: dict[str, Any]) -> dict[str, str]:
-        fields = {name: data[name] for name in ("team", "source", "destination", "schedule")}
-        return pipelines.faults(Pipeline(**fields))
+        names = ("team", "source", "destination", "stage", "schedule")
+        return pipelines.faults(Pipeline(**{name: data[name] for name in names}))
 
 
 @admin.register(Pipeline)

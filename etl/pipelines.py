@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from connectors import registry
 from connectors.abilities import BulkLoad, Extract, FollowChanges
 from connectors.errors import InvalidInput
+from connectors.types import LoadMode
 from etl import lease, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
@@ -25,6 +26,7 @@ from etl.models import (
     Trigger,
 )
 from etl.modes import MERGED
+from etl.reader import loader
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
 
@@ -156,6 +158,8 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
             found[name] = "The team has no such connection."
         elif not _can(connection, ability):
             found[name] = f"{connection.provider} cannot be the {name} of a pipeline."
+    if "destination" not in found and (fault := loader(pipeline).stage_fault(pipeline.stage)):
+        found["stage"] = fault
     try:
         schedule.parse(pipeline.schedule)
     except ValueError as exc:
@@ -212,10 +216,17 @@ def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec]) -> str:
     if ReadMode.CDC in modes and not _can(pipeline.source, FollowChanges):
         return f"{pipeline.source.provider} has no log to read changes from."
     lake = registry.provider(pipeline.destination.provider)
-    if ReadMode.APPEND in modes and not (issubclass(lake, BulkLoad) and lake.tells_last_load):
+    if not issubclass(lake, BulkLoad):
+        # Said of the destination itself.
+        return ""
+    merged = sorted(modes & (MERGED | {ReadMode.CDC}))
+    if merged and LoadMode.MERGE not in lake.load_modes:
+        name = pipeline.destination.provider
+        return f"{name} cannot merge rows, which mode {merged[0]} needs; use mode full."
+    if ReadMode.APPEND in modes and not lake.tells_last_load:
         return f"{lake.label} does not tell what was appended last, so mode append cannot be used."
     compared = any(table.deletes == Deletes.COMPARED for table in tables)
-    if compared and not (issubclass(lake, BulkLoad) and lake.compares_keys):
+    if compared and not lake.compares_keys:
         return f"{lake.label} cannot compare keys, so deletes can only be kept."
     return ""
 

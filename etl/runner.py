@@ -280,7 +280,7 @@ class _Mover:
         # Kept before anything is altered: whoever loads after a crash finds nothing that differs.
         self._save(Step.LOADING, drift=self._table.drift | plan.sentences)
         try:
-            outcome = destination.load(manifest, self._target)
+            outcome = destination.load(manifest, self._target, self._stage)
         finally:
             self._show()
             self._stopwatch = None

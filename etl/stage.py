@@ -1,10 +1,11 @@
 """The S3 stage: Parquet parts of one extraction, and the manifest that lists them."""
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
@@ -15,9 +16,11 @@ from etl.parquet import Progress, Written, write_parts
 from etl.upload import Upload
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
 MANIFEST = "manifest.json"
+READ_BYTES = 2**20
 
 
 class Stage:
@@ -88,6 +91,21 @@ class Stage:
             answer = self._s3.get_object(Bucket=self.bucket, Key=self._key(location, name))
             return _from_json(json.loads(answer["Body"].read()))
 
+    def url(self, location: str, name: str) -> str:
+        """Where an object of a location is, as ``s3://…``."""
+        return f"s3://{self.bucket}/{self._key(location, name)}"
+
+    def open(self, location: str, name: str) -> BinaryIO:
+        """An object's bytes, which are read as they come; to be closed."""
+        with _failures():
+            answer = self._s3.get_object(Bucket=self.bucket, Key=self._key(location, name))
+        return io.BufferedReader(_Body(answer["Body"]), READ_BYTES)
+
+    def put(self, location: str, name: str, body: bytes) -> None:
+        """Put a small object into a location, which goes with it."""
+        with _failures():
+            self._s3.put_object(Bucket=self.bucket, Key=self._key(location, name), Body=body)
+
     def folders(self, location: str) -> set[str]:
         """The folders right under a location, be it of objects that were never completed."""
         root = self._key(location, "")
@@ -123,6 +141,26 @@ class Stage:
 
     def _key(self, location: str, name: str) -> str:
         return f"{self._root}/{location}/{name}"
+
+
+class _Body(io.RawIOBase):
+    """An object on its way here. Raises StageFailed."""
+
+    def __init__(self, body: "StreamingBody") -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _failures():
+            found = self._body.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
 
 
 def schema_text(schema: pa.Schema) -> str:

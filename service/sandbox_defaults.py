@@ -51,8 +51,8 @@ def _kept(path: Path, fresh: str) -> str:
 
 def _hosts(endpoints: dict[str, dict[str, Any]]) -> set[str]:
     """host:port of every stand-in that a connection may point to."""
-    warehouses = (found for name, found in endpoints.items() if name not in ("redis", "s3"))
-    return {address for endpoint in warehouses for address in _addresses(endpoint)}
+    reached = (found for name, found in endpoints.items() if name != "redis")
+    return {address for endpoint in reached for address in _addresses(endpoint)}
 
 
 def _addresses(endpoint: dict[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from connectors.errors import CredentialsRejected
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
@@ -49,14 +50,14 @@ class TokenCalls:
         import requests
         from google.auth.transport.requests import Request
 
-        self._judge = judge
+        self.judge = judge
         self.session = requests.Session()
         # A redirect could lead past the network guard; the real endpoints never send one.
         self.session.max_redirects = 0
         self._call: Any = Request(self.session)
 
     def __call__(self, url: str, method: str = "GET", **more: Any) -> Any:
-        self._judge(url)
+        self.judge(url)
         timeout_s = min(more.pop("timeout", None) or CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S)
         return self._call(url, method, timeout=timeout_s, **more)
 
@@ -98,7 +99,26 @@ def http_session(account: Account, calls: TokenCalls) -> Session:
     maker: Any = AuthorizedSession
     session = maker(account, refresh_timeout=CONNECT_TIMEOUT_S, auth_request=calls)
     session.max_redirects = 0
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _judging(calls.judge))
     return session
+
+
+def _judging(judge: Callable[[str], None]) -> Any:
+    """An adapter that judges each new place first: an upload goes on where an answer says."""
+    from requests.adapters import HTTPAdapter
+
+    judged = set[tuple[str, str]]()
+
+    class Judging(HTTPAdapter):
+        def send(self, request: Any, *args: Any, **more: Any) -> Any:
+            place = urlsplit(request.url)[:2]
+            if place not in judged:
+                judge(request.url)
+                judged.add(place)
+            return super().send(request, *args, **more)
+
+    return Judging()
 
 
 def storage_client(endpoint: Endpoint, account: Account, calls: TokenCalls) -> Storage:

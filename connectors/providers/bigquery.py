@@ -1,28 +1,38 @@
 """BigQuery, through google-cloud-bigquery, with results over the Storage Read API."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
+import pyarrow as pa
+
 from connectors import errors
+from connectors.abilities import BulkLoad, StagedFiles
 from connectors.base import Connector
-from connectors.bigquery import auth
+from connectors.bigquery import auth, load_sql
 from connectors.bigquery import errors as bigquery_errors
 from connectors.bigquery import jobs as bigquery_jobs
 from connectors.bigquery.catalog import Row
 from connectors.bigquery.credentials import GOOGLE, GRANTS, BigQueryCredentials
 from connectors.bigquery.jobs import BigQueryExecution
 from connectors.bigquery.listing import Listing
+from connectors.bigquery.load import LOAD_TIMEOUT_S, Loader
 from connectors.bigquery.parameters import query_parameters
+from connectors.drift import LoadPlan
 from connectors.errors import ConnectorError
 from connectors.network import Endpoint
 from connectors.prices import BigQueryPrices
+from connectors.quarantine import Unfit
 from connectors.result import Execution
 from connectors.types import (
     Basis,
     Capabilities,
     Estimate,
     Limits,
+    LoadOutcome,
+    LoadTarget,
+    Manifest,
     Params,
     Table,
     TableFilter,
@@ -42,7 +52,7 @@ BASES = {"PRECISE": Basis.EXACT, "UPPER_BOUND": Basis.UPPER_BOUND}
 WRITE = "CREATE TABLE IF NOT EXISTS {dataset}.warehouse_write_check (n INT64)"
 
 
-class BigQuery(Connector):
+class BigQuery(Connector, BulkLoad):
     """One Google Cloud project. Writes are refused by the account's role (Data Viewer)."""
 
     provider = "bigquery"
@@ -242,6 +252,34 @@ class BigQuery(Connector):
 
     def _said(self, exc: Exception) -> str:
         return bigquery_errors.said(exc)
+
+    # BulkLoad
+
+    @classmethod
+    def stage_fault(cls, stage: str) -> str | None:
+        return "Leave it empty: the files are sent to BigQuery." if stage else None
+
+    def load(self, manifest: Manifest, target: LoadTarget, files: StagedFiles) -> LoadOutcome:
+        with self._session():
+            return self._loader().load(manifest, target, files)
+
+    def plan_load(
+        self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget
+    ) -> LoadPlan:
+        with self._session():
+            return self._loader().plan(schema, primary_key, target)
+
+    @classmethod
+    def unfit(cls, batch: pa.RecordBatch) -> list[Unfit]:
+        return load_sql.ROOM.unfit(batch)
+
+    def has_loaded(self, target: LoadTarget) -> bool:
+        with self._session():
+            return self._loader().has_loaded(target)
+
+    def _loader(self) -> Loader:
+        config = partial(self._config, Limits(LOAD_TIMEOUT_S))
+        return Loader(self._client, self.credentials.location, config)
 
 
 def _unusable(field: str, fault: str) -> errors.ResourceUnusable:

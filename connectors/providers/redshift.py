@@ -1,4 +1,4 @@
-"""Amazon Redshift, provisioned or serverless, through psycopg: live queries.
+"""Amazon Redshift, provisioned or serverless, through psycopg: live queries, and loads.
 
 Types, as a result has them; what Arrow cannot hold exactly arrives as the server's own text. So
 does the whole result if such a column is in it: rows come in binary form or as text, all alike.
@@ -28,14 +28,17 @@ import math
 import os
 import re
 import socket
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, ClassVar
 
 import psycopg
 import pyarrow as pa
 
 from connectors import certificates
+from connectors.abilities import BulkLoad, StagedFiles
 from connectors.base import Connector
+from connectors.drift import LoadPlan
 from connectors.errors import (
     ConnectorError,
     CredentialsRejected,
@@ -47,14 +50,28 @@ from connectors.postgres import tls as postgres_tls
 from connectors.postgres import wire
 from connectors.postgres.stream import AWAKE_S, StreamExecution, command
 from connectors.prices import RedshiftPrices
+from connectors.quarantine import Unfit
 from connectors.redshift import catalog
 from connectors.redshift import errors as redshift_errors
 from connectors.redshift import iam as redshift_iam
 from connectors.redshift import plan as redshift_plan
+from connectors.redshift import sql as redshift_sql
 from connectors.redshift.credentials import GRANTS, RedshiftCredentials
 from connectors.redshift.iam import TemporaryUser
+from connectors.redshift.load import LOAD_TIMEOUT_S, Loader
 from connectors.result import Execution
-from connectors.types import Basis, Capabilities, Estimate, Limits, Params, Table, TableFilter
+from connectors.types import (
+    Basis,
+    Capabilities,
+    Estimate,
+    Limits,
+    LoadOutcome,
+    LoadTarget,
+    Manifest,
+    Params,
+    Table,
+    TableFilter,
+)
 
 METADATA_TIMEOUT_S = 30.0
 KEEPALIVE_S = 60
@@ -83,8 +100,8 @@ class RedshiftExecution(StreamExecution):
             )
 
 
-class Redshift(Connector):
-    """A Redshift database; every statement runs in a read-only transaction of its own."""
+class Redshift(Connector, BulkLoad):
+    """A Redshift database; every query runs in a read-only transaction of its own."""
 
     provider = "redshift"
     label = "Redshift"
@@ -282,6 +299,47 @@ class Redshift(Connector):
 
     def _give_up(self) -> None:
         wire.shut(self._connection)
+
+    # BulkLoad
+
+    @classmethod
+    def stage_fault(cls, stage: str) -> str | None:
+        if redshift_sql.ROLES.fullmatch(stage):
+            return None
+        return "Give the ARN of the IAM role with which the warehouse reads the bucket."
+
+    def load(self, manifest: Manifest, target: LoadTarget, files: StagedFiles) -> LoadOutcome:
+        with self._loader() as loader:
+            return loader.load(manifest, target, files)
+
+    def plan_load(
+        self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget
+    ) -> LoadPlan:
+        with self._loader() as loader:
+            return loader.plan(schema, primary_key, target)
+
+    @classmethod
+    def unfit(cls, batch: pa.RecordBatch) -> list[Unfit]:
+        return redshift_sql.ROOM.unfit(batch)
+
+    def has_loaded(self, target: LoadTarget) -> bool:
+        with self._loader() as loader:
+            return loader.has_loaded(target)
+
+    @contextmanager
+    def _loader(self) -> Iterator[Loader]:
+        """For statements that write, each committed by itself unless they say otherwise."""
+        with self._watched(LOAD_TIMEOUT_S), self._session():
+            command(self._connection, f"SET statement_timeout TO {LOAD_TIMEOUT_S * 1000}", AWAKE_S)
+            try:
+                yield Loader(self._run)
+            finally:
+                with suppress(psycopg.Error):
+                    command(self._connection, "RESET statement_timeout", AWAKE_S)
+
+    def _run(self, sql: str, params: Params = ()) -> psycopg.Cursor[Any]:
+        """Run one statement of our own to its end."""
+        return self._connection.execute(sql, params or None)
 
 
 CONNECTOR = Redshift

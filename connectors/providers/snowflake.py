@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from connectors.abilities import BulkLoad, Compare, Compared
+from connectors.abilities import BulkLoad, Compare, Compared, StagedFiles
 from connectors.base import Connector
 from connectors.drift import LoadPlan
 from connectors.errors import (
@@ -247,7 +247,14 @@ class Snowflake(Connector, BulkLoad, Compare):
 
     # BulkLoad
 
-    def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
+    @classmethod
+    def stage_fault(cls, stage: str) -> str | None:
+        return None if stage else "Name the external stage that the files are read from."
+
+    def load(
+        self, manifest: Manifest, target: LoadTarget, files: StagedFiles | None = None
+    ) -> LoadOutcome:
+        """The stage in Snowflake has the files, so nobody need hand them over."""
         with self._session():
             return Loader(self._run).load(manifest, target)
 
@@ -263,7 +270,7 @@ class Snowflake(Connector, BulkLoad, Compare):
 
     @classmethod
     def unfit(cls, batch: pa.RecordBatch) -> list[Unfit]:
-        return fit.unfit(batch)
+        return fit.ROOM.unfit(batch)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():

@@ -16,6 +16,7 @@ DETAILS: dict[int, tuple[type[ConnectorError], str]] = {
     1023: (errors.WarehouseBusy, "A transaction that ran at the same time was in the way."),
     1058: (errors.DataError, "A number is too large for its type."),
     1207: (errors.DataError, "A text that should be a number is none."),
+    15001: (errors.DataError, "A staged file does not fit its table."),
     15007: (errors.DataError, "A file of an external table does not fit the table."),
 }
 """What Redshift's compute nodes report as SQLSTATE XX000, by the code in the error's detail.
@@ -23,6 +24,10 @@ DETAILS: dict[int, tuple[type[ConnectorError], str]] = {
 Sources: Amazon Redshift Database Developer Guide (serializable isolation, load errors), and the
 errors people quote from their clusters. Every other XX000 is unknown, and therefore terminal.
 """
+
+LOAD_FAILED, ROLE_REFUSED = 8001, 30000
+OF_THE_BUCKET = re.compile(r"S3|manifest", re.IGNORECASE)
+"""What Redshift says of files; a value too long for its column has the same code."""
 
 AWS_ERRORS: dict[str, type[ConnectorError]] = {
     "AccessDenied": errors.CredentialsRejected,
@@ -65,12 +70,28 @@ def error_for(exc: Exception) -> ConnectorError | None:
 
 
 def _internal(exc: psycopg.Error) -> ConnectorError | None:
-    code = DETAIL_CODE.search(exc.diag.message_detail or "")
-    found = DETAILS.get(int(code[1])) if code else None
+    detail = DETAIL_CODE.search(exc.diag.message_detail or "")
+    code = int(detail[1]) if detail else None
+    if code == ROLE_REFUSED:
+        return _unreadable("The warehouse may not use this role.")
+    if code == LOAD_FAILED and OF_THE_BUCKET.search(exc.diag.message_primary or ""):
+        return _unreadable("The warehouse could not read the staged files.")
+    if code == LOAD_FAILED:
+        return errors.DataError("A value does not fit its column.")
+    found = DETAILS.get(code) if code else None
     if found is None:
         return None
     kind, sentence = found
     return kind(sentence)
+
+
+def _unreadable(sentence: str) -> ConnectorError:
+    return errors.ResourceUnusable(
+        sentence,
+        fields={"stage": sentence},
+        hint="Attach the role to the cluster or workgroup, and let it list the bucket and get "
+        "its objects. Bucket and warehouse have to be in the same region.",
+    )
 
 
 def _aws(exc: Exception) -> ConnectorError | None:

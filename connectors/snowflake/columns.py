@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from connectors import drift
 from connectors.drift import Difference, Kind
 from connectors.snowflake.sql import column_type, folded, quoted
 from connectors.types import LoadTarget
@@ -21,7 +22,6 @@ LENGTHS = {"VARCHAR": 16_777_216, "BINARY": 8_388_608}
 """What a definition without a length means, and what is left alone: few values are longer, and
 the load of one that is fails."""
 MAX_PRECISION = 38
-KEY = "primary key"
 DECLARED = re.compile(r"(\w+)(?:\((\d+)(?:,(\d+))?\))?")
 
 
@@ -77,22 +77,10 @@ def differences(
     there: dict[str, Existing],
     key_there: Sequence[str],
 ) -> Iterator[Difference]:
-    """What of the target does not fit the source, in the source's order of columns.
-
-    ``key`` is empty where rows are not merged by it, and ``key_there`` where the target has none.
-    """
-    merged_by = [folded(name) for name in key]
-    if key_there and merged_by and set(key_there) != set(merged_by):
-        yield Difference(Kind.KEY, KEY, ", ".join(key_there), ", ".join(merged_by))
+    """What of the target does not fit the source, as ``connectors.drift`` has it."""
     fields = {folded(field.name): field for field in schema}
-    for name, field in fields.items():
-        found = _difference(column_type(field), name, there.get(name))
-        if found and name in merged_by and found.kind in (Kind.ADDED, Kind.RETYPED):
-            found = Difference(Kind.KEY, name, found.there or "no such column", found.wanted)
-        if found:
-            yield found
-    for name in sorted(there.keys() - fields.keys()):
-        yield Difference(Kind.REQUIRED if there[name].required else Kind.DROPPED, name)
+    merged_by = [folded(name) for name in key]
+    return drift.differences(fields, merged_by, there, key_there, _difference)
 
 
 def alteration(target: LoadTarget, difference: Difference) -> str:
@@ -105,7 +93,8 @@ def alteration(target: LoadTarget, difference: Difference) -> str:
     return f"ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {difference.wanted}"
 
 
-def _difference(wanted: str, name: str, there: Existing | None) -> Difference | None:
+def _difference(name: str, field: pa.Field, there: Existing | None) -> Difference | None:
+    wanted = column_type(field)
     if there is None:
         return Difference(Kind.ADDED, name, wanted=wanted)
     kind, size, scale = _declared(wanted)

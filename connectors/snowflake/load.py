@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from connectors import loading
 from connectors.drift import LoadPlan, decide
-from connectors.errors import LoadMismatch, LoadSuperseded, SchemaChanged, TooManyDeletes
+from connectors.errors import LoadSuperseded, SchemaChanged, TooManyDeletes
 from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
@@ -70,8 +71,8 @@ class Loader:
         return replace(manifest, schema=pa.schema(kept))
 
     def _load(self, manifest: Manifest, target: LoadTarget) -> None:
-        stagings = statements.stagings(manifest, target.mode)
-        kept = statements.staging_of_keys(manifest, target.mode)
+        stagings = loading.stagings(manifest, target.mode)
+        kept = loading.staging_of_keys(manifest, target.mode)
         tables = stagings if kept is None else (*stagings, kept)
         # Data definition commits an open transaction, so all of it comes before BEGIN.
         for staging in tables:
@@ -84,7 +85,7 @@ class Loader:
                 self._judge(target, manifest, kept)
             for sql in write.writes(target, manifest, stagings):
                 written = _rows_written(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
-            _agree(written, expected, "written to the target", "staged")
+            loading.agree(written, expected, "written to the target", "staged")
             if kept is not None:
                 self._run(write.leave(target, manifest, kept), timeout_s=LOAD_TIMEOUT_S)
             if self._run(*statements.remember(target, manifest)).rowcount != 1:
@@ -92,7 +93,7 @@ class Loader:
         for staging in tables:
             self._run(statements.drop_staging(target, staging))
 
-    def _judge(self, target: LoadTarget, manifest: Manifest, kept: statements.Staging) -> None:
+    def _judge(self, target: LoadTarget, manifest: Manifest, kept: loading.Staging) -> None:
         """Raise TooManyDeletes, before anything is written."""
         sql = write.rows_to_leave(target, manifest, kept)
         (counted,) = _rows(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
@@ -103,13 +104,13 @@ class Loader:
                 f"more than {target.delete_limit_percent} %; nothing was loaded."
             )
 
-    def _stage(self, staging: statements.Staging, location: str, target: LoadTarget) -> None:
+    def _stage(self, staging: loading.Staging, location: str, target: LoadTarget) -> None:
         self._run(statements.create_staging(target, staging))
         copied = sum(
             _rows_loaded(self._run(sql, timeout_s=LOAD_TIMEOUT_S))
             for sql in statements.copies(target, staging, location)
         )
-        _agree(copied, staging.rows, "read from the stage", "in the manifest")
+        loading.agree(copied, staging.rows, "read from the stage", "in the manifest")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -148,8 +149,3 @@ def _rows_written(cursor: "SnowflakeCursor") -> int:
     """Rows that a statement inserted and updated, without those that it deleted."""
     counted = ("number of rows inserted", "number of rows updated")
     return sum(int(row.get(name, 0)) for row in _named(cursor) for name in counted)
-
-
-def _agree(rows: int, expected: int, what: str, where: str) -> None:
-    if rows != expected:
-        raise LoadMismatch(f"{rows:,} rows were {what} where {expected:,} are {where}.")

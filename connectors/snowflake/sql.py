@@ -4,22 +4,20 @@ How staged rows get into the target is in ``write``, and how its columns change 
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from connectors.checksums import is_json
 from connectors.errors import Unsupported
-from connectors.types import LoadMode, LoadTarget, Manifest, StagedFile
+from connectors.loading import LEDGER, Staging
+from connectors.types import LoadMode, LoadTarget, Manifest
 
 MAX_FILES = 1000
 """``FILES = (…)`` of one COPY takes no more. Source: Snowflake documentation, COPY INTO <table>."""
 
-LEDGER = "WAREHOUSE_LOADS"
 BARE = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 LOCATION = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
-JSON_TYPES = frozenset({"json", "jsonb"})
 
 MAX_BYTES = {pa.string(): 128 * 2**20, pa.binary(): 64 * 2**20}
 """Of one value; without a length a column has 16 and 8 MB. Source: Snowflake documentation,
@@ -70,12 +68,6 @@ def column_type(field: pa.Field, *, staged: bool = False) -> str:
         raise Unsupported(f"Column {field.name} of type {field.type} cannot be loaded.") from None
 
 
-def is_json(field: pa.Field) -> bool:
-    """The source column is json or jsonb, carried as text."""
-    native = (field.metadata or {}).get(b"native", b"").decode()
-    return native in JSON_TYPES
-
-
 def create_ledger(schema: str) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {quoted(schema, LEDGER)} (LOAD_ID VARCHAR NOT NULL, "
@@ -93,59 +85,6 @@ def create_target(target: LoadTarget, schema: pa.Schema, primary_key: Sequence[s
         raise Unsupported("A table without a primary key cannot be merged.")
     name = quoted(target.schema, target.table)
     return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(parts)})"
-
-
-@dataclass(frozen=True)
-class Staging:
-    """A temporary table for the files of one order.
-
-    ``place``: of all tables with a key, the one with the greatest has what counts.
-    """
-
-    name: str
-    place: int
-    files: tuple[StagedFile, ...]
-    schema: pa.Schema
-    deletes: bool
-
-    @property
-    def rows(self) -> int:
-        return sum(file.rows for file in self.files)
-
-
-def stagings(manifest: Manifest, mode: LoadMode) -> tuple[Staging, ...]:
-    """The staging tables of a load: one, or one for each order of rows and of deletes."""
-    found: dict[tuple[int, bool], list[StagedFile]] = defaultdict(list)
-    # False comes before True: of the same order, the row counts and not the delete.
-    for file in manifest.deletes:
-        found[file.order, False].append(file)
-    for file in manifest.files:
-        found[file.order, True].append(file)
-    if not manifest.deletes and len(found) <= 1:
-        name = _staging_name(manifest)
-        return (Staging(name, 0, manifest.files, manifest.schema, deletes=False),)
-    if mode is LoadMode.APPEND or not manifest.primary_key:
-        raise Unsupported("Only rows with a key can be deleted, or come in several orders.")
-    return tuple(
-        Staging(
-            f"{_staging_name(manifest)}_{place}",
-            place,
-            tuple(found[order, rows]),
-            manifest.schema if rows else _key_of(manifest),
-            deletes=not rows,
-        )
-        for place, (order, rows) in enumerate(sorted(found))
-    )
-
-
-def staging_of_keys(manifest: Manifest, mode: LoadMode) -> Staging | None:
-    """The staging table of the keys that stay; ``None`` where they are not compared."""
-    if manifest.keys is None:
-        return None
-    if mode is not LoadMode.MERGE or not manifest.primary_key:
-        raise Unsupported("Only rows that are merged can be compared by key.")
-    name = f"{_staging_name(manifest)}_keys"
-    return Staging(name, -1, manifest.keys, _key_of(manifest), deletes=False)
 
 
 def create_staging(target: LoadTarget, staging: Staging) -> str:
@@ -219,14 +158,6 @@ def count(schema: str, table: str) -> str:
 def keys(primary_key: Iterable[str]) -> list[str]:
     """The key's columns, quoted."""
     return [quoted(folded(name)) for name in primary_key]
-
-
-def _key_of(manifest: Manifest) -> pa.Schema:
-    return pa.schema([manifest.schema.field(name) for name in manifest.primary_key])
-
-
-def _staging_name(manifest: Manifest) -> str:
-    return f"WAREHOUSE_STAGING_{manifest.load_id.replace('-', '_')}"
 
 
 def _definitions(schema: pa.Schema, *, staged: bool, not_null: Iterable[str] = ()) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from connectors.snowflake.sql import Staging, folded, is_json, keys, quoted
+from connectors.checksums import is_json
+from connectors.loading import Staging
+from connectors.snowflake.sql import folded, keys, quoted
 from connectors.types import LoadMode, LoadTarget, Manifest
 
 PLACE = "WAREHOUSE_PLACE"

@@ -31,7 +31,10 @@ class Pipeline(models.Model):
     destination_schema = models.CharField(max_length=255)
     stage = models.CharField(
         max_length=255,
-        help_text="External stage of the destination, in destination_schema, on the bucket's root.",
+        blank=True,
+        help_text="How the destination reaches the bucket of the staged files: the name of an "
+        "external stage in destination_schema (Snowflake), the ARN of an IAM role (Redshift), "
+        "or nothing.",
     )
     schedule = models.CharField(
         max_length=100, blank=True, help_text="Five cron fields, UTC; empty: only by hand."

@@ -1,21 +1,23 @@
 """The go-between: what a Redshift client says is turned into what Postgres understands.
 
-Only the sign-in is read, and then the settings a client makes (`statements.py`). Otherwise bytes
-are passed on both ways as they come, never more than about READ_LIMIT of them at a time in memory
-for each direction.
+Only the sign-in is read, and then the settings a client makes and its COPY from S3
+(`statements.py`, `copying.py`). Otherwise bytes are passed on both ways as they come, never more
+than about READ_LIMIT of them at a time in memory for each direction.
 """
 
 import asyncio
 import logging
 import ssl
 from asyncio import IncompleteReadError, StreamReader, StreamWriter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from sandbox.redshift import messages, temporary, upstream
+from sandbox.redshift.copying import Copy, Copying
 from sandbox.redshift.messages import Message, ProtocolError, Startup
 from sandbox.redshift.scram import ScramFailed
-from sandbox.redshift.settings import LOOPBACK, Settings
+from sandbox.redshift.settings import LOOPBACK, Settings, Storage
 from sandbox.redshift.statements import Translator
 from sandbox.redshift.upstream import Refused, Upstream
 
@@ -78,7 +80,7 @@ class Face:
                     await _pass_cancel(server, startup)
                     return
                 await self._let_in(startup, reader, writer, server)
-            await _relay(reader, writer, server)
+            await _relay(reader, writer, server, self._settings.storage)
         except Refused as refused:
             await _send(writer, refused.answer)
         finally:
@@ -155,12 +157,12 @@ async def _report(writer: StreamWriter, server: Upstream, encoding: str | None) 
             return
 
 
-async def _relay(reader: StreamReader, writer: StreamWriter, server: Upstream) -> None:
+async def _relay(
+    reader: StreamReader, writer: StreamWriter, server: Upstream, storage: Storage | None
+) -> None:
     """Carry bytes both ways until either side is done."""
-    ways = (
-        _pump(reader, server.writer, Translator().translate),
-        _pump(server.reader, writer, bytes),
-    )
+    translator = Translator()
+    ways = (_upstream(reader, server, translator), _back(server, writer, translator, storage))
     tasks = [asyncio.create_task(way) for way in ways]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -170,14 +172,36 @@ async def _relay(reader: StreamReader, writer: StreamWriter, server: Upstream) -
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pump(
-    reader: StreamReader, writer: StreamWriter, translated: Callable[[bytes], bytes]
-) -> None:
+async def _upstream(reader: StreamReader, server: Upstream, translator: Translator) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(READ_LIMIT):
-            writer.write(translated(data))
+            server.writer.write(translator.translate(data))
             # Waits while the other side does not read, so that nothing piles up here.
+            await server.writer.drain()
+
+
+async def _back(
+    server: Upstream, writer: StreamWriter, translator: Translator, storage: Storage | None
+) -> None:
+    copying: Copying | None = None
+    with suppress(ConnectionError):
+        while data := await server.reader.read(READ_LIMIT):
+            # Whoever asks for a COPY has had all answers before it: this is the first to it.
+            if copying is None and translator.copy is not None:
+                copying = Copying(_rows_of(translator.copy, storage), server.writer)
+                translator.copy = None
+            if copying is not None:
+                data = await copying.shown(data)
+                copying = None if copying.is_over else copying
+            writer.write(data)
             await writer.drain()
+
+
+def _rows_of(copy: Copy, storage: Storage | None) -> Callable[[], Iterator[bytes]]:
+    # Arrow and boto3 weigh more than the face, and few sessions load anything.
+    from sandbox.redshift import bucket
+
+    return partial(bucket.rows, copy, storage)
 
 
 async def _pass_cancel(server: Upstream, startup: Startup) -> None:

@@ -97,5 +97,13 @@ def parameter_status(name: str, value: str) -> Message:
 
 def fatal(sqlstate: str, text: str) -> Message:
     """The error that ends a connection, in the shape Postgres gives it."""
-    fields = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": text}
+    return _error({"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": text})
+
+
+def error(sqlstate: str, text: str, detail: str) -> Message:
+    """The error that ends a statement."""
+    return _error({"S": "ERROR", "V": "ERROR", "C": sqlstate, "M": text, "D": detail})
+
+
+def _error(fields: Mapping[str, str]) -> Message:
     return Message(ERROR, "".join(f"{k}{v}\0" for k, v in fields.items()).encode() + b"\0")

@@ -28,6 +28,17 @@ class Aws:
 
 
 @dataclass(frozen=True)
+class Storage:
+    """The sandbox's S3, and the buckets that each role may read."""
+
+    endpoint: str
+    region: str
+    access_key: str
+    roles: Mapping[str, tuple[str, ...]]
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """One running stand-in.
 
@@ -43,6 +54,7 @@ class Settings:
     aws: Aws
     signing_key: str = field(repr=False)
     passwords: Mapping[str, str] = field(repr=False)
+    storage: Storage | None = None
 
 
 def load(path: Path) -> Settings:
@@ -67,4 +79,10 @@ def _settings(raw: Mapping[str, Any]) -> Settings:
         aws=Aws(**raw["aws"]),
         signing_key=str(raw["signing_key"]),
         passwords=dict(raw["passwords"]),
+        storage=_storage(raw["storage"]) if raw.get("storage") else None,
     )
+
+
+def _storage(raw: Mapping[str, Any]) -> Storage:
+    roles = {role: tuple(buckets) for role, buckets in raw["roles"].items()}
+    return Storage(**{**raw, "roles": roles})

@@ -8,6 +8,20 @@ from typing import Any
 
 from psycopg import Connection
 
+# As far as Postgres can be a Redshift: SUPER keeps numbers of any length and knows no PartiQL.
+TYPES = """
+DO $$ BEGIN
+    IF to_regtype('pg_catalog.super') IS NULL THEN
+        CREATE DOMAIN pg_catalog.super AS jsonb;
+        CREATE DOMAIN pg_catalog.varbyte AS bytea;
+    END IF;
+END $$;
+CREATE OR REPLACE FUNCTION pg_catalog.json_parse(text) RETURNS super
+    LANGUAGE sql IMMUTABLE STRICT AS 'SELECT $1::jsonb::super';
+CREATE OR REPLACE FUNCTION pg_catalog.getdate() RETURNS timestamp
+    LANGUAGE sql STABLE AS $$SELECT date_trunc('second', now() AT TIME ZONE 'UTC')$$;
+"""
+
 SVV_TABLES = """
 CREATE OR REPLACE VIEW pg_catalog.svv_tables AS
 SELECT current_database()::varchar(128) AS table_catalog,
@@ -35,6 +49,7 @@ SELECT current_database()::varchar(128) AS table_catalog,
        pg_get_expr(d.adbin, d.adrelid)::varchar(4000) AS column_default,
        CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
        CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY'
+                      WHEN t.typname = 'varbyte' THEN 'binary varying'
             ELSE format_type(a.atttypid, NULL) END::varchar(128) AS data_type,
        information_schema._pg_char_max_length(a.atttypid, a.atttypmod)::int
            AS character_maximum_length,
@@ -111,7 +126,7 @@ FROM pg_catalog.pg_stat_activity
 WHERE datname = current_database() AND query <> ''
 """
 
-FOR_EVERYBODY = (SVV_TABLES, SVV_COLUMNS, STV_RECENTS)
+FOR_EVERYBODY = (TYPES, SVV_TABLES, SVV_COLUMNS, STV_RECENTS)
 
 
 def make_views(connection: Connection[Any], table_info_reader: str) -> None:

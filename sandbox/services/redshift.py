@@ -18,6 +18,7 @@ from sandbox.services.base import LOOPBACK, Process, Service, accepts_connection
 DATABASE = "redshift"
 OWNER, READER, IAM_USER = "awsuser", "redshift_reader", "iam_reader"
 CLUSTER, WORKGROUP, REGION = "sandbox-cluster", "sandbox-workgroup", "us-east-1"
+COPY_ROLE = "arn:aws:iam::123456789012:role/sandbox-copy"
 _SETTINGS_VARIABLE = "SANDBOX_REDSHIFT_SETTINGS"
 _PROBE_TIMEOUT_S = 2
 
@@ -65,7 +66,10 @@ class Redshift(Service):
             "user": READER,
             "password": self.kept_secret(READER),
             "sslrootcert": str(self._certificate),
+            "owner": OWNER,
+            "owner_password": self.kept_secret(OWNER),
             "owner_dsn": self._owner_dsn(),
+            "copy_role": COPY_ROLE,
             "iam": {
                 "endpoint": f"http://{LOOPBACK}:{self._aws_port}",
                 "cluster_identifier": CLUSTER,
@@ -93,6 +97,7 @@ class Redshift(Service):
             "aws": {"port": self._aws_port, **iam},
             "signing_key": self.kept_secret("signing_key"),
             "passwords": {IAM_USER: self.kept_secret(IAM_USER)},
+            "storage": self._storage(),
         }
         write_json(self._settings, settings)
 
@@ -125,6 +130,14 @@ class Redshift(Service):
             if not _exists(connection, "SELECT FROM pg_class WHERE relname = %s", "sales"):
                 connection.execute(_SALES)
                 connection.execute("ANALYZE public.sales")
+
+    def _storage(self) -> dict[str, Any] | None:
+        """The bucket that the one role may read, if there is any S3."""
+        s3 = self.endpoints.get("s3")
+        if s3 is None:
+            return None
+        names = ("endpoint", "region", "access_key", "secret_key")
+        return {**{name: s3[name] for name in names}, "roles": {COPY_ROLE: [s3["bucket"]]}}
 
     @property
     def _settings(self) -> Path:

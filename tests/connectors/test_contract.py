@@ -25,14 +25,15 @@ from connectors.errors import (
     SqlInvalid,
     SqlRefused,
 )
-from connectors.registry import names
+from connectors.registry import names, provider
 from tests.connectors.matrix import MATRIX, ROWS
 from tests.connectors.subject import Subject
 from tests.waiting import wait_for
 
 
-def test_every_provider_is_in_the_matrix() -> None:
-    assert [row.provider for row in sorted(MATRIX, key=lambda row: row.provider)] == list(names())
+def test_every_provider_that_runs_queries_is_in_the_matrix() -> None:
+    queried = [name for name in names() if provider(name).capabilities.dialect]
+    assert sorted(row.provider for row in MATRIX) == queried
 
 
 # estimate()

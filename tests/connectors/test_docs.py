@@ -83,8 +83,10 @@ def test_ways_to_sign_in_are_those_of_the_classes() -> None:
     }
 
 
-def test_every_provider_has_a_table_of_types() -> None:
+def test_every_provider_that_runs_queries_has_a_table_of_types() -> None:
     for name in names():
+        if not provider(name).capabilities.dialect:
+            continue
         files = [
             CHECKOUT / f"connectors/{path}" for path in (f"providers/{name}.py", f"{name}/types.py")
         ]

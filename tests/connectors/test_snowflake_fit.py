@@ -19,7 +19,7 @@ def reasons(native: str, *documents: str | None) -> list[str | None]:
         [pa.array(documents, pa.string())], schema=pa.schema([field])
     )
     found: list[str | None] = [None] * len(documents)
-    for unfit in fit.unfit(batch):
+    for unfit in fit.ROOM.unfit(batch):
         assert (unfit.column, unfit.text) == ("doc", documents[unfit.row])
         found[unfit.row] = unfit.reason
     return found
@@ -111,4 +111,4 @@ def test_value_that_is_too_long_is_found(kind: pa.DataType, native: str | None, 
     ]
     field = pa.field("v", kind, metadata={"native": native} if native else None)
     batch = pa.RecordBatch.from_arrays([pa.array(values, kind)], schema=pa.schema([field]))
-    assert [(u.row, u.reason) for u in fit.unfit(batch)] == [(2, Reason.TOO_LONG)]
+    assert [(u.row, u.reason) for u in fit.ROOM.unfit(batch)] == [(2, Reason.TOO_LONG)]

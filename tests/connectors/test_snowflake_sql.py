@@ -7,6 +7,7 @@ import pytest
 
 from connectors.drift import Difference, Kind
 from connectors.errors import Unsupported
+from connectors.loading import stagings
 from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
 from connectors.types import LoadMode, LoadTarget, Manifest, StagedFile
@@ -36,14 +37,14 @@ def manifest(
 
 
 def staging(of: Manifest) -> statements.Staging:
-    (only,) = statements.stagings(of, LoadMode.MERGE)
+    (only,) = stagings(of, LoadMode.MERGE)
     return only
 
 
 def written(of: Manifest, mode: LoadMode = LoadMode.MERGE) -> list[str]:
     """The statements of the transaction, but for the ledger's."""
     target = dataclasses.replace(TARGET, mode=mode)
-    return write.writes(target, of, statements.stagings(of, mode))
+    return write.writes(target, of, stagings(of, mode))
 
 
 def test_target() -> None:
@@ -168,7 +169,7 @@ def test_hostile_names_of_table_column_and_file_are_quoted_everywhere() -> None:
         *(
             sql
             for mode in LoadMode
-            for part in statements.stagings(hostile, mode)
+            for part in stagings(hostile, mode)
             for sql in (
                 statements.create_staging(target, part),
                 *statements.copies(target, part, "a"),

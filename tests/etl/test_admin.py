@@ -54,6 +54,11 @@ def form_of(pipeline: Pipeline, **changes: Any) -> dict[str, Any]:
     return {**fields, **changes}
 
 
+def test_stage_that_the_destination_cannot_use_is_said(admin: Client, pipeline: Pipeline) -> None:
+    answer = admin.post(f"{LIST}{pipeline.pk}/change/", form_of(pipeline, stage=""))
+    assert "Name the external stage" in answer.content.decode()
+
+
 def test_change_of_the_schedule_reaches_beat(admin: Client, pipeline: Pipeline) -> None:
     page = f"{LIST}{pipeline.pk}/change/"
     assert admin.get(page).status_code == 200

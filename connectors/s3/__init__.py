@@ -1,0 +1,1 @@
+"""What the S3 provider is made of."""
