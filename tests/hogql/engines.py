@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,12 +21,12 @@ HAS_CHDB = find_spec("chdb") is not None
 # chdb takes a process for itself: it does not survive a fork, and ends the process it is asked to.
 CHDB = """
 import json, sys
-import chdb
+from chdb.session import Session
+session = Session()
 for line in sys.stdin:
     asked = json.loads(line)
-    settings = ", ".join(f"{n} = {v}" for n, v in asked["settings"].items())
     try:
-        answer = chdb.query(asked["sql"] + " SETTINGS " + settings, "Arrow").bytes()
+        answer = session.query(asked["sql"], "Arrow").bytes()
         sys.stdout.write(json.dumps({"arrow": answer.hex()}) + "\\n")
     except Exception as exc:
         sys.stdout.write(json.dumps({"error": str(exc)}) + "\\n")
@@ -62,16 +61,20 @@ class ClickHouse:
         )
 
     def run(self, text: str, catalog: Catalog) -> list[Row]:
-        printed = translate(text, catalog, self.dialect)
-        asked = {"sql": printed.sql, "settings": dict(CLICKHOUSE_SETTINGS)}
+        sql = translate(text, catalog, self.dialect).sql
+        settings = ", ".join(f"{name} = {value}" for name, value in CLICKHOUSE_SETTINGS.items())
+        with pa.ipc.open_file(self.ask(f"{sql} SETTINGS {settings}")) as reader:
+            return [tuple(map(_text, row)) for row in rows_of(reader.read_all())]
+
+    def ask(self, sql: str) -> bytes:
+        """What a statement gives, as Arrow."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.write(json.dumps({"sql": sql}) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        assert "error" not in answer, (answer, printed.sql)
-        with pa.ipc.open_file(bytes.fromhex(answer["arrow"])) as reader:
-            return [tuple(map(_text, row)) for row in rows_of(reader.read_all())]
+        assert "error" not in answer, (answer, sql)
+        return bytes.fromhex(answer["arrow"])
 
     def close(self) -> None:
         self._process.kill()
@@ -81,8 +84,3 @@ class ClickHouse:
 def _text(value: object) -> object:
     """ClickHouse's strings are bytes."""
     return value.decode() if isinstance(value, bytes) else value
-
-
-def numbers(rows: Sequence[Row]) -> list[tuple[Decimal, ...]]:
-    """Rows of numbers, of whatever width."""
-    return [tuple(Decimal(str(value)) for value in row) for row in rows]

@@ -1,5 +1,7 @@
 """Names, types and scopes: what a query means before it is printed."""
 
+import dataclasses
+
 import pytest
 
 from tests.hogql.shop import CATALOG, EVENTS, USERS
@@ -57,8 +59,6 @@ def test_a_table_is_found_in_any_case_and_with_its_schema(name: str) -> None:
 
 def test_the_exact_name_goes_before_one_in_another_case() -> None:
     catalog = Catalog.of("acme", [EVENTS, USERS]).tables
-    import dataclasses
-
     upper = dataclasses.replace(catalog[0], path=("db", "public", "EVENTS"))
     both = Catalog((catalog[0], upper))
     assert [table.path[-1] for table in both.find(["events"])] == ["events"]

@@ -4,19 +4,21 @@ Where the standard leaves the order of equals open, both texts say one more colu
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from connectors.types import Column, Table
 from tests import vendors
 from tests.api.conftest import Save
 from tests.hogql.compare import same
 from tests.hogql.conftest import PROVIDERS, Filled, OpenOne
-from tests.hogql.engines import of_connector, rows_of
+from tests.hogql.engines import HAS_CHDB, ClickHouse, of_connector, rows_of
 from tests.hogql.tpch_tables import TABLES
 from warehouse import query_executor
 from warehouse.hogql.catalog import Catalog
@@ -97,3 +99,51 @@ def test_a_connection_runs_it_and_says_what_it_would_read(
     plan = query_executor.plan(save(provider, "again"), statement)
     assert schema in plan.sql
     assert plan.estimate.bytes_scanned is None or plan.estimate.bytes_scanned > 0
+
+
+@pytest.fixture(scope="module")
+def clickhouse(tpch: dict[str, pa.Table], tpch_folder: Path) -> Iterator[ClickHouse]:
+    """An embedded ClickHouse with the tables."""
+    if not HAS_CHDB:
+        pytest.skip("chdb is not installed here")
+    engine = ClickHouse()
+    engine.ask("CREATE DATABASE tpch")
+    for name, table in tpch.items():
+        path = tpch_folder / f"clickhouse_{name}.parquet"
+        pq.write_table(table, path)
+        engine.ask(
+            f"CREATE TABLE tpch.{name} ENGINE = Memory AS SELECT * FROM file('{path}', Parquet)"
+        )
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("name", [name for name in QUERIES if name not in VALUES])
+def test_each_query_gives_the_same_answer_in_clickhouse(
+    clickhouse: ClickHouse, tpch: dict[str, pa.Table], reference: Any, name: str
+) -> None:
+    catalog = Catalog.of("t", [as_listed("tpch", name, table) for name, table in tpch.items()])
+    rows = clickhouse.run((HERE / f"{name}.sql").read_text(), catalog)
+    expected = reference(name)
+    assert len(rows) == len(expected)
+    differing = [
+        (mine, theirs)
+        for mine, theirs in zip(rows, expected, strict=True)
+        if not all(map(same, mine, theirs))
+    ]
+    assert not differing, differing[:3]
+
+
+def as_listed(schema: str, name: str, table: pa.Table) -> Table:
+    """A table as metadata show it."""
+    columns = tuple(
+        Column(
+            field.name,
+            "text" if field.type == pa.string() else str(field.type),
+            True,
+            n,
+            field.type,
+        )
+        for n, field in enumerate(table.schema, start=1)
+    )
+    return Table(None, schema, name, "table", columns)

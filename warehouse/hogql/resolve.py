@@ -200,7 +200,7 @@ class _Queries:
 
     def _order(self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope) -> tree.Order:
         expr = self._by_place(node.expr, items, scope)
-        same = [place for place, item in enumerate(items) if _same(item.expr, expr)]
+        same = [place for place, item in enumerate(items) if tree.same(item.expr, expr)]
         return tree.Order(
             node.at, expr, node.descending, node.nulls_first, same[0] if same else None
         )
@@ -222,22 +222,6 @@ def _with_ctes_of(left: tree.Query, outer: Scope) -> Scope:
         cte.name.casefold(): (cte.name, dict(cte.query.columns)) for cte in left.ctes
     }
     return Scope(outer, ctes=ctes)
-
-
-def _same(a: tree.Expr, b: tree.Expr) -> bool:
-    """Equal but for where in the text they stand."""
-    return _bare(a) == _bare(b)
-
-
-def _bare(value: object) -> object:
-    match value:
-        case tree.Resolved():
-            own = {name: part for name, part in vars(value).items() if name != "at"}
-            return type(value), tuple((name, _bare(part)) for name, part in own.items())
-        case tuple():
-            return tuple(_bare(part) for part in value)
-        case _:
-            return value
 
 
 def _of_this_query(expr: tree.Expr | None) -> Iterator[tree.Resolved]:

@@ -224,3 +224,19 @@ class SetQuery(Query):
     limit: int | None = None
     offset: int | None = None
     ctes: tuple[Cte, ...] = ()
+
+
+def same(a: Expr, b: Expr) -> bool:
+    """Equal but for where in the text they stand."""
+    return _bare(a) == _bare(b)
+
+
+def _bare(value: object) -> object:
+    match value:
+        case Resolved():
+            own = {name: part for name, part in vars(value).items() if name != "at"}
+            return type(value), tuple((name, _bare(part)) for name, part in own.items())
+        case tuple():
+            return tuple(_bare(part) for part in value)
+        case _:
+            return value

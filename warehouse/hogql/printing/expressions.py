@@ -8,9 +8,10 @@ from sqlglot import exp
 
 from warehouse.hogql import tree
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused
+from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.table import Use
 from warehouse.hogql.printing.dialects import Dialect
-from warehouse.hogql.printing.templates import _apart, filled
+from warehouse.hogql.printing.templates import apart, filled
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
 
@@ -37,7 +38,7 @@ class Expressions:
             case tree.Param():
                 return self._param(expr)
             case tree.Column():
-                return exp.column(_name(expr.name), table=_name(expr.relation))
+                return exp.column(quoted(expr.name), table=quoted(expr.relation))
             case tree.Call():
                 return self._call(expr)
             case tree.Cast():
@@ -154,8 +155,6 @@ class Expressions:
             return call.args
         one = tree.Literal(call.at, Type(Kind.INT), 1)
         values = call.args or (one,)
-        from warehouse.hogql.functions.lookup import named
-
         choice = named("if")[0]
         nothing = tree.Literal(call.at, Type(Kind.NULL), None)
         return tuple(
@@ -170,7 +169,7 @@ class Expressions:
                 Place.of(self.text, expr.at),
                 hint="Use EXISTS.",
             )
-        this = _apart(self.node(expr.expr))
+        this = apart(self.node(expr.expr))
         if isinstance(expr.items, tree.Query):
             found = exp.In(this=this, query=exp.Subquery(this=self.nested(expr.items)))
         else:
@@ -231,5 +230,6 @@ def _number(text: str) -> exp.Expr:
     return exp.Paren(this=exp.Neg(this=number)) if text.startswith("-") else number
 
 
-def _name(name: str) -> exp.Identifier:
+def quoted(name: str) -> exp.Identifier:
+    """A name, which the dialect quotes whatever it is: the one way of a name into a text."""
     return exp.to_identifier(name, quoted=True)

@@ -10,7 +10,7 @@ from warehouse.hogql import nodes, tree
 from warehouse.hogql.errors import HogQLRefused, HogQLTooComplex
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
-from warehouse.hogql.printing.expressions import Expressions, _name
+from warehouse.hogql.printing.expressions import Expressions, quoted
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import INT, Kind, Type
 
@@ -136,7 +136,7 @@ class _Printer:
         """Up to HAVING."""
         made = exp.Select(
             expressions=[
-                exp.Alias(this=self.exprs.node(item.expr), alias=_name(item.name))
+                exp.Alias(this=self.exprs.node(item.expr), alias=quoted(item.name))
                 for item in query.items
             ]
         )
@@ -156,7 +156,7 @@ class _Printer:
 
     def _add_ctes(self, made: exp.Query, ctes: tuple[tree.Cte, ...]) -> None:
         for cte in ctes:
-            made.with_(_name(cte.name), as_=self.query(cte.query), copy=False)
+            made.with_(quoted(cte.name), as_=self.query(cte.query), copy=False)
 
     def _add_join(self, made: exp.Select, join: tree.Join) -> None:
         relation = self._relation(join.relation)
@@ -167,25 +167,23 @@ class _Printer:
         made.append("joins", exp.Join(this=relation, on=on, **SIDES[join.kind]))
 
     def _relation(self, relation: tree.Relation) -> exp.Expr:
-        alias = exp.TableAlias(this=_name(relation.alias))
+        alias = exp.TableAlias(this=quoted(relation.alias))
         match relation:
             case tree.TableRelation():
-                *before, name = map(_name, relation.table.path)
+                *before, name = map(quoted, relation.table.path)
                 parts = dict(zip(("db", "catalog"), reversed(before), strict=False))
                 return exp.Table(this=name, alias=alias, **parts)
             case tree.CteRelation():
-                return exp.Table(this=_name(relation.name), alias=alias)
+                return exp.Table(this=quoted(relation.name), alias=alias)
             case tree.QueryRelation():
                 return exp.Subquery(this=self.query(relation.query), alias=alias)
         raise TypeError(type(relation))
 
     def _key(self, expr: tree.Expr, items: tuple[tree.Item, ...]) -> exp.Expr:
         """By its place in the select list: an expression with values is equal to no other."""
-        from warehouse.hogql.resolve import _same
-
         if not isinstance(expr, tree.Column):
             for place, item in enumerate(items, start=1):
-                if _same(item.expr, expr):
+                if tree.same(item.expr, expr):
                     return exp.Literal.number(str(place))
         return self.exprs.node(expr)
 
@@ -231,15 +229,15 @@ class _Printer:
         made = self._plain(inner, query.items)
         alias = HIDDEN.format("rows")
         outer = exp.Select(
-            expressions=[exp.column(_name(item.name), table=_name(alias)) for item in query.items]
+            expressions=[exp.column(quoted(item.name), table=quoted(alias)) for item in query.items]
         )
         self._add_ctes(outer, query.ctes)
-        outer.from_(exp.Subquery(this=made, alias=exp.TableAlias(this=_name(alias))), copy=False)
+        outer.from_(exp.Subquery(this=made, alias=exp.TableAlias(this=quoted(alias))), copy=False)
         for condition in wanted:
             outer.where(condition, copy=False)
         if orders:
             keys = [
-                self.exprs.ordered(one, exp.column(_name(item.name), table=_name(alias)))
+                self.exprs.ordered(one, exp.column(quoted(item.name), table=quoted(alias)))
                 for one, item in zip(query.order_by, orders, strict=True)
             ]
             outer.set("order", exp.Order(expressions=keys))
@@ -258,7 +256,7 @@ class _Printer:
                 )
             name = HIDDEN.format("rank")
             items.append(tree.Item(limit.at, name, rank))
-            column = exp.column(_name(name), table=_name(HIDDEN.format("rows")))
+            column = exp.column(quoted(name), table=quoted(HIDDEN.format("rows")))
             last = exp.Literal.number(str(limit.offset + limit.count))
             wanted.append(exp.LTE(this=column, expression=last))
             if limit.offset:
@@ -267,7 +265,7 @@ class _Printer:
         if query.qualify is not None:
             name = HIDDEN.format("stays")
             items.append(tree.Item(query.at, name, query.qualify))
-            wanted.append(exp.column(_name(name), table=_name(HIDDEN.format("rows"))))
+            wanted.append(exp.column(quoted(name), table=quoted(HIDDEN.format("rows"))))
         return items, wanted
 
 

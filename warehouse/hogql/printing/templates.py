@@ -21,7 +21,7 @@ def filled(
     for column in list(root.find_all(exp.Column)):
         arg = by_name.get(column.name)
         if arg is not None:
-            column.replace(_apart(arg.copy()))
+            column.replace(apart(arg.copy()))
     made: exp.Expr = root.this
     return made.pop()
 
@@ -33,7 +33,8 @@ def _parsed(template: str, dialect: str) -> exp.Expr:
     return found
 
 
-def _apart(node: exp.Expr) -> exp.Expr:
+def apart(node: exp.Expr) -> exp.Expr:
+    """The node, in parentheses unless it stands for itself."""
     # A cast may be printed as an operator, AND and OR are functions to sqlglot, too.
     is_simple = isinstance(node, SIMPLE) and not isinstance(node, exp.Binary | exp.Connector)
     return node if is_simple else exp.Paren(this=node)
