@@ -1,12 +1,13 @@
 """Text to nodes: what is kept, what is refused, and where."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from warehouse.hogql import nodes
+from warehouse.hogql import nodes, parser
 from warehouse.hogql.errors import HogQLError
 from warehouse.hogql.nodes import SetOp
 from warehouse.hogql.parser import PARSE_TIMEOUT_S
@@ -165,3 +166,11 @@ def test_thousands_of_values_are_no_hostile_text() -> None:
     assert isinstance(where, nodes.In)
     assert isinstance(where.items, tuple)
     assert len(where.items) == 4_000
+
+
+def test_many_threads_share_a_few_parsers() -> None:
+    texts = [f"SELECT {n} AS a, lower('x') FROM t WHERE b = {n}" for n in range(40)]
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(select, texts))
+    assert [one.items[0].expr for one in found] == [nodes.Constant(7, n) for n in range(40)]
+    assert len(parser._pool._idle) <= parser.MAX_IDLE

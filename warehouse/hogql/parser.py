@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import orjson
 
+from connectors.errors import WarehouseBusy
 from warehouse.hogql.errors import HogQLRefused, HogQLTooComplex, HogQLUnreadable
 from warehouse.hogql.source import Place
 
@@ -24,6 +25,8 @@ normal query takes 10 ms, the longest of TPC-H half a second in a process just s
 Measured without a bound: 200 nested parentheses or calls take more than 20 s, and each doubling
 of ``a.b.c…`` takes ten times as long; from some thousand on the parser itself refuses.
 """
+MAX_AT_ONCE = 4
+"""Parsers of one process of the service, each with its bound of memory."""
 MAX_IDLE = 2
 SCRIPT = Path(__file__).with_name("parser_process.py")
 READ_BYTES = 1 << 16
@@ -103,14 +106,22 @@ def _read(stream: IO[bytes], size: int, deadline: float) -> bytes | None:
 
 
 class _Pool:
-    """Parsers that wait for the next text; as many work as threads ask."""
+    """Parsers that work or wait for the next text."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._idle: list[_Process] = []
+        self._forget()
         os.register_at_fork(after_in_child=self._forget)
 
     def ask(self, request: bytes) -> bytes:
+        """The answer of a parser; raises HogQLTooComplex, and WarehouseBusy where all work."""
+        if not self._places.acquire(timeout=PARSE_TIMEOUT_S):
+            raise WarehouseBusy("All parsers are at work.")
+        try:
+            return self._answer(request)
+        finally:
+            self._places.release()
+
+    def _answer(self, request: bytes) -> bytes:
         with self._lock:
             process = self._idle.pop() if self._idle else None
         process = process or _Process()
@@ -123,13 +134,6 @@ class _Pool:
             raise HogQLTooComplex("The query keeps the parser busy for too long.")
         return answer
 
-    def close(self) -> None:
-        """End those that wait."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for process in idle:
-            process.end()
-
     def _give_back(self, process: _Process, *, usable: bool) -> None:
         with self._lock:
             if usable and len(self._idle) < MAX_IDLE:
@@ -140,7 +144,8 @@ class _Pool:
     def _forget(self) -> None:
         # The parent goes on with them; two cannot read one pipe.
         self._lock = threading.Lock()
-        self._idle = []
+        self._places = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._idle: list[_Process] = []
 
 
 _pool = _Pool()
