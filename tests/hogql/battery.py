@@ -37,6 +37,8 @@ BATTERY: list[tuple[str, Any]] = [
     ("i IN (1, 7)", True),
     ("word NOT IN ('a', 'b')", True),
     ("nix IN (1, 2)", None),
+    ("(i, word) IN ((7, 'Straße 1'), (8, 'x'))", True),
+    ("(i, word) NOT IN ((7, 'Straße 1'))", False),
     ("if(nix > 0, 1, 2)", 2),
     ("multiIf(i < 0, 'neg', i > 0, 'pos', 'zero')", "pos"),
     ("CASE i WHEN 7 THEN 'seven' ELSE 'other' END", "seven"),

@@ -8,8 +8,10 @@ from tests.hogql.shop import CATALOG, EVENTS, USERS
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import Catalog
 from warehouse.hogql.errors import HogQLError
+from warehouse.hogql.functions.table import DIALECTS
 from warehouse.hogql.printing.printer import tables
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.translate import translate
 
 
 def select(text: str, **values: object) -> tree.Select:
@@ -89,6 +91,24 @@ def test_a_correlated_query_sees_what_is_around_it_and_its_own_first() -> None:
     assert columns == {("users_2", "email"), ("users", "Name")}
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("WITH events AS (SELECT 1 AS id) SELECT id FROM events UNION ALL "
+         "SELECT id FROM events", 0),
+        ("(WITH events AS (SELECT 1 AS id) SELECT id FROM events) UNION ALL "
+         "SELECT id FROM events", 1),
+        ("SELECT id FROM (WITH events AS (SELECT 1 AS id) SELECT id FROM events UNION ALL "
+         "SELECT id FROM events) AS t", 0),
+        ("WITH events AS (SELECT id FROM events) SELECT id FROM events", 1),
+    ],
+)  # fmt: skip
+def test_with_is_for_what_it_stands_before(text: str, named: int) -> None:
+    assert len(list(tables(resolve(text, CATALOG)))) == named
+    for dialect in DIALECTS:
+        assert translate(text, CATALOG, dialect).sql.count("public") == named
+
+
 def test_lists_of_values_are_as_many_parameters() -> None:
     query = select("SELECT 1 FROM events WHERE id IN {ids}", ids=[3, 4])
     params = [one for one in query.walk() if isinstance(one, tree.Param)]
@@ -116,6 +136,7 @@ def test_lists_of_values_are_as_many_parameters() -> None:
         ("SELECT id FROM events WHERE id = name", "hogql_type", 28, "(int, string)"),
         ("SELECT id FROM events WHERE id = 'x'", "hogql_type", 28, "(int, string)"),
         ("SELECT id FROM events WHERE id IN ('x')", "hogql_type", 28, ""),
+        ("SELECT id FROM events WHERE (id, name) IN ((1, 2))", "hogql_type", 42, "string"),
         ("SELECT id FROM events WHERE count() > 1", "hogql_refused", 28, "WHERE"),
         ("SELECT count() AS c FROM events WHERE c > 1", "hogql_refused", 7, "WHERE"),
         ("SELECT id FROM events GROUP BY sum(id)", "hogql_refused", 31, "GROUP BY"),

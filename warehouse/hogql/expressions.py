@@ -221,6 +221,8 @@ class Expressions:
             for item in items:
                 if not isinstance(item, tree.Tuple) or len(item.items) != len(left.items):
                     raise TypesDiffer("The rows of IN differ in length.", self.place(item.at))
+                for mine, other in zip(left.items, item.items, strict=True):
+                    self._comparable(item.at, mine.type, other.type)
             return tree.In(node.at, types.BOOL, left, items, node.negated)
         united = self._arguments.united([left, *items])
         if united is None or not items:

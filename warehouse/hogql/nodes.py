@@ -195,3 +195,4 @@ class SetQuery(Query):
     right: Query
     limit: int | None = None
     offset: int | None = None
+    ctes: tuple[Cte, ...] = ()

@@ -1,6 +1,7 @@
 """The parser's tree to nodes of ours: queries; ``read_expressions`` has the rest."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -178,21 +179,23 @@ class _Reader(ExpressionReader):
         members = [tree["initial_select_query"]]
         members += [part["select_query"] for part in tree["subsequent_select_queries"]]
         ops = [part["set_operator"] for part in tree["subsequent_select_queries"]]
-        for member in members[:-1]:
+        for member in members:
             self._refuse_ordered(member)
-        self._refuse_ordered(members[-1])
         queries = [self.query(member) for member in members]
+        # WITH before the first part is for all of them, in its parentheses for itself.
+        ctes: tuple[nodes.Cte, ...] = ()
+        first = queries[0]
+        if isinstance(first, nodes.Select) and not self._is_in_parentheses(members[0]):
+            ctes, queries[0] = first.ctes, replace(first, ctes=())
         for closer in (("INTERSECT",), tuple(op for op in nodes.SetOp if op != "INTERSECT")):
             queries, ops = self._grouped(tree, queries, ops, closer)
         if ops:
             raise self._error(HogQLRefused, f"{ops[0]} is not part of HogQL here.", tree)
-        limits = self._limits(tree)
         whole = queries[0]
-        if limits["limit"] is None and limits["offset"] is None:
-            return whole
         if not isinstance(whole, nodes.SetQuery):
             raise self._refused(tree)
-        return nodes.SetQuery(whole.at, whole.left, whole.op, whole.right, **limits)
+        limits = self._limits(tree)
+        return replace(whole, ctes=ctes, limit=limits["limit"], offset=limits["offset"])
 
     def _grouped(
         self, tree: Tree, queries: list[Query], ops: list[str], wanted: Sequence[str]
@@ -218,5 +221,6 @@ class _Reader(ExpressionReader):
             )
 
     def _is_in_parentheses(self, tree: Tree) -> bool:
-        before = [piece for piece in self._found if piece.offset < at_of(tree)]
-        return bool(before) and before[-1].text == "("
+        before = [piece.text for piece in self._found if piece.offset < at_of(tree)]
+        after = [piece.text for piece in self._found if piece.offset >= tree["end"]["offset"]]
+        return before[-1:] == ["("] and after[:1] == [")"]

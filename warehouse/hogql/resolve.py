@@ -1,7 +1,6 @@
 """A query as it was written, to one whose every name is looked up: the catalog decides."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from warehouse.hogql import nodes, tree, types
 from warehouse.hogql.catalog import Catalog
@@ -37,10 +36,9 @@ class _Queries:
         raise TypeError(node)
 
     def _set(self, node: nodes.SetQuery, outer: Scope) -> tree.SetQuery:
-        left = self.query(node.left, outer)
-        # A CTE of the first part is seen by the others, too.
-        shared = _with_ctes_of(left, outer)
-        right = self.query(node.right, shared)
+        scope = Scope(outer)
+        ctes = tuple(self._cte(cte, scope) for cte in node.ctes)
+        left, right = self.query(node.left, scope), self.query(node.right, scope)
         if len(left.columns) != len(right.columns):
             raise TypesDiffer("The parts have different numbers of columns.", self._place(node))
         columns = []
@@ -51,9 +49,6 @@ class _Queries:
                     f"{name} is {mine} in one part, {other} in another.", self._place(node)
                 )
             columns.append((name, common))
-        ctes: tuple[tree.Cte, ...] = ()
-        if isinstance(left, tree.Select | tree.SetQuery) and left.ctes:
-            ctes, left = left.ctes, replace(left, ctes=())
         return tree.SetQuery(
             node.at, tuple(columns), left, node.op, right, node.limit, node.offset, ctes
         )
@@ -213,15 +208,6 @@ class _Queries:
 
     def _place(self, node: nodes.Node | tree.Resolved) -> Place:
         return Place.of(self._text, node.at)
-
-
-def _with_ctes_of(left: tree.Query, outer: Scope) -> Scope:
-    if not isinstance(left, tree.Select | tree.SetQuery) or not left.ctes:
-        return outer
-    ctes: dict[str, tuple[str, Columns]] = {
-        cte.name.casefold(): (cte.name, dict(cte.query.columns)) for cte in left.ctes
-    }
-    return Scope(outer, ctes=ctes)
 
 
 def _of_this_query(expr: tree.Expr | None) -> Iterator[tree.Resolved]:

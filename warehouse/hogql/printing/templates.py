@@ -7,7 +7,7 @@ import sqlglot
 from sqlglot import exp
 
 SIMPLE = (exp.Anonymous, exp.Boolean, exp.Case, exp.Cast, exp.Column, exp.Func, exp.Literal,
-          exp.Null, exp.Paren, exp.Subquery, exp.Var)  # fmt: skip
+          exp.Null, exp.Paren, exp.Subquery, exp.Tuple, exp.Var)  # fmt: skip
 
 
 def filled(
