@@ -198,16 +198,7 @@ class Expressions:
     def _in(self, node: nodes.In, scope: Scope) -> tree.Expr:
         left = self._row(node.expr, scope)
         if isinstance(node.items, nodes.Query):
-            query = self.subquery(node.items, scope)
-            width = len(left.items) if isinstance(left, tree.Tuple) else 1
-            if len(query.columns) != width:
-                raise TypesDiffer("The columns of IN differ in number.", self.place(node.at))
-            mine = (
-                [left] if width == 1 else list(left.items) if isinstance(left, tree.Tuple) else []
-            )
-            for one, (_, kind) in zip(mine, query.columns, strict=True):
-                self._comparable(node.at, one.type, kind)
-            return tree.In(node.at, types.BOOL, left, query, node.negated)
+            return self._in_query(node, left, self.subquery(node.items, scope))
         items = tuple(
             item
             for given in node.items
@@ -221,13 +212,25 @@ class Expressions:
             for item in items:
                 if not isinstance(item, tree.Tuple) or len(item.items) != len(left.items):
                     raise TypesDiffer("The rows of IN differ in length.", self.place(item.at))
-                for mine, other in zip(left.items, item.items, strict=True):
-                    self._comparable(item.at, mine.type, other.type)
+                for ours, theirs in zip(left.items, item.items, strict=True):
+                    self._comparable(item.at, ours.type, theirs.type)
             return tree.In(node.at, types.BOOL, left, items, node.negated)
+        for item in items:
+            # A list with NULL is read in two ways: for ClickHouse NOT IN passes over it.
+            if item.type.kind == Kind.NULL:
+                raise TypesDiffer("A list of IN holds values, not NULL.", self.place(item.at))
         united = self._arguments.united([left, *items])
         if united is None or not items:
             raise TypesDiffer("The values of IN do not go together.", self.place(node.at))
         return tree.In(node.at, types.BOOL, united[0], tuple(united[1:]), node.negated)
+
+    def _in_query(self, node: nodes.In, left: tree.Expr, query: tree.Query) -> tree.Expr:
+        mine = left.items if isinstance(left, tree.Tuple) else (left,)
+        if len(query.columns) != len(mine):
+            raise TypesDiffer("The columns of IN differ in number.", self.place(node.at))
+        for ours, (_, theirs) in zip(mine, query.columns, strict=True):
+            self._comparable(node.at, ours.type, theirs)
+        return tree.In(node.at, types.BOOL, left, query, node.negated)
 
     def _row(self, node: nodes.Expr, scope: Scope) -> tree.Expr:
         if isinstance(node, nodes.Tuple):
