@@ -35,7 +35,7 @@ def tpch(tpch_folder: Path) -> dict[str, Any]:
 
 
 class Filled:
-    """Fills a stand-in when the first test asks for it."""
+    """Fills a stand-in when the first test asks; for one module, since others list tables."""
 
     def __init__(self, stack: ExitStack, *given: Any) -> None:
         self._stack = stack
@@ -65,7 +65,7 @@ def opened_bare(credentials: dict[str, Any], network: NetworkPolicy) -> Iterator
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def filled(
     endpoints: dict[str, Any],
     credentials: dict[str, Any],

@@ -18,7 +18,6 @@ from warehouse.hogql.translate import translate
 NOTHING = Catalog(())
 GAPS = {
     "snowflake": {"toString(day)": "the stand-in has TO_CHAR without formats"},
-    "redshift": {"now() > '2026-01-01'": "the stand-in, a Postgres, has no GETDATE"},
     "bigquery": {
         r"odd LIKE '100\\%\\_%'": "the stand-in's LIKE has no escape sign",
         r"odd LIKE '%\\\\'": "the stand-in's LIKE has no escape sign",

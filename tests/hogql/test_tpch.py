@@ -32,7 +32,7 @@ VALUES: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(filled: Filled, endpoints: dict[str, Any]) -> Any:
     """What a bare Postgres answers."""
     schema, answers = filled.schema("postgres"), dict[str, list[tuple[Any, ...]]]()
@@ -48,7 +48,7 @@ def reference(filled: Filled, endpoints: dict[str, Any]) -> Any:
     return answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def catalog(opened_bare: OpenOne, filled: Filled) -> Callable[[str], Catalog]:
     """By provider: the catalog of its eight tables."""
 
