@@ -30,7 +30,7 @@ from tests.benchmarks.harness import FLOOR, ROOT, Bench, Case, Contender
 
 OURS = ("ours", "ours-warm")
 PEERS = (
-    *("duckdb", "connectorx", "adbc", "dlt-connectorx", "dlt-pyarrow", "dlt-sqlalchemy"),
+    *("duckdb", "connectorx", "adbc", "dlt-connectorx", "dlt-pyarrow"),
     *("sling", "ingestr"),
 )
 SLOW = tuple(who for who in PEERS if who.startswith("dlt"))

@@ -123,7 +123,6 @@ PEERS: dict[str, Callable[[str, str, Path], Counted]] = {
     "adbc": adbc,
     "dlt-connectorx": partial(dlt, "connectorx"),
     "dlt-pyarrow": partial(dlt, "pyarrow"),
-    "dlt-sqlalchemy": partial(dlt, "sqlalchemy"),
     "sling": sling,
     "ingestr": ingestr,
 }
