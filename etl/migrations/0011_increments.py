@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("etl", "0004_destinations"),
+        ("etl", "0010_destinations"),
     ]
 
     operations = [

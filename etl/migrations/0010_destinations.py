@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("etl", "0003_seen"),
+        ("etl", "0009_seen"),
     ]
     operations = [
         migrations.AlterField(
