@@ -81,13 +81,13 @@ def update(
         with transaction.atomic():
             # Read again under a lock: two changes at once must not undo each other.
             pipeline = locked(pipeline)
-            is_moved = tables is not None or bool(changes.keys() & MOVING)
+            ends_move = bool(changes.keys() & MOVING)
+            is_moved = ends_move or tables is not None
             if is_moved and open_run(pipeline):
                 raise RunInProgress()
             for name, value in changes.items():
                 setattr(pipeline, name, value)
-            is_moved = bool(changes.keys() & MOVING)
-            _check(pipeline, _specs(pipeline) if tables is None and is_moved else tables)
+            _check(pipeline, _specs(pipeline) if tables is None and ends_move else tables)
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)
@@ -215,19 +215,22 @@ def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec]) -> str:
     modes = {table.mode for table in tables}
     if ReadMode.CDC in modes and not _can(pipeline.source, FollowChanges):
         return f"{pipeline.source.provider} has no log to read changes from."
-    lake = registry.provider(pipeline.destination.provider)
-    if not issubclass(lake, BulkLoad):
+    destination = registry.provider(pipeline.destination.provider)
+    if not issubclass(destination, BulkLoad):
         # Said of the destination itself.
         return ""
     merged = sorted(modes & (MERGED | {ReadMode.CDC}))
-    if merged and LoadMode.MERGE not in lake.load_modes:
+    if merged and LoadMode.MERGE not in destination.load_modes:
         name = pipeline.destination.provider
         return f"{name} cannot merge rows, which mode {merged[0]} needs; use mode full."
-    if ReadMode.APPEND in modes and not lake.tells_last_load:
-        return f"{lake.label} does not tell what was appended last, so mode append cannot be used."
+    if ReadMode.APPEND in modes and not destination.tells_last_load:
+        return (
+            f"{destination.label} does not tell what was appended last, "
+            "so mode append cannot be used."
+        )
     compared = any(table.deletes == Deletes.COMPARED for table in tables)
-    if compared and not lake.compares_keys:
-        return f"{lake.label} cannot compare keys, so deletes can only be kept."
+    if compared and not destination.compares_keys:
+        return f"{destination.label} cannot compare keys, so deletes can only be kept."
     return ""
 
 
