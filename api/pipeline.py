@@ -17,16 +17,18 @@ from api.run import PipelineRunSerializer, QuarantinedValueSerializer, SteeringA
 from connectors.types import Contract
 from etl import pipelines, quarantine
 from etl.models import Deletes, Pipeline, PipelineTable, ReadMode, Trigger
-from etl.models.pipeline import MAX_SOURCE_LOAD, MAX_SWEEP_HOURS, MIN_SOURCE_MB_S
+from etl.models.pipeline import (
+    MAX_SOURCE_LOAD,
+    MAX_STALE_MINUTES,
+    MAX_SWEEP_HOURS,
+    MIN_SOURCE_MB_S,
+)
 from etl.pipelines import TableSpec
 from warehouse.access import Role
 from warehouse.models import WarehouseConnection
 
 MAX_LIMIT = 1_000_000
 """Each value in quarantine is a row of the service's own database."""
-
-
-MAX_MINUTES = 60 * 24 * 366
 
 
 class TableSpecSerializer(StrictSerializer):
@@ -98,7 +100,7 @@ class PipelineChangesSerializer(StrictSerializer):
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     quarantine_limit = serializers.IntegerField(default=0, min_value=0, max_value=MAX_LIMIT)
     stale_after_minutes = serializers.IntegerField(
-        default=None, allow_null=True, min_value=1, max_value=MAX_MINUTES
+        default=None, allow_null=True, min_value=1, max_value=MAX_STALE_MINUTES
     )
     is_active = serializers.BooleanField(default=True)
     max_source_load = serializers.IntegerField(default=1, min_value=1, max_value=MAX_SOURCE_LOAD)

@@ -160,7 +160,10 @@ class Migration(migrations.Migration):
                 blank=True,
                 help_text="When what a target has is older than that, the pipeline is stale; empty: never.",
                 null=True,
-                validators=[django.core.validators.MinValueValidator(1)],
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(527040),
+                ],
             ),
         ),
         migrations.AddField(

@@ -16,6 +16,7 @@ from warehouse.models import TeamManager, WarehouseConnection
 MAX_SOURCE_LOAD = 32
 MIN_SOURCE_MB_S = Decimal("0.1")
 MAX_SWEEP_HOURS = 365 * 24
+MAX_STALE_MINUTES = 366 * 24 * 60
 
 
 class Pipeline(models.Model):
@@ -69,7 +70,7 @@ class Pipeline(models.Model):
     stale_after_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_STALE_MINUTES)],
         help_text="When what a target has is older than that, the pipeline is stale; empty: never.",
     )
     is_active = models.BooleanField(default=True)

@@ -73,6 +73,13 @@ def test_schedule_that_is_none_is_said_and_not_saved(admin: Client, pipeline: Pi
     assert Pipeline.all_teams.get(pk=pipeline.pk).schedule == ""
 
 
+def test_age_that_no_date_can_be_is_said_and_not_saved(admin: Client, pipeline: Pipeline) -> None:
+    changed = form_of(pipeline, stale_after_minutes=2_000_000_000)
+    answer = admin.post(f"{LIST}{pipeline.pk}/change/", changed)
+    assert "less than or equal to 527040" in answer.content.decode()
+    assert Pipeline.all_teams.get(pk=pipeline.pk).stale_after_minutes is None
+
+
 def test_connection_of_another_team_is_said_and_not_saved(
     admin: Client, pipeline: Pipeline, other_team: Any
 ) -> None:
