@@ -7,7 +7,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TextIO, cast
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from rich import box
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.table import Table
 from connectors.errors import ConnectorError
 from connectors.types import Estimate
 from warehouse import query_executor
+from warehouse.management import naming
 from warehouse.models import WarehouseConnection
 from warehouse.query_executor import Plan
 from warehouse.statements import Language, Statement
@@ -28,9 +28,8 @@ class Command(BaseCommand):
     help = "Run one read-only query over a connection and print its rows."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("connection", help="its id or name")
+        naming.add_arguments(parser, "connection")
         parser.add_argument("sql")
-        parser.add_argument("--team", help="the team's id, where two teams use the name")
         parser.add_argument(
             "--dialect",
             type=Language,
@@ -46,7 +45,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
 
     def handle(self, *args: Any, connection: str, **options: Any) -> None:
-        found = _named(connection, options["team"])
+        found = naming.named(WarehouseConnection, "connection", connection, options["team"])
         statement = Statement(options["sql"], (), options["dialect"], options["values"])
         try:
             if options["plan"]:
@@ -106,21 +105,6 @@ def _price(estimate: Estimate) -> str:
     low, high = estimate.cost_low, estimate.cost_high
     money = "unknown" if low is None else f"{low:f} to {high:f} {estimate.currency}"
     return f"bytes scanned: {scanned}   cost: {money}   basis: {estimate.basis}"
-
-
-def _named(name: str, team: str | None) -> WarehouseConnection:
-    every = WarehouseConnection.all_teams.all()
-    rows = every if team is None else WarehouseConnection.objects.for_team(team)
-    try:
-        by_id = rows.filter(pk=name).first()
-    except ValidationError:
-        by_id = None
-    found = [by_id] if by_id else list(rows.filter(name=name)[:2])
-    if not found:
-        raise CommandError(f"There is no connection {name}.")
-    if len(found) > 1:
-        raise CommandError(f"Two teams have a connection {name}: say --team or give its id.")
-    return found[0]
 
 
 def _object(text: str) -> dict[str, Any]:
