@@ -48,6 +48,19 @@ def verified(*arguments: str) -> tuple[bool, dict[str, Any]]:
     return is_same, found
 
 
+def test_keys_of_anybody_do_nothing_to_a_terminal(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = verify.Finding(verify.Kind.MISSING, {"[b]key": "[red]x\x1b[31m"})
+    verdict = verify.Verdict(pipeline.tables.get(), findings=[key])
+    monkeypatch.setattr(verify, "tables", lambda *_: [verdict])
+    out = StringIO()
+    with pytest.raises(CommandError, match="Not the same"):
+        call_command("verify_pipeline", "nightly", stdout=out)
+    assert "[b]key" in out.getvalue()
+    assert r"[red]x\x1b[31m" in out.getvalue()
+
+
 def found_in(verdict: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
     return sorted((f["what"], f["key"]["key"], f["columns"]) for f in verdict["findings"])
 

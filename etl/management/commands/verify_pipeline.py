@@ -12,6 +12,7 @@ from connectors.errors import ConnectorError
 from etl import verify
 from etl.management import naming
 from etl.verify import Finding, Verdict
+from warehouse.management.screen import unmarked
 
 MAX_KEYS = 20
 HINT = (
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         overview = Table("table", "in source", "in target", "buckets that differ", "verdict")
         for one in verdicts:
             overview.add_row(
-                str(one.table),
+                unmarked(str(one.table)),
                 f"{one.rows_in_source:,}",
                 f"{one.rows_in_target:,}",
                 f"{one.differing:,} of {one.buckets:,}",
@@ -83,16 +84,11 @@ def _verdict(one: Verdict) -> str:
 
 
 def _keys(one: Verdict) -> Table:
-    rows = Table("what", *(_plain(name) for name in one.findings[0].key), "columns")
+    rows = Table("what", *(unmarked(name) for name in one.findings[0].key), "columns")
     for finding in one.findings:
         columns = ", ".join(finding.columns)
-        rows.add_row(finding.kind, *map(_plain, finding.key.values()), _plain(columns))
+        rows.add_row(finding.kind, *map(unmarked, finding.key.values()), unmarked(columns))
     return rows
-
-
-def _plain(text: str) -> str:
-    """Names and keys are anybody's text, and none of it is markup."""
-    return text.replace("[", r"\[")
 
 
 def _notes(one: Verdict) -> list[str]:

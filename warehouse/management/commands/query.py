@@ -16,6 +16,7 @@ from connectors.errors import ConnectorError
 from connectors.types import Estimate
 from warehouse import query_executor
 from warehouse.management import naming
+from warehouse.management.screen import unmarked
 from warehouse.models import WarehouseConnection
 from warehouse.query_executor import Plan
 from warehouse.statements import Language, Statement
@@ -84,9 +85,9 @@ class Command(BaseCommand):
         table = Table(box=box.SIMPLE_HEAD)
         for field in schema:
             is_number = str(field.type).startswith(("int", "uint", "float", "double", "decimal"))
-            table.add_column(_unmarked(field.name), justify="right" if is_number else "left")
+            table.add_column(unmarked(field.name), justify="right" if is_number else "left")
         for row in islice(rows, MAX_SHOWN):
-            table.add_row(*(_unmarked(_shown(value)) for value in row))
+            table.add_row(*(unmarked(_shown(value)) for value in row))
         width = None if self.stdout.isatty() else 1_000
         Console(file=cast(TextIO, self.stdout), width=width).print(table)
         if next(rows, None) is not None:
@@ -125,9 +126,3 @@ def _shown(value: object) -> str:
 
 def _plain(value: object) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def _unmarked(text: str) -> str:
-    """Values are anybody's text: no markup, and nothing that a terminal would act on."""
-    printable = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
-    return printable.replace("[", r"\[")
