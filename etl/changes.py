@@ -11,9 +11,8 @@ from connectors.base import Connector
 from connectors.errors import ConnectorError, Unsupported
 from connectors.quarantine import Quarantine
 from connectors.types import LoadMode, Manifest, StagedFile, Watermark
-from etl import conf, quarantine
+from etl import conf, ends, quarantine
 from etl.models import Followed, PipelineTable, ReadMode, TableRun
-from etl.reader import loader
 from etl.stage import Stage
 from warehouse import connections
 from warehouse.errors import ConnectionPaused
@@ -55,7 +54,7 @@ class Log:
         Arrow cannot.
         """
         pipeline = run.run.pipeline
-        changes, unfit = self._source.changes(*self._where, since), loader(pipeline).unfit
+        changes, unfit = self._source.changes(*self._where, since), ends.loader(pipeline).unfit
         taken = Quarantine(changes.primary_key, pipeline.quarantine_limit)
         staged = _Staged(run, stage, folder, watch)
         for order, window in enumerate(changes.windows):

@@ -12,7 +12,7 @@ from connectors import registry
 from connectors.abilities import BulkLoad, Extract, FollowChanges
 from connectors.errors import InvalidInput
 from connectors.types import LoadMode
-from etl import lease, schedule, tasks
+from etl import ends, lease, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
     AT_WORK,
@@ -26,7 +26,6 @@ from etl.models import (
     Trigger,
 )
 from etl.modes import MERGED
-from etl.reader import loader
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
 
@@ -158,7 +157,7 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
             found[name] = "The team has no such connection."
         elif not _can(connection, ability):
             found[name] = f"{connection.provider} cannot be the {name} of a pipeline."
-    if "destination" not in found and (fault := loader(pipeline).stage_fault(pipeline.stage)):
+    if "destination" not in found and (fault := ends.loader(pipeline).stage_fault(pipeline.stage)):
         found["stage"] = fault
     try:
         schedule.parse(pipeline.schedule)

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 
 from connectors.abilities import BulkLoad, ReadPlan
 from connectors.drift import LoadPlan
-from connectors.errors import Unsupported
 from connectors.types import Contract, LoadTarget, Watermark
-from etl import modes
+from etl import ends, modes
 from etl.models import Pipeline, PipelineTable, ReadMode
-from etl.reader import able
 from warehouse import connections
 
 
@@ -35,9 +33,8 @@ def tables(pipeline: Pipeline) -> Iterator[Preview]:
 
     Raises NoPrimaryKey, Unsupported, and what connectors raise.
     """
-    with connections.opened(pipeline.destination, run="plan") as destination:
-        if not isinstance(destination, BulkLoad):
-            raise Unsupported(f"{destination.label} cannot be the destination of a pipeline.")
+    with connections.opened(pipeline.destination, run="plan") as opened:
+        destination = ends.destination(opened)
         for table in pipeline.tables.select_related("pipeline__source"):
             yield _planned(table, destination)
 
@@ -65,4 +62,4 @@ def _planned(table: PipelineTable, destination: BulkLoad) -> Preview:
 def _described(table: PipelineTable, since: Watermark | None) -> ReadPlan:
     """How a run would read the table; its rows are left where they are."""
     with connections.opened(table.pipeline.source, run="plan") as source:
-        return modes.plan(table, able(source), since)
+        return modes.plan(table, ends.source(source), since)

@@ -9,16 +9,15 @@ from typing import Self
 import structlog
 from django.db import DatabaseError, connection, transaction
 
-from connectors import registry
-from connectors.abilities import BulkLoad, Extract, ReadPlan
+from connectors.abilities import Extract, ReadPlan
 from connectors.base import Connector
-from connectors.errors import ConnectorError, QuarantineFull, QueryCancelled, Unsupported
+from connectors.errors import ConnectorError, QuarantineFull, QueryCancelled
 from connectors.quarantine import Quarantine
 from connectors.types import StagedFile
-from etl import ledger, quarantine
+from etl import ends, ledger, quarantine
 from etl.errors import ServiceDatabaseFailed
 from etl.lease import Heartbeat
-from etl.models import Chunk, Pipeline, PipelineRun, RunStatus, Step, TableRun
+from etl.models import Chunk, PipelineRun, RunStatus, Step, TableRun
 from etl.pace import paced
 from etl.stage import Stage
 from warehouse import connections
@@ -45,7 +44,7 @@ class Reader:
     ) -> None:
         pipeline = table.run.pipeline
         self._limit = pipeline.quarantine_limit
-        self._unfit = loader(pipeline).unfit
+        self._unfit = ends.loader(pipeline).unfit
         self._table = table
         self._source = source
         self._stage = stage
@@ -190,7 +189,7 @@ def _read_beside(
     try:
         with connections.opened(run.pipeline.source, run=str(run.pk)) as source:
             stage = Stage(str(run.pipeline.team_id))
-            reader = Reader(table, able(source), stage, sessions, watch)
+            reader = Reader(table, ends.source(source), stage, sessions, watch)
             sources[reader.name] = source
             while reader.read_next():
                 watch()
@@ -201,18 +200,3 @@ def _read_beside(
         log.exception("reader.crashed", run_id=str(run.pk), error=type(exc).__name__)
     finally:
         connection.close()
-
-
-def able(source: Connector) -> Extract:
-    """The connector as a source; raises Unsupported."""
-    if not isinstance(source, Extract):
-        raise Unsupported(f"{source.label} cannot be the source of a pipeline.")
-    return source
-
-
-def loader(pipeline: Pipeline) -> type[BulkLoad]:
-    """The destination's class; raises Unsupported."""
-    provider = registry.provider(pipeline.destination.provider)
-    if not issubclass(provider, BulkLoad):
-        raise Unsupported(f"{provider.label} cannot be the destination of a pipeline.")
-    return provider

@@ -11,14 +11,14 @@ from django.utils import timezone
 
 from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
-from connectors.errors import ChangesLost, ConnectorError, Unsupported
+from connectors.errors import ChangesLost, ConnectorError
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
-from etl import lease, ledger, modes, quarantine
+from etl import ends, lease, ledger, modes, quarantine
 from etl.changes import Log
 from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, ReadMode, RunStatus, Step, TableRun
-from etl.reader import Crew, Reader, able
+from etl.reader import Crew, Reader
 from etl.stage import Stage
 from etl.stopwatch import Stopwatch
 from warehouse import connections
@@ -108,17 +108,16 @@ def _move_tables(
     stage = _stage_of(run)
     with (
         connections.opened(run.pipeline.source, run=str(run.pk)) as source,
-        connections.opened(run.pipeline.destination, run=str(run.pk)) as destination,
+        connections.opened(run.pipeline.destination, run=str(run.pk)) as opened,
     ):
-        if not isinstance(destination, BulkLoad):
-            raise Unsupported(f"{destination.label} cannot be the destination of a pipeline.")
+        destination = ends.destination(opened)
         for table in run.tables.select_related("table").exclude(step=Step.DONE):
             mover = _Mover(run, table, stage, heartbeat, observer)
             manifest = mover.staged() or mover.changes(source, destination)
             if manifest is None:
                 mover.lay_out(source, destination)
                 manifest = mover.extract(
-                    able(source), sessions or run.pipeline.max_source_load, call
+                    ends.source(source), sessions or run.pipeline.max_source_load, call
                 )
             mover.load(destination, manifest)
             mover.arrived(source)
@@ -178,11 +177,11 @@ class _Mover:
             self._table.followed_from = Log(definition, source).follow().as_json()
         else:
             since = self._since(destination)
-        plan = modes.plan(definition, able(source), since)
+        plan = modes.plan(definition, ends.source(source), since)
         try:
-            self._enter(plan, able(source))
+            self._enter(plan, ends.source(source))
         except BaseException:
-            able(source).release()
+            ends.source(source).release()
             raise
 
     def _enter(self, plan: ReadPlan, source: Extract) -> None:

@@ -18,9 +18,8 @@ from connectors.abilities import Compare, Compared, ReadPlan
 from connectors.base import Connector
 from connectors.checksums import is_json
 from connectors.errors import Unsupported
-from etl import conf
+from etl import conf, ends
 from etl.models import Pipeline, PipelineTable, QuarantinedValue, Step
-from etl.reader import able
 from warehouse import connections
 
 VALUES_PER_BUCKET = 50_000
@@ -101,11 +100,11 @@ def tables(pipeline: Pipeline, max_keys: int) -> Iterator[Verdict]:
 def _compared(
     table: PipelineTable, source: Connector, destination: Connector, max_keys: int
 ) -> Verdict:
-    ends = _comparable(source), _comparable(destination)
-    reader = able(source)
+    both = _comparable(source), _comparable(destination)
+    reader = ends.source(source)
     plan = reader.plan(table.source_schema, table.source_table, None, conf.chunk_bytes())
     try:
-        return _Comparison(table, plan, *ends).verdict(max_keys)
+        return _Comparison(table, plan, *both).verdict(max_keys)
     finally:
         reader.release()
 
