@@ -1,22 +1,21 @@
 """The admin of pipelines and their runs."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
-from connectors.errors import ConnectorError
 from etl import (
     alert_admin,  # noqa: F401 registers its pages
     pipelines,
     schedule,
     steering,
 )
+from etl.admin_actions import to_each
 from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger
 from etl.pipelines import TableSpec
 
@@ -38,23 +37,6 @@ class PipelineTableFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         ]
         for fault in pipelines.table_faults(pipeline, specs).values():
             raise forms.ValidationError(fault)
-
-
-def _each(
-    page: ModelAdmin,
-    request: HttpRequest,
-    queryset: QuerySet[Any],
-    done: str,
-    act: Callable[[Any], object],
-) -> None:
-    """Do it to each, and say for each how that went."""
-    for one in queryset:
-        try:
-            act(one)
-        except ConnectorError as exc:
-            page.message_user(request, f"{one}: {exc.detail}", messages.ERROR)
-        else:
-            page.message_user(request, f"{one}: {done}.", messages.SUCCESS)
 
 
 class PipelineTableInline(TabularInline):
@@ -117,21 +99,21 @@ class PipelineAdmin(ModelAdmin):
 
     @admin.action(description="Run now")
     def run(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        _each(
+        to_each(
             self, request, queryset, "queued", lambda one: pipelines.request_run(one, Trigger.API)
         )
 
     @admin.action(description="Read whole, in place of what the target has")
     def refresh(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        _each(self, request, queryset, "queued", lambda one: steering.refresh(one, Trigger.API))
+        to_each(self, request, queryset, "queued", lambda one: steering.refresh(one, Trigger.API))
 
     @admin.action(description="Pause")
     def pause(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        _each(self, request, queryset, "paused", steering.pause)
+        to_each(self, request, queryset, "paused", steering.pause)
 
     @admin.action(description="Resume")
     def resume(self, request: HttpRequest, queryset: QuerySet[Pipeline]) -> None:
-        _each(self, request, queryset, "resumed", steering.resume)
+        to_each(self, request, queryset, "resumed", steering.resume)
 
 
 class TableRunInline(TabularInline):
@@ -158,11 +140,11 @@ class PipelineRunAdmin(ModelAdmin):
 
     @admin.action(description="Retry", permissions=["steer"])
     def retry(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
-        _each(self, request, queryset, "queued", steering.retry)
+        to_each(self, request, queryset, "queued", steering.retry)
 
     @admin.action(description="Cancel", permissions=["steer"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
-        _each(self, request, queryset, "cancelled", steering.cancel)
+        to_each(self, request, queryset, "cancelled", steering.cancel)
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
         # Nobody changes a run by hand; who may change pipelines may say what becomes of it.

@@ -3,13 +3,13 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from connectors.errors import ConnectorError
 from etl import channels, delivery
+from etl.admin_actions import to_each
 from etl.models import AlertChannel, AlertDelivery, AlertEvent, Pipeline
 from warehouse.admin import WriteOnlyTextarea
 
@@ -80,13 +80,7 @@ class AlertChannelAdmin(ModelAdmin):
 
     @admin.action(description="Send a test alert")
     def test(self, request: HttpRequest, queryset: QuerySet[AlertChannel]) -> None:
-        for channel in queryset:
-            try:
-                delivery.try_out(channel)
-            except ConnectorError as exc:
-                self.message_user(request, f"{channel}: {exc.detail}", messages.ERROR)
-            else:
-                self.message_user(request, f"{channel}: it was taken.", messages.SUCCESS)
+        to_each(self, request, queryset, "it was taken", delivery.try_out)
 
 
 @admin.register(AlertDelivery)
