@@ -11,6 +11,8 @@ from connectors.types import LoadMode, Manifest, StagedFile
 
 LEDGER = "WAREHOUSE_LOADS"
 """The table, beside the targets, that has a row for each load that was committed."""
+LOAD_TIMEOUT_S = 4 * 3600
+"""How long one statement of a load, or one job, may take."""
 
 
 @dataclass(frozen=True)

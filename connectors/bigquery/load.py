@@ -21,11 +21,9 @@ from connectors.bigquery.jobs import CALL_TIMEOUT_S, Client, Config, Job
 from connectors.bigquery.parameters import query_parameters
 from connectors.drift import LoadPlan, decide
 from connectors.errors import LoadSuperseded, QueryTimeout, SchemaChanged
-from connectors.loading import Staging
+from connectors.loading import LOAD_TIMEOUT_S, Staging
 from connectors.polling import pauses
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
-
-LOAD_TIMEOUT_S = 4 * 3600
 
 Staged = list[tuple[Staging, str]]
 Row = tuple[Any, ...]

@@ -17,10 +17,11 @@ from connectors.bigquery.catalog import Row
 from connectors.bigquery.credentials import GOOGLE, GRANTS, BigQueryCredentials
 from connectors.bigquery.jobs import BigQueryExecution
 from connectors.bigquery.listing import Listing
-from connectors.bigquery.load import LOAD_TIMEOUT_S, Loader
+from connectors.bigquery.load import Loader
 from connectors.bigquery.parameters import query_parameters
 from connectors.drift import LoadPlan
 from connectors.errors import ConnectorError
+from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import Endpoint
 from connectors.prices import BigQueryPrices
 from connectors.quarantine import Unfit

@@ -45,6 +45,7 @@ from connectors.errors import (
     HostRefused,
     InvalidCredentials,
 )
+from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import tls as postgres_tls
 from connectors.postgres import wire
@@ -58,7 +59,7 @@ from connectors.redshift import plan as redshift_plan
 from connectors.redshift import sql as redshift_sql
 from connectors.redshift.credentials import GRANTS, RedshiftCredentials
 from connectors.redshift.iam import TemporaryUser
-from connectors.redshift.load import LOAD_TIMEOUT_S, Loader
+from connectors.redshift.load import Loader
 from connectors.result import Execution
 from connectors.types import (
     Basis,

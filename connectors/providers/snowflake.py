@@ -19,6 +19,7 @@ from connectors.errors import (
     ObjectNotFound,
     ResourceUnusable,
 )
+from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import Endpoint
 from connectors.prices import SnowflakePrices
 from connectors.quarantine import Unfit
@@ -27,7 +28,7 @@ from connectors.snowflake import access, auth, catalog, checksums, fit
 from connectors.snowflake import errors as snowflake_errors
 from connectors.snowflake.columns import existing, existing_columns
 from connectors.snowflake.credentials import DOMAINS, GRANTS, SnowflakeCredentials
-from connectors.snowflake.load import LOAD_TIMEOUT_S, Loader
+from connectors.snowflake.load import Loader
 from connectors.snowflake.query import SnowflakeExecution, bound_values, statement_settings
 from connectors.types import (
     Basis,

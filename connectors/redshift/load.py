@@ -21,8 +21,6 @@ from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
 if TYPE_CHECKING:
     import psycopg
 
-LOAD_TIMEOUT_S = 4 * 3600
-
 Run = Callable[..., "psycopg.Cursor[Any]"]
 """Run one statement to its end: text, then if need be parameters."""
 

@@ -14,14 +14,13 @@ import pyarrow as pa
 from connectors import loading
 from connectors.drift import LoadPlan, decide
 from connectors.errors import LoadSuperseded, SchemaChanged, TooManyDeletes
+from connectors.loading import LOAD_TIMEOUT_S
 from connectors.snowflake import columns, write
 from connectors.snowflake import sql as statements
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
-
-LOAD_TIMEOUT_S = 4 * 3600
 
 Run = Callable[..., "SnowflakeCursor"]
 """Run one statement to its end: text, then if need be parameters and ``timeout_s``."""
