@@ -59,7 +59,7 @@ def test_token_is_taken_as_a_password_too(engine: Engine) -> None:
 
 
 def test_reader_cannot_tell_another_readers_password() -> None:
-    one, other = names.place_reader(1), names.place_reader(2)
+    one, other = names.seat_reader(1), names.seat_reader(2)
     assert reader_password("token", one) != reader_password("token", other)
     assert reader_password("token", one) != reader_password("other", one)
 

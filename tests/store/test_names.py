@@ -27,12 +27,12 @@ def test_teams_have_databases_of_their_own() -> None:
     assert all(name.replace("_", "").isalnum() and name.isascii() for name in found)
 
 
-def test_reader_of_a_place_reads_the_databases_of_that_place_only() -> None:
+def test_reader_of_a_seat_reads_the_databases_of_that_seat_only() -> None:
     for team_id in range(2000):
         database, reader = names.database(team_id), names.embedded_reader(team_id)
-        place = int(reader.removeprefix("reader_"), 16)
-        assert names.place_reader(place) == reader
-        assert database.startswith(names.place_databases(place).removesuffix("*"))
+        seat = int(reader.removeprefix("reader_"), 16)
+        assert names.seat_reader(seat) == reader
+        assert database.startswith(names.seat_databases(seat).removesuffix("*"))
 
 
 def test_server_has_a_reader_for_each_team() -> None:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import uuid
 
-PLACES = 256
+SEATS = 256
 """Readers of the embedded engine. They are fixed when it starts, so teams are spread over them."""
 
 _PLAIN = re.compile(r"[0-9a-z]{1,64}")
@@ -20,22 +20,22 @@ def quote(name: str) -> str:
 def database(team_id: object) -> str:
     """The team's database; different for every team, the same for all time."""
     key = _key(team_id)
-    return f"team_{_place(key)}_{key}"
+    return f"team_{_seat(key)}_{key}"
 
 
-def place_reader(place: int) -> str:
+def seat_reader(seat: int) -> str:
     """A user of the embedded engine."""
-    return f"reader_{place:02x}"
+    return f"reader_{seat:02x}"
 
 
-def place_databases(place: int) -> str:
+def seat_databases(seat: int) -> str:
     """The pattern, as GRANT takes it, of the databases that such a user reads."""
-    return f"team_{place:02x}_*"
+    return f"team_{seat:02x}_*"
 
 
 def embedded_reader(team_id: object) -> str:
     """Who reads for a team in the embedded engine."""
-    return f"reader_{_place(_key(team_id))}"
+    return f"reader_{_seat(_key(team_id))}"
 
 
 def server_reader(team_id: object) -> str:
@@ -49,5 +49,5 @@ def _key(team_id: object) -> str:
     return key if _PLAIN.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
 
 
-def _place(key: str) -> str:
-    return f"{int(hashlib.sha256(key.encode()).hexdigest(), 16) % PLACES:02x}"
+def _seat(key: str) -> str:
+    return f"{int(hashlib.sha256(key.encode()).hexdigest(), 16) % SEATS:02x}"

@@ -1,7 +1,7 @@
 """config.xml and users.xml of the embedded engine.
 
 Users are fixed at start. ``warehouse`` owns everything; a reader may SELECT from the databases of
-its place and nothing else. ``default``, as whom chdb starts itself, can have no password; so it
+its seat and nothing else. ``default``, as whom chdb starts itself, can have no password; so it
 cannot come in over HTTP at all: a request that names none of the others finds no handler.
 """
 
@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from warehouse.store.engine.home import LOOPBACK, OWNER, Endpoint, Home, reader_password
 from warehouse.store.limits import READER, READER_MOST, WAITS, of_memory
-from warehouse.store.names import PLACES, place_databases, place_reader
+from warehouse.store.names import SEATS, seat_databases, seat_reader
 
 MAX_QUERIES = 64
 """At a time; one more is told to come again."""
@@ -20,7 +20,7 @@ _MB = 2**20
 
 # Beginnings of "user:password" as Basic authentication has them.
 _SIGNED_IN = "|".join(
-    base64.b64encode(user.encode()).decode() for user in (OWNER, place_reader(0)[:6])
+    base64.b64encode(user.encode()).decode() for user in (OWNER, seat_reader(0)[:6])
 )
 _QUERIES = (
     "<handler><type>dynamic_query_handler</type>"
@@ -66,7 +66,7 @@ def config(home: Home, endpoint: Endpoint, memory_mb: int) -> str:
 
 def users(endpoint: Endpoint, memory_mb: int) -> str:
     """Who may come in, and how far."""
-    readers = "".join(_reader(endpoint, place) for place in range(PLACES))
+    readers = "".join(_reader(endpoint, seat) for seat in range(SEATS))
     reader = {**WAITS, **READER, **of_memory(memory_mb)}
     most = {**READER_MOST, "max_memory_usage": int(reader["max_memory_usage"])}
     constraints = "".join(_between(name, bound) for name, bound in most.items())
@@ -95,12 +95,12 @@ def users(endpoint: Endpoint, memory_mb: int) -> str:
 _LOCAL = f"<networks><ip>{LOOPBACK}</ip></networks>"
 
 
-def _reader(endpoint: Endpoint, place: int) -> str:
-    name = place_reader(place)
+def _reader(endpoint: Endpoint, seat: int) -> str:
+    name = seat_reader(seat)
     password = _password(reader_password(endpoint.token, name))
     return (
         f"<{name}>{password}{_LOCAL}<profile>reader</profile>"
-        f"<quota>default</quota><grants><query>GRANT SELECT ON {place_databases(place)}.*</query>"
+        f"<quota>default</quota><grants><query>GRANT SELECT ON {seat_databases(seat)}.*</query>"
         f"</grants></{name}>\n"
     )
 
