@@ -63,3 +63,10 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such field."))
         return super().to_internal_value(data)
+
+
+def valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """The request's body as the serializer takes it; raises ValidationError."""
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)

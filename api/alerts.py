@@ -11,7 +11,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.access import StrictSerializer, TeamViewSet
+from api.access import StrictSerializer, TeamViewSet, valid
 from connectors.errors import ConnectorError
 from etl import channels, delivery
 from etl.models import AlertChannel, AlertDelivery, AlertEvent, ChannelKind
@@ -116,7 +116,7 @@ class AlertChannelViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     @extend_schema(request=NewChannelSerializer, responses={201: ChannelSerializer})
     def create(self, request: Request, **_: Any) -> Response:
-        data = _valid(NewChannelSerializer, request)
+        data = valid(NewChannelSerializer, request)
         draft = AlertChannel(team=self.team, created_by_id=request.user.pk, kind=data.pop("kind"))
         made = channels.create(draft, data)
         return Response(ChannelSerializer(made).data, status.HTTP_201_CREATED)
@@ -124,7 +124,7 @@ class AlertChannelViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     @extend_schema(request=ChannelChangesSerializer, responses=ChannelSerializer)
     def partial_update(self, request: Request, **_: Any) -> Response:
         try:
-            channels.update(self.get_object(), _valid(ChannelChangesSerializer, request))
+            channels.update(self.get_object(), valid(ChannelChangesSerializer, request))
         except AlertChannel.DoesNotExist:
             raise NotFound() from None
         return Response(ChannelSerializer(self.get_object()).data)
@@ -151,9 +151,3 @@ class AlertChannelViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         """What was sent there, newest first, and how it went."""
         page = self.paginate_queryset(self.get_object().deliveries.all())
         return self.get_paginated_response(DeliverySerializer(page, many=True).data)
-
-
-def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    checked = serializer(data=request.data)
-    checked.is_valid(raise_exception=True)
-    return dict(checked.validated_data)

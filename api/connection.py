@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import results
-from api.access import StrictSerializer, TeamViewSet
+from api.access import StrictSerializer, TeamViewSet, valid
 from api.hangup import HangupWatch
 from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
@@ -184,13 +184,13 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
 
     @extend_schema(request=NewConnectionSerializer, responses={201: ConnectionSerializer})
     def create(self, request: Request, **_: Any) -> Response:
-        data = _valid(NewConnectionSerializer, request)
+        data = valid(NewConnectionSerializer, request)
         connection = connections.create(self.team, request.user, Draft.of(**data))
         return Response(ConnectionSerializer(connection).data, status.HTTP_201_CREATED)
 
     @extend_schema(request=ConnectionChangesSerializer, responses=ConnectionSerializer)
     def partial_update(self, request: Request, **_: Any) -> Response:
-        changes = _valid(ConnectionChangesSerializer, request)
+        changes = valid(ConnectionChangesSerializer, request)
         connection = connections.update(self.get_object(), changes)
         return Response(ConnectionSerializer(connection).data)
 
@@ -207,7 +207,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     @action(detail=False, methods=["post"], url_path="test")
     def test_unsaved(self, request: Request, **_: Any) -> Response:
         """Check credentials without saving them."""
-        data = _valid(UnsavedConnectionSerializer, request)
+        data = valid(UnsavedConnectionSerializer, request)
         return _tested(
             connections.test_of_unsaved(self.team, data["provider"], data["credentials"]), request
         )
@@ -231,7 +231,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     @action(detail=True, methods=["post"])
     def estimate_cost(self, request: Request, **_: Any) -> Response:
         """Bytes and price of a query, without running it."""
-        data = _valid(SqlSerializer, request)
+        data = valid(SqlSerializer, request)
         plan = query_executor.plan(self.get_object(), _statement(data))
         is_printed = data["dialect"] == Language.HOGQL
         return Response(_estimate(plan.estimate) | ({"sql": plan.sql} if is_printed else {}))
@@ -243,15 +243,9 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     @action(detail=True, methods=["post"])
     def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
         """Run one read-only query; the rows are streamed."""
-        data = _valid(QuerySerializer, request)
+        data = valid(QuerySerializer, request)
         run = query_executor.run(self.get_object(), _statement(data), data.get("max_rows"))
         return results.stream(run, request.META)
-
-
-def _valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    checked = serializer(data=request.data)
-    checked.is_valid(raise_exception=True)
-    return dict(checked.validated_data)
 
 
 def _statement(data: dict[str, Any]) -> Statement:

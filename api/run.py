@@ -10,7 +10,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.access import StrictSerializer, TeamViewSet
+from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import CostSerializer
 from etl import steering
 from etl.models import Pipeline, PipelineRun, QuarantinedValue, TableRun, Trigger
@@ -103,9 +103,8 @@ class SteeringActions(TeamViewSet):
     @action(detail=True, methods=["post"])
     def refresh(self, request: Request, **_: Any) -> Response:
         """Queue a run that reads tables whole, in place of what the target has."""
-        checked = RefreshSerializer(data=request.data)
-        checked.is_valid(raise_exception=True)
-        run = steering.refresh(self.get_object(), Trigger.API, checked.validated_data["tables"])
+        names = valid(RefreshSerializer, request)["tables"]
+        run = steering.refresh(self.get_object(), Trigger.API, names)
         return _accepted(run)
 
     @extend_schema(responses=PipelineRunSerializer)
