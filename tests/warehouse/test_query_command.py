@@ -70,6 +70,11 @@ def test_native_sql_runs_as_it_is(orders: None, shop: WarehouseConnection) -> No
     assert "1 row, cut off by a limit" in query("shop", "SELECT id FROM orders", "--max-rows", "1")
 
 
+def test_columns_of_one_name_are_all_shown(orders: None, shop: WarehouseConnection) -> None:
+    shown = query("shop", "SELECT 1 AS a, 2 AS a")
+    assert "1   2" in shown
+
+
 @pytest.mark.parametrize(
     ("sql", "says"),
     [

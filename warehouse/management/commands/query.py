@@ -67,7 +67,12 @@ class Command(BaseCommand):
     ) -> None:
         with query_executor.run(connection, statement, max_rows) as run:
             run.start()
-            rows = (tuple(row.values()) for batch in run for row in batch.to_pylist())
+            rows = (
+                row
+                for batch in run
+                # By place: two columns of a result may have one name.
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            )
             if as_json:
                 for row in rows:
                     self.stdout.write(
