@@ -24,12 +24,13 @@ from connectors.network import Endpoint
 from connectors.prices import SnowflakePrices
 from connectors.quarantine import Unfit
 from connectors.result import Execution
-from connectors.snowflake import access, auth, catalog, checksums, fit
+from connectors.snowflake import access, auth, catalog, checksums
 from connectors.snowflake import errors as snowflake_errors
 from connectors.snowflake.columns import existing, existing_columns
 from connectors.snowflake.credentials import DOMAINS, GRANTS, SnowflakeCredentials
 from connectors.snowflake.load import Loader
 from connectors.snowflake.query import SnowflakeExecution, bound_values, statement_settings
+from connectors.snowflake.sql import ROOM
 from connectors.types import (
     Basis,
     Capabilities,
@@ -271,7 +272,7 @@ class Snowflake(Connector, BulkLoad, Compare):
 
     @classmethod
     def unfit(cls, batch: pa.RecordBatch) -> list[Unfit]:
-        return fit.ROOM.unfit(batch)
+        return ROOM.unfit(batch)
 
     def has_loaded(self, target: LoadTarget) -> bool:
         with self._session():

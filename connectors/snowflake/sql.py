@@ -11,6 +11,7 @@ import pyarrow as pa
 from connectors.checksums import is_json
 from connectors.errors import Unsupported
 from connectors.loading import LEDGER, Staging
+from connectors.room import Room
 from connectors.types import LoadMode, LoadTarget, Manifest
 
 MAX_FILES = 1000
@@ -23,7 +24,9 @@ MAX_BYTES = {pa.string(): 128 * 2**20, pa.binary(): 64 * 2**20}
 """Of one value; without a length a column has 16 and 8 MB. Source: Snowflake documentation,
 String & binary data types."""
 JSON_BYTES = 64 * 2**20
-"""What PARSE_JSON takes. Source: Snowflake documentation, PARSE_JSON."""
+"""What PARSE_JSON takes. A number with an exponent, or with more digits than NUMBER has, becomes a
+double in it; a key may not come twice. Source: Snowflake documentation, PARSE_JSON."""
+ROOM = Room(MAX_BYTES, JSON_BYTES)
 MAX_SCALE = 37
 
 TYPES: dict[pa.DataType, str] = {

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.quarantine import Reason
-from connectors.snowflake import fit
-from connectors.snowflake.sql import JSON_BYTES, MAX_BYTES
+from connectors.snowflake.sql import JSON_BYTES, MAX_BYTES, ROOM
 
 
 def reasons(native: str, *documents: str | None) -> list[str | None]:
@@ -19,7 +18,7 @@ def reasons(native: str, *documents: str | None) -> list[str | None]:
         [pa.array(documents, pa.string())], schema=pa.schema([field])
     )
     found: list[str | None] = [None] * len(documents)
-    for unfit in fit.ROOM.unfit(batch):
+    for unfit in ROOM.unfit(batch):
         assert (unfit.column, unfit.text) == ("doc", documents[unfit.row])
         found[unfit.row] = unfit.reason
     return found
@@ -111,4 +110,4 @@ def test_value_that_is_too_long_is_found(kind: pa.DataType, native: str | None, 
     ]
     field = pa.field("v", kind, metadata={"native": native} if native else None)
     batch = pa.RecordBatch.from_arrays([pa.array(values, kind)], schema=pa.schema([field]))
-    assert [(u.row, u.reason) for u in fit.ROOM.unfit(batch)] == [(2, Reason.TOO_LONG)]
+    assert [(u.row, u.reason) for u in ROOM.unfit(batch)] == [(2, Reason.TOO_LONG)]
