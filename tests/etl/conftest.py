@@ -113,6 +113,14 @@ def add_records(vault: psycopg.Connection[Any], count: int) -> None:
 
 
 @pytest.fixture
+def small_chunks(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of a test has some chunks, and a run shows itself after each of them."""
+    settings.PIPELINE_CHUNK_MB = 0.15
+    settings.PIPELINE_LEASE_S = 2
+    monkeypatch.setattr(runner, "SHOW_EVERY_S", 0)
+
+
+@pytest.fixture
 def start(pipeline: Pipeline) -> Callable[[], PipelineRun]:
     """Queues a run as the command does; nobody executes it by itself."""
     return lambda: pipelines.request_run(pipeline, Trigger.COMMAND)

@@ -30,19 +30,14 @@ ROWS = 10_000
 CHUNKS = 8
 """The table has so many at least."""
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("small_chunks"),
+]
 
 Start = Callable[[], PipelineRun]
 Add = Callable[[int], None]
 Moved = Callable[[PipelineRun], TableRun]
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of a test has some chunks, and a run shows itself after each of them."""
-    settings.PIPELINE_CHUNK_MB = 0.15
-    settings.PIPELINE_LEASE_S = 2
-    monkeypatch.setattr(runner, "SHOW_EVERY_S", 0)
 
 
 @pytest.fixture

@@ -26,20 +26,15 @@ from warehouse.models import Team
 ROWS = 10_000
 SOON_S = 5
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("small_chunks"),
+]
 
 Start = Callable[[], PipelineRun]
 Add = Callable[[int], None]
 Clients = Callable[[str], APIClient]
 Ended = Callable[[PipelineRun], PipelineRun]
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of a test has some chunks, and a run shows itself after each of them."""
-    settings.PIPELINE_CHUNK_MB = 0.15
-    settings.PIPELINE_LEASE_S = 2
-    monkeypatch.setattr(runner, "SHOW_EVERY_S", 0)
 
 
 @pytest.fixture(autouse=True)
