@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 HTTP = {"get", "post", "patch", "delete"}
 CURSOR = "http://api.example.org/accounts/?cursor="
-DEFAULTS = (None, {}, "", "direct", "public", "PUBLIC", True, 0, 200)
+DEFAULTS = (None, {}, "", "direct", "public", "PUBLIC", True, 0, 10, 24, 200)
 
 
 @pytest.fixture
