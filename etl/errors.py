@@ -48,7 +48,7 @@ class NoPrimaryKey(InvalidInput):
 
     code = "no_primary_key"
     message = "The table has no primary key, so its rows cannot be merged."
-    hint = "Add a primary key to the source table."
+    hint = "Add a primary key to the source table, or read it in mode full or append."
 
 
 class StageFailed(ConnectorError):
