@@ -110,7 +110,7 @@ class Story:
         moved = self._run_pipeline(pipeline_id)
         if moved != NEW + CHANGED:
             raise StepFailed(f"{moved} rows moved where {NEW + CHANGED} were expected.")
-        self._compare(RECORDS + NEW, f"{moved} rows moved, ")
+        self._compare(RECORDS + NEW, f"{moved:,} rows moved, ")
         self._explore("snowflake")
 
     def _create(self, provider: str, fields: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ class Story:
         with self._screen.step("run pipeline") as said:
             run = self._api.post(f"/pipelines/{pipeline_id}/run/")
             table = self._watch(pipeline_id, run["id"])["tables"][0]
-            size = table["bytes_staged"] / 2**20
+            size = table["bytes_staged"] / 1e6
             said.append(f"{table['rows']:,} rows, {size:.1f} MB of Parquet staged and loaded")
             return int(table["rows"])
 
@@ -194,13 +194,13 @@ class Story:
             sample = self._api.rows(postgres, f"SELECT key, payload FROM records {order}")
             if sample != self._api.rows(snowflake, f"SELECT KEY, PAYLOAD FROM RECORDS {order}"):
                 raise StepFailed("Encrypted payloads differ between Postgres and Snowflake.")
-            said.append(f"{before}{source} rows in Postgres = {target} in Snowflake")
+            said.append(f"{before}{source:,} rows in Postgres = {target:,} in Snowflake")
             said.append(f"{len(sample)} sampled payloads identical")
 
 
 def _price(estimate: dict[str, Any]) -> list[str]:
     cost, scanned = estimate["cost"], estimate["bytes_scanned"]
-    size = "bytes unknown" if scanned is None else f"{scanned / 2**20:,.2f} MB"
+    size = "bytes unknown" if scanned is None else f"{scanned / 1e6:,.2f} MB"
     if cost["low"] is None:
         return [size, "no price per query"]
     low, high = Decimal(cost["low"]), Decimal(cost["high"])

@@ -31,8 +31,8 @@ def test_main_job_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
         timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "200000 rows in Postgres = 200000 in Snowflake" in done.stdout
-    assert "1500 rows moved, 201000 rows in Postgres = 201000 in Snowflake" in done.stdout
+    assert "200,000 rows in Postgres = 200,000 in Snowflake" in done.stdout
+    assert "1,500 rows moved, 201,000 rows in Postgres = 201,000 in Snowflake" in done.stdout
     assert "✗" not in done.stdout
     assert processes_of(home) == []
     assert not (home / "endpoints.json").exists()
