@@ -25,7 +25,7 @@ from warehouse import connections
 log = structlog.get_logger(__name__)
 
 CANCEL_EVERY_S = 0.2
-MB = 2**20
+MB = 10**6
 
 
 class Reader:

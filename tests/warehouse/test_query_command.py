@@ -53,6 +53,12 @@ def test_json_lines_hold_decimals_as_text(orders: None, shop: WarehouseConnectio
     ]
 
 
+def test_bytes_are_hexadecimal_in_a_table_and_base64_in_json(shop: WarehouseConnection) -> None:
+    sql = "SELECT '\\x00ff'::bytea AS b"
+    assert r" \x00ff " in query("shop", sql)
+    assert json.loads(query("shop", sql, "--json")) == {"b": "AP8="}
+
+
 def test_a_plan_is_what_would_be_sent_and_its_price(
     orders: None, shop: WarehouseConnection
 ) -> None:
@@ -89,6 +95,14 @@ def test_what_is_wrong_is_told_with_its_place(
         query("shop", sql, *HOGQL)
 
 
+def test_a_refusal_is_told_in_sentences(shop: WarehouseConnection) -> None:
+    with pytest.raises(CommandError) as caught:
+        query("shop", "DROP TABLE orders")
+    assert str(caught.value) == (
+        "sql_refused: Only a query may be run here. Send a single SELECT (or WITH … SELECT)."
+    )
+
+
 def test_a_name_that_two_teams_use_needs_the_team(
     shop: WarehouseConnection, save: Save, team: Team, other_team: Team
 ) -> None:
@@ -96,5 +110,5 @@ def test_a_name_that_two_teams_use_needs_the_team(
     with pytest.raises(CommandError, match="Two teams"):
         query("shop", "SELECT 1 AS one")
     assert "1 row" in query("shop", "SELECT 1 AS one", "--team", str(team.pk))
-    with pytest.raises(CommandError, match="no connection"):
+    with pytest.raises(CommandError, match=r"no connection nowhere\. There are: shop\."):
         query("nowhere", "SELECT 1")

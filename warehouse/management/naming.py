@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db.models import Model
 
+MAX_NAMES = 20
 Row = TypeVar("Row", bound=Model)
 
 
@@ -26,7 +27,8 @@ def named(model: type[Row], noun: str, name: str, team: str | None) -> Row:
         by_id = None
     found: list[Row] = [by_id] if by_id else list(rows.filter(name=name)[:2])
     if not found:
-        raise CommandError(f"There is no {noun} {name}.")
+        there = ", ".join(sorted(set(rows.values_list("name", flat=True)))[:MAX_NAMES])
+        raise CommandError(f"There is no {noun} {name}. There are: {there or 'none'}.")
     if len(found) > 1:
         raise CommandError(f"Two teams have a {noun} {name}: say --team or give its id.")
     return found[0]

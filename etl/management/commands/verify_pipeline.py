@@ -38,7 +38,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, pipeline: str, team: str | None, **options: Any) -> None:
         found = naming.named(pipeline, team)
         try:
-            verdicts = list(verify.tables(found, options["keys"]))
+            with Console(stderr=True).status(f"Comparing {found} …"):
+                verdicts = list(verify.tables(found, options["keys"]))
         except ConnectorError as exc:
             raise CommandError(f"{exc.code}: {exc.detail} {exc.advice}", returncode=2) from None
         if options["json"]:

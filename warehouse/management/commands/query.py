@@ -1,5 +1,6 @@
 """`manage.py query CONNECTION "SELECT …"`: run a query over a connection, or show its plan."""
 
+import base64
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
@@ -54,8 +55,12 @@ class Command(BaseCommand):
             else:
                 self._show_rows(found, statement, options["max_rows"], as_json=options["json"])
         except ConnectorError as exc:
-            where = " ".join(exc.fields.values())
-            raise CommandError(f"{exc.code}: {exc.detail} {where} {exc.advice}") from None
+            # A refusal's field is its reason: a word for programs.
+            reason = getattr(exc, "reason", None)
+            where = [value for value in exc.fields.values() if value != reason]
+            raise CommandError(
+                " ".join([f"{exc.code}: {exc.detail}", *where, exc.advice])
+            ) from None
 
     def _show_rows(
         self,
@@ -126,8 +131,12 @@ def _object(text: str) -> dict[str, Any]:
 def _shown(value: object) -> str:
     if value is None:
         return "NULL"
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return format(value, "f") if isinstance(value, Decimal) else str(value)
