@@ -67,7 +67,11 @@ def judge(url: str, policy: NetworkPolicy) -> tuple[str, ...]:
     """
     endpoint = endpoint_of(url)
     if not endpoint.tls and not policy.allows(endpoint):
-        raise HostRefused("Messages go over https only.", hint="Give an https address.")
+        raise HostRefused(
+            "Messages go over https only.",
+            hint="Give an https address, or have the operator list the host and port in "
+            "WAREHOUSE_ALLOWED_PRIVATE_HOSTS.",
+        )
     return policy.resolve(endpoint)[:MAX_ADDRESSES]
 
 

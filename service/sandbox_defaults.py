@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+RECEIVER = "127.0.0.1:9009"
+"""Where whoever tries alerts may listen for them."""
+
 
 def read(home: Path) -> dict[str, Any]:
     """Defaults out of a running sandbox's endpoints; empty when none runs."""
@@ -22,13 +25,14 @@ def read(home: Path) -> dict[str, Any]:
         "REDIS_URL": endpoints["redis"]["url"],
         "SECRET_KEY": _kept(home / "secrets" / "SECRET_KEY", secrets.token_urlsafe(48)),
         "WAREHOUSE_KEYS": _kept(home / "secrets" / "WAREHOUSE_KEYS", _new_key()),
-        "WAREHOUSE_ALLOWED_PRIVATE_HOSTS": sorted(_hosts(endpoints)),
+        "WAREHOUSE_ALLOWED_PRIVATE_HOSTS": sorted({RECEIVER, *_hosts(endpoints)}),
         "STAGE_S3_BUCKET": stage.get("bucket", ""),
         "STAGE_S3_ENDPOINT": stage.get("endpoint", ""),
         "STAGE_S3_REGION": stage.get("region", "us-east-1"),
         "STAGE_S3_ACCESS_KEY": stage.get("access_key", ""),
         "STAGE_S3_SECRET_KEY": stage.get("secret_key", ""),
         "STORE_PATH": endpoints.get("store", {}).get("path", ""),
+        "METRICS_TOKEN": _kept(home / "secrets" / "METRICS_TOKEN", secrets.token_urlsafe()),
         "SECURE_COOKIES": False,
         "LOG_FORMAT": "console",
     }
