@@ -248,7 +248,7 @@ class LoadTarget:
 
     ``fence`` grows with every claim of the work: a load is refused once a greater one has been.
     Of its rows, at most ``delete_limit_percent`` may leave because a manifest's ``keys`` have not
-    theirs.
+    theirs. Rows that are appended come after the load that ``follows`` names, and no other.
     """
 
     schema: str
@@ -258,6 +258,7 @@ class LoadTarget:
     mode: LoadMode = LoadMode.MERGE
     contract: Contract = Contract.EVOLVE
     delete_limit_percent: int = 10
+    follows: str | None = None
 
 
 @dataclass(frozen=True)

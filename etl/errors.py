@@ -43,6 +43,15 @@ class RunEnded(InvalidInput):
     hint = "There is nothing to cancel."
 
 
+class TargetChanged(ConnectorError):
+    """What is staged was to be added to rows that the target does not have, or not any more."""
+
+    code = "target_changed"
+    retryable = True
+    message = "The target is not as it was when the rows to be added to it were read."
+    hint = "Nothing to do: the next attempt reads the whole table."
+
+
 class NoPrimaryKey(InvalidInput):
     """Rows without a key cannot be merged."""
 

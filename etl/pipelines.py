@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
 """Fields that say what a run moves where."""
+TARGET = frozenset({"destination", "destination_schema"})
+"""Those of them that say where to."""
 SETTINGS = ("mode", "cursor_column", "sweep_hours", "deletes", "delete_limit_percent")
 """Fields of a table that can be changed while it stays."""
 
@@ -84,6 +86,9 @@ def update(
             is_moved = ends_move or tables is not None
             if is_moved and open_run(pipeline):
                 raise RunInProgress()
+            goes_elsewhere = any(
+                name in changes and getattr(pipeline, name) != changes[name] for name in TARGET
+            )
             for name, value in changes.items():
                 setattr(pipeline, name, value)
             _check(pipeline, _specs(pipeline) if tables is None and ends_move else tables)
@@ -95,6 +100,9 @@ def update(
             if changes.keys() & MOVING - {"stage"}:
                 # Nothing is known of what is there.
                 pipeline.tables.update(as_of=None)
+            if goes_elsewhere:
+                # Nor, should it ever come back, of what was moved elsewhere meanwhile.
+                pipeline.tables.update(watermark=None)
             _switch(pipeline)
             schedule.apply(pipeline)
     except IntegrityError as exc:
@@ -269,8 +277,9 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
             row.delete()
             continue
         if (spec.mode, spec.cursor_column) != (row.mode, row.cursor_column):
-            # What one has read up to says nothing to another.
+            # What one has read up to, or staged, says nothing to another.
             row.watermark = None
+            pipeline.runs.update(is_void=True)
         for name in SETTINGS:
             setattr(row, name, getattr(spec, name))
         row.save(update_fields=["watermark", *SETTINGS])

@@ -15,7 +15,7 @@ from connectors.errors import ChangesLost, ConnectorError
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
 from etl import ends, lease, ledger, modes, quarantine
 from etl.changes import Log
-from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
+from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed, TargetChanged
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, ReadMode, RunStatus, Step, TableRun
 from etl.reader import Crew, Reader
@@ -172,25 +172,28 @@ class _Mover:
     def lay_out(self, source: Connector, destination: BulkLoad) -> None:
         """Plan what is to be read. The session keeps the plan's snapshot, unless this raises."""
         definition, since, self._as_of = self._table.table, None, lease.now()
+        # A refresh leaves no ghost, so a row that was deleted since must not be kept.
+        may_keep = not self._run.is_refresh
         if self._mode == ReadMode.CDC:
             # Before the snapshot: what is committed between the two comes twice, not never.
-            self._table.followed_from = Log(definition, source).follow().as_json()
+            followed_from = Log(definition, source).follow().as_json()
+            # A log that was begun anew does not tell what was deleted after an earlier snapshot.
+            may_keep = followed_from == self._table.followed_from
+            self._table.followed_from = followed_from
         else:
             since = self._since(destination)
         plan = modes.plan(definition, ends.source(source), since)
         try:
-            self._enter(plan, ends.source(source))
+            self._enter(plan, ends.source(source), may_keep=may_keep)
         except BaseException:
             ends.source(source).release()
             raise
 
-    def _enter(self, plan: ReadPlan, source: Extract) -> None:
+    def _enter(self, plan: ReadPlan, source: Extract, *, may_keep: bool) -> None:
         """Make the plan the table's, and the ledger the plan's."""
-        # A refresh leaves no ghost, so a row that was deleted since must not be kept.
-        may_keep = self._mode == ReadMode.CDC or not self._run.is_refresh
         keep = (
-            self._mode in modes.RESUMED
-            and may_keep
+            may_keep
+            and self._mode in modes.RESUMED
             and all(source.covers(Watermark(**mark)) for mark in self._table.watermarks)
         )
         with transaction.atomic():
@@ -271,11 +274,13 @@ class _Mover:
             mode=LoadMode(self._table.load_mode),
             contract=Contract(self._run.pipeline.contract),
             delete_limit_percent=self._table.table.delete_limit_percent,
+            follows=self._table.table.last_load,
         )
 
     def load(self, destination: BulkLoad, manifest: Manifest) -> None:
         self._stopwatch = Stopwatch(self._table, "load_s")
         plan = destination.plan_load(manifest.schema, manifest.primary_key, self._target)
+        self._judge_target(destination, is_there=plan.creates is None)
         # Kept before anything is altered: whoever loads after a crash finds nothing that differs.
         self._save(Step.LOADING, drift=self._table.drift | plan.sentences)
         try:
@@ -287,6 +292,37 @@ class _Mover:
         self._table.rows_in_target = outcome.rows_in_target
         self._advance()
         log.info("table.loaded", **self._numbers(), rows_in_target=outcome.rows_in_target)
+
+    def _judge_target(self, destination: BulkLoad, *, is_there: bool) -> None:
+        """See that what is staged follows what the target has; raises TargetChanged, and then
+        whoever goes on reads the whole table."""
+        if not is_there:
+            # Before it is made: once it is there, and empty, the ledger still tells of old loads.
+            self._forget()
+        if self._is_all:
+            return
+        follows = is_there
+        if follows and self._table.load_mode == LoadMode.APPEND:
+            known = (self._table.table.last_load, self._table.load_id)
+            follows = destination.last_load(self._target) in known
+        if not follows:
+            self._save(Step.WAITING)
+            raise TargetChanged(fields={"table": str(self._table.table)})
+
+    @property
+    def _is_all(self) -> bool:
+        """What is staged are all rows of the table, and not those since a watermark."""
+        if self._table.load_mode == LoadMode.SWAP:
+            return True
+        plan = self._table.plan
+        return self._mode != ReadMode.CDC and plan is not None and plan["since"] is None
+
+    def _forget(self) -> None:
+        """The watermark says nothing about what is in the target."""
+        with transaction.atomic():
+            self._write(Step(self._table.step))
+            self._table.table.watermark = self._table.table.as_of = None
+            self._table.table.save(update_fields=["watermark", "as_of"])
 
     def _keep_cost(self, destination: BulkLoad) -> None:
         """What the destination charged for all attempts at the load, be this one in vain."""

@@ -124,16 +124,25 @@ def remember(target: LoadTarget, manifest: Manifest) -> tuple[str, Sequence[obje
     """The ledger row of a load, and its parameters.
 
     It inserts nothing when the ledger has this load, or a later one of the same table: the write
-    before it holds the table's lock, so whoever was first is seen here.
+    before it holds the table's lock, so whoever was first is seen here. Nor does it where rows are
+    appended, and another load than the one they follow has come last.
     """
     name = quoted(target.schema, LEDGER)
+    later = "LOAD_ID = ? OR (TARGET = ? AND FENCE > ?)"
+    values: tuple[object, ...] = (target.table, target.fence)
+    if target.mode is LoadMode.APPEND and target.follows is not None:
+        later += (
+            " OR (TARGET = ? AND FENCE > "
+            f"(SELECT COALESCE(MAX(FENCE), 0) FROM {name} WHERE LOAD_ID = ?))"
+        )
+        values += (target.table, target.follows)
     return (
         f"INSERT INTO {name} SELECT ?, ?, ?, ?, ?, CURRENT_TIMESTAMP() WHERE NOT EXISTS "
-        f"(SELECT 1 FROM {name} WHERE LOAD_ID = ? OR (TARGET = ? AND FENCE > ?))",
+        f"(SELECT 1 FROM {name} WHERE {later})",
         (
             *(manifest.load_id, target.table, target.fence, manifest.rows),
             len(manifest.files) + len(manifest.deletes),
-            *(manifest.load_id, target.table, target.fence),
+            *(manifest.load_id, *values),
         ),
     )
 
