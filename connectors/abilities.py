@@ -207,6 +207,8 @@ class BulkLoad(ABC):
     """Its ``last_load`` answers, so that what is only ever appended can be appended once."""
     compares_keys: ClassVar[bool] = False
     """It minds a manifest's ``keys``. Give none to one that does not."""
+    folds_targets: ClassVar[bool] = False
+    """Names of targets, or of their schemas, that differ in case only are one to it."""
 
     @classmethod
     @abstractmethod

@@ -58,9 +58,9 @@ def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
 
     Raises NameTaken, InvalidInput.
     """
-    _check(pipeline, tables)
     try:
         with transaction.atomic():
+            _check(pipeline, tables)
             pipeline.save()
             PipelineTable.objects.bulk_create(_rows(pipeline, tables))
             schedule.apply(pipeline)
@@ -188,6 +188,10 @@ def _switch(pipeline: Pipeline) -> None:
 
 
 def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
+    if tables is not None:
+        # Two pipelines that are saved at once must not both find a target free.
+        there = WarehouseConnection.all_teams.filter(pk=pipeline.destination_id)
+        list(there.select_for_update(of=("self",), no_key=True).values_list("pk"))
     found = faults(pipeline) | ({} if tables is None else table_faults(pipeline, tables))
     if found:
         raise InvalidInput("The pipeline cannot be saved.", fields=found)
@@ -200,15 +204,21 @@ def table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, s
     if fault := _mode_fault(pipeline, tables):
         return {"tables": fault}
     targets = [_target(pipeline, table) for table in tables]
-    twice = sorted({target for target in targets if targets.count(target) > 1})
+    lake = registry.provider(pipeline.destination.provider)
+    folds = issubclass(lake, BulkLoad) and lake.folds_targets
+    one = str.lower if folds else str
+    wanted = [one(target) for target in targets]
+    twice = sorted({target for target in targets if wanted.count(one(target)) > 1})
     if twice:
         return {"tables": f"Two tables would go into {', '.join(twice)}."}
     others = PipelineTable.objects.exclude(pipeline_id=pipeline.pk).filter(
-        pipeline__destination=pipeline.destination_id,
-        pipeline__destination_schema=pipeline.destination_schema,
-        destination_table__in=targets,
+        pipeline__destination=pipeline.destination_id
     )
-    taken = sorted(others.values_list("destination_table", flat=True))
+    taken = sorted(
+        table
+        for schema, table in others.values_list("pipeline__destination_schema", "destination_table")
+        if one(schema) == one(pipeline.destination_schema) and one(table) in wanted
+    )
     return {"tables": f"Another pipeline loads {', '.join(taken)}."} if taken else {}
 
 

@@ -109,6 +109,7 @@ class Redshift(Connector, BulkLoad):
     credentials_model = RedshiftCredentials
     prices_model = RedshiftPrices
     grants = GRANTS
+    folds_targets = True
     capabilities: ClassVar = Capabilities(
         dialect="redshift",
         folds_to="lower",

@@ -1,12 +1,17 @@
 """The rules of pipelines: what can be saved, when a run starts."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
+from django.db import connection as database
+from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from connectors.errors import InvalidInput
+from connectors.providers.redshift import Redshift
+from connectors.providers.snowflake import Snowflake
 from etl import pipelines, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
@@ -182,3 +187,41 @@ def test_run_keeps_where_it_writes_to(pipeline: Pipeline) -> None:
     with pytest.raises(RunInProgress):
         pipelines.update(pipeline, {"destination_schema": "OTHER"})
     assert pipelines.update(pipeline, {"name": "renamed"}).name == "renamed"
+
+
+def test_target_in_another_case_is_the_same_one_where_names_are_folded(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = TableSpec("public", "records", "Other")
+    pipelines.create(draft(pipeline), [mixed])
+    monkeypatch.setattr(Snowflake, "folds_targets", Redshift.folds_targets)
+    schema = pipeline.destination_schema.swapcase()
+    for tables, said in (
+        ([TableSpec("public", "a", "OTHER")], "Another pipeline loads Other."),
+        ([TableSpec("public", "a", "x"), TableSpec("public", "b", "X")], "would go into X, x."),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            pipelines.create(draft(pipeline, name="third", destination_schema=schema), tables)
+        assert said in caught.value.fields["tables"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_pipelines_saved_at_once_one_gets_the_target(pipeline: Pipeline) -> None:
+    refused: list[str] = []
+    other = draft(pipeline, name="third")
+
+    def save() -> None:
+        try:
+            pipelines.create(other, [RECORDS])
+        except InvalidInput as exc:
+            refused.append(exc.fields["tables"])
+        finally:
+            database.close()
+
+    saving = threading.Thread(target=save)
+    with transaction.atomic():
+        pipelines.create(draft(pipeline), [RECORDS])
+        saving.start()
+        saving.join(1)
+    saving.join()
+    assert refused == ["Another pipeline loads RECORDS."]
