@@ -35,10 +35,10 @@ class Loader:
     def load(self, manifest: Manifest, target: LoadTarget) -> LoadOutcome:
         self._run(statements.create_ledger(target.schema))
         self._run(statements.create_target(target, manifest.schema, manifest.primary_key))
-        known = self._run(*statements.known_load(target, manifest.load_id)).fetchone()
-        if known is None:
-            self._load(self._altered_for(manifest, target), target)
-        return LoadOutcome(self._count(target), already_loaded=known is not None)
+        known = self._is_known(manifest, target)
+        if not known:
+            known = not self._load(self._altered_for(manifest, target), target)
+        return LoadOutcome(self._count(target), already_loaded=known)
 
     def plan(self, schema: pa.Schema, primary_key: Sequence[str], target: LoadTarget) -> LoadPlan:
         there = columns.existing(_rows(self._run(*columns.existing_columns(target))))
@@ -59,6 +59,10 @@ class Loader:
         known = self._run(*statements.last_load(target)).fetchone()
         return str(known[0]) if there is not None and isinstance(known, tuple) else None
 
+    def _is_known(self, manifest: Manifest, target: LoadTarget) -> bool:
+        known = self._run(*statements.known_load(target, manifest.load_id)).fetchone()
+        return known is not None
+
     def _altered_for(self, manifest: Manifest, target: LoadTarget) -> Manifest:
         """Alter the target as the contract allows; the manifest with the columns to be loaded."""
         plan = self.plan(manifest.schema, manifest.primary_key, target)
@@ -69,7 +73,17 @@ class Loader:
         kept = [f for f in manifest.schema if statements.folded(f.name) not in plan.left_out]
         return replace(manifest, schema=pa.schema(kept))
 
-    def _load(self, manifest: Manifest, target: LoadTarget) -> None:
+    def _load(self, manifest: Manifest, target: LoadTarget) -> bool:
+        """False where another worker has committed this load meanwhile."""
+        try:
+            self._commit(manifest, target)
+        except LoadSuperseded:
+            if not self._is_known(manifest, target):
+                raise
+            return False
+        return True
+
+    def _commit(self, manifest: Manifest, target: LoadTarget) -> None:
         stagings = loading.stagings(manifest, target.mode)
         kept = loading.staging_of_keys(manifest, target.mode)
         tables = stagings if kept is None else (*stagings, kept)

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from connectors import loading
 from connectors.drift import Outcome
 from connectors.errors import (
     ConnectorError,
@@ -182,6 +183,27 @@ def test_older_worker_commits_nothing_after_a_newer_one(
     loader.load(staged([(3, "next")]), end.target(mode=mode, fence=5), staged.stage)
     other = replace(end.target(mode=mode, fence=1), table=end.target().table + "2")
     assert loader.load(staged([(1, "a")]), other, staged.stage).rows_in_target == 1
+
+
+@pytest.mark.parametrize("mode", LoadMode)
+def test_load_that_another_worker_commits_meanwhile_is_done_and_no_failure(
+    loader: Any, end: End, staged: Staged, mode: LoadMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a run that was paused in its load, and resumed."""
+    needs(end, mode)
+    manifest, target, real = staged([(1, "a")]), end.target(mode=mode, fence=2), loading.stagings
+
+    def overtaken(*args: Any) -> Any:
+        monkeypatch.setattr(loading, "stagings", real)
+        end.connect().load(manifest, replace(target, fence=1), staged.stage)
+        return real(*args)
+
+    monkeypatch.setattr(loading, "stagings", overtaken)
+    outcome = loader.load(manifest, target, staged.stage)
+    assert outcome.rows_in_target == 1
+    assert outcome.already_loaded == (loading.stagings is real)
+    assert end.rows() == [(1, "a")]
+    assert len(end.ledger()) == 1
 
 
 def test_target_knows_whether_anything_was_loaded_into_it(
