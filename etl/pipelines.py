@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from connectors import registry
 from connectors.abilities import BulkLoad, Extract, FollowChanges
 from connectors.errors import InvalidInput
+from connectors.loading import LEDGER
 from connectors.types import LoadMode
 from etl import ends, lease, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
@@ -208,6 +209,8 @@ def table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, s
     folds = issubclass(lake, BulkLoad) and lake.folds_targets
     one = str.lower if folds else str
     wanted = [one(target) for target in targets]
+    if one(LEDGER) in wanted or LEDGER in targets:
+        return {"tables": f"{LEDGER} is the ledger of loads: name another destination_table."}
     twice = sorted({target for target in targets if wanted.count(one(target)) > 1})
     if twice:
         return {"tables": f"Two tables would go into {', '.join(twice)}."}

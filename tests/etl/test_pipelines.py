@@ -189,6 +189,12 @@ def test_run_keeps_where_it_writes_to(pipeline: Pipeline) -> None:
     assert pipelines.update(pipeline, {"name": "renamed"}).name == "renamed"
 
 
+def test_ledger_of_loads_is_no_target(pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        pipelines.update(pipeline, {}, [TableSpec("public", "records", "WAREHOUSE_LOADS")])
+    assert "name another destination_table" in caught.value.fields["tables"]
+
+
 def test_target_in_another_case_is_the_same_one_where_names_are_folded(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
