@@ -251,7 +251,8 @@ def test_sandbox_fills_in_what_a_machine_of_its_own_needs(tmp_path: Path) -> Non
     (tmp_path / "endpoints.json").write_text(json.dumps(endpoints))
     values = config.load({"QUERY_MAX_ROWS": "5"}, sandbox_defaults.read(tmp_path))
     assert values["WAREHOUSE_ALLOWED_PRIVATE_HOSTS"] == [
-        f"127.0.0.1:{port}" for port in range(1, 8)
+        *(f"127.0.0.1:{port}" for port in range(1, 8)),
+        sandbox_defaults.RECEIVER,
     ]
     assert values["QUERY_MAX_ROWS"] == 5
     assert values["STORE_PATH"] == "/sandbox/store"
