@@ -96,7 +96,7 @@ def update(
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)
-            if is_moved:
+            if ends_move:
                 pipeline.runs.update(is_void=True)
             if changes.keys() & MOVING - {"stage"}:
                 # Nothing is known of what is there.
@@ -283,20 +283,25 @@ def _specs(pipeline: Pipeline) -> list[TableSpec]:
 
 def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
     wanted = {(t.source_schema, t.source_table, _target(pipeline, t)): t for t in tables}
+    # What one mode has read up to, or staged, says nothing to another; how many rows may be
+    # deleted is no such thing, and is changed for a retry.
+    is_other = False
     for row in pipeline.tables.all():
         key = (row.source_schema, row.source_table, row.destination_table)
         spec = wanted.pop(key, None)
         if spec is None:
             row.delete()
+            is_other = True
             continue
         if (spec.mode, spec.cursor_column) != (row.mode, row.cursor_column):
-            # What one has read up to, or staged, says nothing to another.
             row.watermark = None
-            pipeline.runs.update(is_void=True)
+            is_other = True
         for name in SETTINGS:
             setattr(row, name, getattr(spec, name))
         row.save(update_fields=["watermark", *SETTINGS])
     PipelineTable.objects.bulk_create(_rows(pipeline, list(wanted.values())))
+    if is_other or wanted:
+        pipeline.runs.update(is_void=True)
 
 
 def _taken(exc: IntegrityError) -> Exception:
