@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,6 @@ from warehouse.hogql.translate import translate
 
 Row = tuple[Any, ...]
 Run = Callable[..., list[Row]]
-HAS_CHDB = find_spec("chdb") is not None
 # chdb takes a process for itself: it does not survive a fork, and ends the process it is asked to.
 CHDB = """
 import json, sys

@@ -8,7 +8,7 @@ import pytest
 from tests.hogql.battery import AGGREGATES, BATTERY, ROWS, VALUES, WINDOWS
 from tests.hogql.compare import same
 from tests.hogql.conftest import PROVIDERS
-from tests.hogql.engines import HAS_CHDB, ClickHouse, of_connector
+from tests.hogql.engines import ClickHouse, of_connector
 from warehouse.hogql.catalog import Catalog
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused
 from warehouse.hogql.functions.lookup import FUNCTIONS
@@ -34,8 +34,6 @@ def engine(request: pytest.FixtureRequest, opened_bare: Any) -> Iterator[Engine]
         connector = opened_bare(request.param)
         yield connector.capabilities.dialect, of_connector(connector, NOTHING)
         return
-    if not HAS_CHDB:
-        pytest.skip("chdb is not installed here")
     clickhouse = ClickHouse()
     yield "clickhouse", lambda text: clickhouse.run(text, NOTHING)
     clickhouse.close()

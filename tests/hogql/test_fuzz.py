@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.hogql.compare import same
 from tests.hogql.conftest import OpenOne
-from tests.hogql.engines import HAS_CHDB, ClickHouse, Run, of_connector
+from tests.hogql.engines import ClickHouse, Run, of_connector
 from warehouse.hogql.catalog import Catalog
 from warehouse.hogql.functions.table import DIALECTS
 from warehouse.hogql.printing.dialects import DIALECTS as FACTS
@@ -138,12 +138,10 @@ def runs(opened_bare: OpenOne) -> Iterator[dict[str, Run]]:
     found: dict[str, Run] = {
         name: of_connector(opened_bare(name), NOTHING) for name in ("postgres", "snowflake")
     }
-    clickhouse = ClickHouse() if HAS_CHDB else None
-    if clickhouse is not None:
-        found["clickhouse"] = partial(clickhouse.run, catalog=NOTHING)
+    clickhouse = ClickHouse()
+    found["clickhouse"] = partial(clickhouse.run, catalog=NOTHING)
     yield found
-    if clickhouse is not None:
-        clickhouse.close()
+    clickhouse.close()
 
 
 @settings(

@@ -18,7 +18,7 @@ from tests import vendors
 from tests.api.conftest import Save
 from tests.hogql.compare import same
 from tests.hogql.conftest import PROVIDERS, Filled, OpenOne
-from tests.hogql.engines import HAS_CHDB, ClickHouse, of_connector, rows_of
+from tests.hogql.engines import ClickHouse, of_connector, rows_of
 from tests.hogql.tpch_tables import TABLES
 from warehouse import query_executor
 from warehouse.hogql.catalog import Catalog
@@ -104,8 +104,6 @@ def test_a_connection_runs_it_and_says_what_it_would_read(
 @pytest.fixture(scope="module")
 def clickhouse(tpch: dict[str, pa.Table], tpch_folder: Path) -> Iterator[ClickHouse]:
     """An embedded ClickHouse with the tables."""
-    if not HAS_CHDB:
-        pytest.skip("chdb is not installed here")
     engine = ClickHouse()
     engine.ask("CREATE DATABASE tpch")
     for name, table in tpch.items():
