@@ -19,7 +19,7 @@ BEFORE, AFTER = "before", "after"
 POINTS: dict[str, tuple[str, str, str]] = {
     "before the slot": ("etl.changes", "Log.follow", BEFORE),
     "after the slot": ("etl.changes", "Log.follow", AFTER),
-    "after the plan": ("etl.runner", "_Mover._enter", AFTER),
+    "after the plan": ("etl.mover", "Mover._enter", AFTER),
     "in the extract": ("etl.reader", "Reader._read", BEFORE),
     "before the upload": ("etl.stage", "Stage.write", BEFORE),
     "after the upload": ("etl.stage", "Stage.write", AFTER),
@@ -29,8 +29,8 @@ POINTS: dict[str, tuple[str, str, str]] = {
     "after COPY": ("connectors.snowflake.load", "Loader._stage", AFTER),
     "before MERGE": ("connectors.snowflake.write", "writes", BEFORE),
     "after MERGE": ("connectors.snowflake.sql", "remember", BEFORE),
-    "before the state": ("etl.runner", "_Mover._advance", BEFORE),
-    "after the state": ("etl.runner", "_Mover._advance", AFTER),
+    "before the state": ("etl.mover", "Mover._advance", BEFORE),
+    "after the state": ("etl.mover", "Mover._advance", AFTER),
     "before forgetting": ("etl.changes", "Log.arrived", BEFORE),
 }
 
