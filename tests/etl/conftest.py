@@ -11,7 +11,7 @@ import snowflake.connector
 from django.conf import settings
 from django.db import connection as database
 
-from etl import changes, pipelines, runner
+from etl import changes, mover, pipelines, runner
 from etl.models import (
     Followed,
     Pipeline,
@@ -117,7 +117,7 @@ def small_chunks(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of a test has some chunks, and a run shows itself after each of them."""
     settings.PIPELINE_CHUNK_MB = 0.15
     settings.PIPELINE_LEASE_S = 2
-    monkeypatch.setattr(runner, "SHOW_EVERY_S", 0)
+    monkeypatch.setattr(mover, "SHOW_EVERY_S", 0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from etl import pipelines, runner
+from etl import mover, pipelines, runner
 from etl.management.figures import size, span
 from etl.models import Pipeline, PipelineRun, PipelineTable, RunStatus, Step, TableRun
 from etl.models.run import Totals
@@ -59,7 +59,7 @@ def test_run_under_way_shows_how_far_and_how_fast_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.PIPELINE_CHUNK_MB = 0.15
-    monkeypatch.setattr(runner, "SHOW_EVERY_S", 0)
+    monkeypatch.setattr(mover, "SHOW_EVERY_S", 0)
     records(ROWS)
     vault.execute("ANALYZE records")
     run, seen = start(), []
