@@ -106,8 +106,13 @@ class Extract(ABC):
         since: Watermark | None,
         run_id: str = "",
         quarantine: Quarantine | None = None,
+        *,
+        gently: bool = False,
     ) -> Generator[pa.RecordBatch]:
         """The chunk's rows, or those of them written since a watermark that the plan covers.
+
+        ``gently``: the server is asked for a little at a time, if it can be, and does nothing
+        between: so whoever fetches batches slowly leaves it to others.
 
         A value that cannot be carried exactly raises DataError; with a ``quarantine`` it is NULL
         in its row and goes there, and raises what that raises.

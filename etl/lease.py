@@ -24,7 +24,7 @@ from etl.models import AT_WORK, OPEN, PipelineRun, RunStatus
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
-BEATS_PER_LEASE = 20
+BEATS_PER_LEASE = 10
 
 
 def silent() -> Q:

@@ -127,7 +127,11 @@ class Mover:
         try:
             if call is not None and sessions > 1:
                 call(self._run)
-            with Crew(self._run, self._table, 0 if call else sessions - 1):
+            stands_back = self._run.pipeline.max_source_mb_s is not None
+            beside = (0 if call else sessions - 1) + stands_back
+            with Crew(self._run, self._table, beside, sessions) as crew:
+                if stands_back:
+                    crew.wait(lambda: self._keep(source))
                 self._read(Reader(self._table, source, self._stage, sessions, self._watch), source)
         finally:
             source.release()
@@ -154,9 +158,14 @@ class Mover:
     def _read(self, reader: Reader, source: Extract) -> None:
         while not ledger.is_complete(self._table):
             if not reader.read_next():
-                source.hold()
+                self._keep(source)
                 time.sleep(LOOK_EVERY_S)
             self._watch()
+
+    def _keep(self, source: Extract) -> None:
+        """Have the snapshot last while others read in it."""
+        source.hold()
+        self._watch()
 
     def _watch(self) -> None:
         """Go on only as long as the run is this worker's, and show how far it is."""

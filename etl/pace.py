@@ -1,12 +1,24 @@
 """Reading more slowly than one could: a source has other work than ours."""
 
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import pyarrow as pa
 
 NAP_S = 0.2
 """The longest pause before it is seen whether the reading is to go on at all."""
+
+
+def stand_back() -> None:
+    """Have this thread, and those it starts, run only when nobody else wants the processor.
+
+    There is no way back, so it must be a thread of its own. Not every system can do this.
+    """
+    with suppress(AttributeError, OSError):
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
 
 
 def paced(

@@ -18,13 +18,14 @@ from etl import ends, ledger, quarantine
 from etl.errors import ServiceDatabaseFailed
 from etl.lease import Heartbeat
 from etl.models import Chunk, PipelineRun, RunStatus, Step, TableRun
-from etl.pace import paced
+from etl.pace import paced, stand_back
 from etl.stage import Stage
 from warehouse import connections
 
 log = structlog.get_logger(__name__)
 
 CANCEL_EVERY_S = 0.2
+WAIT_S = 1.0
 MB = 10**6
 
 
@@ -109,7 +110,8 @@ class Reader:
             chunk.rows += rows
             chunk.bytes += size
 
-        batches = self._source.read(plan, chunk.bounds, since, self.name, taken)
+        gently = self._bytes_per_s is not None
+        batches = self._source.read(plan, chunk.bounds, since, self.name, taken, gently=gently)
         with beats, closing(batches):
             location = f"{chunk.table.location}/{folder}"
             slowly = paced(batches, self._bytes_per_s, watch)
@@ -127,15 +129,18 @@ class Reader:
 
 
 class Crew:
-    """While entered, threads that read chunks beside the runner."""
+    """While entered, threads that read chunks beside whoever has started them.
 
-    def __init__(self, run: PipelineRun, table: TableRun, size: int) -> None:
+    They stand back where the pipeline has a rate: it is somebody else's work that counts then.
+    """
+
+    def __init__(self, run: PipelineRun, table: TableRun, size: int, sessions: int) -> None:
         self._over = threading.Event()
         self._sources: dict[str, Connector] = {}
         self._threads = [
             threading.Thread(
                 target=_read_beside,
-                args=(run, table, size + 1, self._watch, self._sources),
+                args=(run, table, sessions, self._watch, self._sources),
                 name=f"reader-{number}",
                 daemon=True,
             )
@@ -161,6 +166,12 @@ class Crew:
                     source.cancel(name)
                 thread.join(CANCEL_EVERY_S)
 
+    def wait(self, meanwhile: Callable[[], None]) -> None:
+        """Until none of them finds a chunk, or all have met an error."""
+        while any(thread.is_alive() for thread in self._threads):
+            meanwhile()
+            self._threads[0].join(WAIT_S)
+
     def _watch(self) -> None:
         if self._over.is_set():
             raise QueryCancelled()
@@ -171,7 +182,8 @@ def help_out(run_id: str) -> None:
     run = PipelineRun.objects.filter(pk=run_id, status=RunStatus.RUNNING).first()
     table = run.tables.filter(step=Step.EXTRACTING).first() if run else None
     if run is not None and table is not None:
-        _read_beside(run, table, run.pipeline.max_source_load, lambda: None, {})
+        with Crew(run, table, 1, run.pipeline.max_source_load) as crew:
+            crew.wait(lambda: None)
 
 
 def _read_beside(
@@ -186,6 +198,8 @@ def _read_beside(
     What goes wrong is not raised: the chunk is back in the ledger, and the runner, who reads what
     nobody else has read, meets the same error or does not.
     """
+    if run.pipeline.max_source_mb_s:
+        stand_back()
     try:
         with connections.opened(run.pipeline.source, run=str(run.pk)) as source:
             stage = Stage(str(run.pipeline.team_id))

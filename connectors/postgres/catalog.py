@@ -194,6 +194,13 @@ whether it keeps rows with their transaction's id; whether its leaves may be rea
 shows the same rows; the leaves (oid, pages, bytes, whether they are of pages that can be read by
 their numbers); what changes when rows are moved without being written; how many rows there are."""
 
+PAGES = """
+SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint
+FROM pg_class c JOIN pg_am am ON am.oid = c.relam
+WHERE c.oid = %s AND am.amname = 'heap'
+"""
+"""How many pages a table has that can be read by their numbers; no row for one that cannot."""
+
 SNAPSHOT = """
 SELECT pg_current_snapshot()::text,
        (SELECT system_identifier FROM pg_control_system()) || '/'

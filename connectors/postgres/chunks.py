@@ -6,6 +6,9 @@ from math import ceil
 
 from connectors.abilities import Bounds
 
+STEP_PAGES = 32
+"""So few that a server has read them within a few milliseconds, and enough to be worth asking."""
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -48,3 +51,10 @@ def _ranges(leaf: Leaf, chunk_bytes: int) -> Bounds:
     if not leaf.has_pages:
         starts = [0]
     return [[leaf.oid, start, end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def steps(part: list[int | None], pages: int) -> Bounds:
+    """The range as small ones, of a leaf that has so many pages; the last ends where it does."""
+    oid, first, end = part
+    starts = list(range(first or 0, pages if end is None else end, STEP_PAGES)) or [first]
+    return [[oid, start, stop] for start, stop in zip(starts, [*starts[1:], end], strict=True)]

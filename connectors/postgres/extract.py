@@ -20,7 +20,7 @@ from connectors.abilities import BY_TRANSACTION, Bounds, Extract, Increment, Rea
 from connectors.base import GRACE_S, Connector
 from connectors.errors import ConnectionLost, ObjectNotFound, QueryTimeout, SnapshotGone
 from connectors.postgres import appended, catalog, cursor, wire
-from connectors.postgres.chunks import Leaf, chunked
+from connectors.postgres.chunks import Leaf, chunked, steps
 from connectors.postgres.copy import CopyExecution
 from connectors.quarantine import Quarantine
 from connectors.types import Watermark
@@ -104,11 +104,16 @@ class PostgresExtract(Connector, Extract):
         since: Watermark | None,
         run_id: str = "",
         quarantine: Quarantine | None = None,
+        *,
+        gently: bool = False,
     ) -> Generator[pa.RecordBatch]:
         with self._in_snapshot():
             self._join(plan)
-            queries = [self._query(plan, part, since) for part in bounds]
-        for query in queries:
+            if gently:
+                bounds = [step for part in bounds for step in self._steps(part)]
+        for part in bounds:
+            with self._in_snapshot():
+                query = self._query(plan, part, since)
             yield from self._copied(query, run_id, quarantine)
 
     def hold(self) -> None:
@@ -225,6 +230,14 @@ class PostgresExtract(Connector, Extract):
             for oid, pages, size, is_heap in json.loads(table.leaves)
         ]
         return chunked(leaves, chunk_bytes)
+
+    def _steps(self, part: list[int | None]) -> Bounds:
+        """What is read between two pauses. However little is fetched of one statement's rows, a
+        server goes on with it until megabytes wait in its socket."""
+        found = self._connection.execute(catalog.PAGES, [part[0]]).fetchone()
+        if found is None or self._connection.info.server_version < RANGES_SINCE:
+            return [part]
+        return steps(part, found[0])
 
     def _columns(self, schema: str, table: str) -> pa.Schema:
         query = pgsql.SQL("SELECT * FROM {}").format(pgsql.Identifier(schema, table))

@@ -209,8 +209,12 @@ def test_server_with_short_patience_keeps_the_snapshot(
 
 
 def test_reading_is_cancelled_from_another_thread(
-    numbers: str, source: str, leader: Postgres
+    owner: Owner, numbers: str, source: str, leader: Postgres
 ) -> None:
+    # More than sockets hold, so that the server is not done before it is told.
+    owner.execute(
+        f"INSERT INTO {numbers} SELECT n + 20000 * g, word FROM {numbers}, generate_series(1, 20) g"
+    )
     plan = leader.plan(source, "numbers", None, CHUNK_BYTES)
     batches = leader.read(plan, plan.whole, None, run_id="a reader")
     next(batches)
