@@ -56,5 +56,6 @@ def _ranges(leaf: Leaf, chunk_bytes: int) -> Bounds:
 def steps(part: list[int | None], pages: int) -> Bounds:
     """The range as small ones, of a leaf that has so many pages; the last ends where it does."""
     oid, first, end = part
-    starts = list(range(first or 0, pages if end is None else end, STEP_PAGES)) or [first]
+    first = first or 0
+    starts = list(range(first, pages if end is None else end, STEP_PAGES)) or [first]
     return [[oid, start, stop] for start, stop in zip(starts, [*starts[1:], end], strict=True)]
