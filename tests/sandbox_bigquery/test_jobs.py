@@ -80,8 +80,8 @@ def test_a_cancel_reaches_the_server_within_a_second(reader: Client) -> None:
 
 def test_a_cancelled_write_leaves_nothing(admin: Client, dataset: str) -> None:
     job = start(admin, f"CREATE TABLE {dataset}.never AS {ENDLESS}")
-    waiting = start(admin, f"CREATE TABLE {dataset}.later AS SELECT 1 AS n")
     assert wait_for(lambda: is_running(admin, job), 3)
+    waiting = start(admin, f"CREATE TABLE {dataset}.later AS SELECT 1 AS n")
     waiting.cancel()
     job.cancel()
     assert {admin.get_job(one.job_id).error_result["reason"] for one in (job, waiting)} == {
