@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -143,17 +144,21 @@ class Mover:
         return manifest
 
     def _save_staged(self, manifest: Manifest, mode: LoadMode) -> None:
-        name = f"manifest-{self._run.fence}.json"
-        self._stage.write_manifest(manifest, name)
         self._save(
             Step.STAGED,
-            manifest=name,
+            manifest=self._written(manifest),
             load_mode=mode.value,
             watermark=self._table.watermark,
             rows_expected=self._table.rows_expected,
             as_of=self._as_of,
         )
         log.info("table.staged", **self._numbers())
+
+    def _written(self, manifest: Manifest) -> str:
+        """The name of the manifest, as this attempt has it."""
+        name = f"manifest-{self._run.fence}.json"
+        self._stage.write_manifest(manifest, name)
+        return name
 
     def _read(self, reader: Reader, source: Extract) -> None:
         while not ledger.is_complete(self._table):
@@ -205,9 +210,15 @@ class Mover:
     def load(self, destination: BulkLoad, manifest: Manifest) -> None:
         self._stopwatch = Stopwatch(self._table, "load_s")
         plan = destination.plan_load(manifest.schema, manifest.primary_key, self._target)
-        self._judge_target(destination, is_there=plan.creates is None)
+        self._judge_target(destination, manifest, is_there=plan.creates is None)
         # Kept before anything is altered: whoever loads after a crash finds nothing that differs.
-        self._save(Step.LOADING, drift=self._table.drift | plan.sentences)
+        kept: dict[str, Any] = {"drift": self._table.drift | plan.sentences}
+        if plan.creates is not None:
+            # The ledger may know the load from an attempt whose target is gone since.
+            load_id = f"{self._table.load_id}-{self._run.fence}"
+            manifest = replace(manifest, load_id=load_id)
+            kept["manifest"] = self._written(manifest)
+        self._save(Step.LOADING, **kept)
         try:
             outcome = destination.load(manifest, self._target, self._stage)
         finally:
@@ -215,10 +226,10 @@ class Mover:
             self._stopwatch = None
             self._keep_cost(destination)
         self._table.rows_in_target = outcome.rows_in_target
-        self._advance()
+        self._advance(manifest)
         log.info("table.loaded", **self._numbers(), rows_in_target=outcome.rows_in_target)
 
-    def _judge_target(self, destination: BulkLoad, *, is_there: bool) -> None:
+    def _judge_target(self, destination: BulkLoad, manifest: Manifest, *, is_there: bool) -> None:
         """See that what is staged follows what the target has; raises TargetChanged, and then
         whoever goes on reads the whole table."""
         if not is_there:
@@ -228,7 +239,7 @@ class Mover:
             return
         follows = is_there
         if follows and self._table.load_mode == LoadMode.APPEND:
-            known = (self._table.table.last_load, self._table.load_id)
+            known = (self._table.table.last_load, manifest.load_id)
             follows = destination.last_load(self._target) in known
         if not follows:
             self._save(Step.WAITING)
@@ -260,12 +271,12 @@ class Mover:
         numbers = {name: getattr(self._table, name) for name in NUMBERS}
         return {"run_id": str(self._run.pk), "table": str(self._table.table), **numbers}
 
-    def _advance(self) -> None:
+    def _advance(self, manifest: Manifest) -> None:
         """Move the watermark, if this attempt still holds the run."""
         with transaction.atomic():
             self._write(Step.DONE)
             self._table.table.watermark = self._table.followed_from or self._table.watermark
-            self._table.table.last_load = self._table.load_id
+            self._table.table.last_load = manifest.load_id
             self._table.table.as_of = self._table.as_of
             self._table.table.save(update_fields=["watermark", "last_load", "as_of"])
         self._show()

@@ -162,7 +162,10 @@ class TableRun(models.Model):
 
     @property
     def load_id(self) -> str:
-        """Of what this run loads into the table's target, in the destination's ledger."""
+        """What the destination's ledger calls that which this run loads into the table's target.
+
+        Where a target is to be made, the manifest has one that begins so, and is of one attempt.
+        """
         return f"{self.run_id}-{self.table_id}"
 
     @property

@@ -59,13 +59,19 @@ def fail(run: PipelineRun, point: str) -> PipelineRun:
     return steering.cancel(run)
 
 
-@pytest.mark.parametrize("mode", [ReadMode.XID, ReadMode.CDC, ReadMode.APPEND])
+@pytest.mark.parametrize(
+    ("mode", "point"),
+    [
+        *((mode, "before COPY") for mode in (ReadMode.XID, ReadMode.CDC, ReadMode.APPEND)),
+        *((mode, "before the state") for mode in (ReadMode.FULL, ReadMode.APPEND)),
+    ],
+)
 def test_target_dropped_before_a_retry_gets_all_rows(
-    loaded: Any, start: Start, vault: Vault, lake: Any, target_table: str, mode: str
+    loaded: Any, start: Start, vault: Vault, lake: Any, target_table: str, mode: str, point: str
 ) -> None:
-    """As one is told to, where its columns stop a run."""
+    """As one is told to, where its columns stop a run; whether or not its rows were in it."""
     loaded(mode)
-    run = fail(start(), "before COPY")
+    run = fail(start(), point)
     lake.cursor().execute(f'DROP TABLE "{target_table}"')
     steering.retry(run)
     ended = runner.execute(run.pk)
