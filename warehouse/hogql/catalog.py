@@ -1,7 +1,7 @@
 """The tables that a query may name: nothing that is not here exists."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 
@@ -13,12 +13,29 @@ MAX_NEAREST = 3
 
 
 @dataclass(frozen=True)
+class Link:
+    """From a row to the one of another table, or none, whose keys are equal to its own."""
+
+    table: "CatalogTable"
+    keys: tuple[tuple[str, str], ...]
+    """Pairs: a column here, and the one there."""
+
+
+@dataclass(frozen=True)
 class CatalogTable:
-    """A table of one team; ``path`` is how its warehouse names it, ``columns`` by native name."""
+    """A table of one team; ``path`` is how a query names it, ``columns`` by native name.
+
+    ``links`` lead to other tables by ``link.column``, and are joined where a query does so.
+    ``shortcuts`` are names for what stands behind a link.
+    """
 
     team: str
     path: tuple[str, ...]
     columns: tuple[tuple[str, Type], ...]
+    links: Mapping[str, Link] = field(default_factory=dict)
+    shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stored_as: tuple[str, ...] = ()
+    """How its warehouse names it, where that is not ``path``."""
 
     @property
     def name(self) -> str:

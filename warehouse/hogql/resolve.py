@@ -1,6 +1,7 @@
 """A query as it was written, to one whose every name is looked up: the catalog decides."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from warehouse.hogql import nodes, tree, types
 from warehouse.hogql.catalog import Catalog
@@ -64,7 +65,7 @@ class _Queries:
         group_by = tuple(self._by_place(one, items, scope) for one in node.group_by)
         for one in group_by:
             self._refuse_aggregates(one, "GROUP BY")
-        return tree.Select(
+        select = tree.Select(
             node.at,
             tuple((item.name, item.expr.type) for item in items),
             items,
@@ -80,6 +81,8 @@ class _Queries:
             node.limit,
             node.offset,
         )
+        # Any clause may have used a link.
+        return replace(select, joins=tuple(scope.with_links(joins)))
 
     # FROM.
 
@@ -100,6 +103,12 @@ class _Queries:
             )
         scope.relations.append(visible)
         on = self._exprs.condition(node.on, scope, "ON")
+        if any(start == visible.alias for start, _ in scope.linked):
+            raise HogQLRefused(
+                f"ON comes before what {visible.called[-1]} leads to.",
+                self._place(node),
+                hint=f"Name {visible.called[-1]} first in FROM, or ask for it in WHERE.",
+            )
         self._refuse_aggregates(on, "ON")
         return tree.Join(node.at, relation, node.kind, on)
 
@@ -129,7 +138,7 @@ class _Queries:
             )
         table = found[0]
         called = (node.alias,) if node.alias else table.path
-        visible = Visible(called, alias, dict(table.columns))
+        visible = Visible(called, alias, dict(table.columns), table)
         return tree.TableRelation(node.at, alias, table), visible
 
     # SELECT.

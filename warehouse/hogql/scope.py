@@ -1,12 +1,16 @@
 """What names mean at one place of a query: relations, aliases, CTEs, and those around it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
-from warehouse.hogql import catalog, tree
+from warehouse.hogql import catalog, tree, types
+from warehouse.hogql.catalog import CatalogTable, Link
 from warehouse.hogql.errors import NameAmbiguous, NameUnknown
+from warehouse.hogql.functions.lookup import named
+from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.source import Place
-from warehouse.hogql.types import Type
+from warehouse.hogql.types import Kind, Type
 
 Columns = Mapping[str, Type]
 
@@ -18,6 +22,7 @@ class Visible:
     called: tuple[str, ...]
     alias: str
     columns: Columns
+    table: CatalogTable | None = None
 
     def is_called(self, chain: tuple[str, ...]) -> bool:
         wanted = tuple(part.casefold() for part in chain)
@@ -31,6 +36,14 @@ class Visible:
         return (folded[0], self.columns[folded[0]]) if len(folded) == 1 else None
 
 
+@dataclass(frozen=True)
+class Linked:
+    """A table at the other end of a link, and how it is joined."""
+
+    join: tree.Join
+    visible: Visible
+
+
 @dataclass
 class Scope:
     """Of one SELECT; ``outer`` is that of the query around it."""
@@ -40,6 +53,8 @@ class Scope:
     ctes: dict[str, tuple[str, Columns]] = field(default_factory=dict)
     aliases: dict[str, tree.Expr] = field(default_factory=dict)
     variables: dict[str, tree.Variable] = field(default_factory=dict)
+    linked: dict[tuple[str, str], Linked] = field(default_factory=dict)
+    """By the alias of a relation and the name of its link: those that the query uses."""
 
     def around(self) -> "Iterator[Scope]":
         """This scope and those around it, inmost first."""
@@ -57,7 +72,7 @@ class Scope:
 
     def free_alias(self, wanted: str) -> str:
         """``wanted``, or with a number where a relation in sight has that alias already."""
-        taken = {seen.alias.casefold() for scope in self.around() for seen in scope.relations}
+        taken = {seen.alias.casefold() for scope in self.around() for seen in scope._joined()}
         number, alias = 1, wanted
         while alias.casefold() in taken:
             number += 1
@@ -84,15 +99,93 @@ class Scope:
             both = " and ".join(".".join((*one.called[-1:], name)) for one, _ in found[:2])
             raise NameAmbiguous(f"{'.'.join(chain)} may be {both}.", place)
         if not found:
-            return None
+            return self._within(chain, at, place)
         relation, (own_name, kind) = found[0]
         return tree.Column(at, kind, relation.alias, own_name)
+
+    def _within(self, chain: tuple[str, ...], at: int, place: Place) -> tree.Expr | None:
+        """What is no column by itself: a member of a document, or what a link leads to."""
+        if (alias := self.aliases.get(chain[0].casefold())) is not None:
+            return _member(alias, chain[1:], at)
+        called = [
+            (one, chain[length:])
+            for length in range(1, len(chain))
+            for one in self.relations
+            if one.is_called(chain[:length])
+        ]
+        # A relation of that name goes before a column or a link.
+        for starts in (called, [(one, chain) for one in self.relations]):
+            found = [
+                expr for one, rest in starts if (expr := self._follow(one, rest, at)) is not None
+            ]
+            if len(found) > 1:
+                raise NameAmbiguous(f"{'.'.join(chain)} has more than one meaning here.", place)
+            if found:
+                return found[0]
+        return None
+
+    def _follow(self, start: Visible, chain: tuple[str, ...], at: int) -> tree.Expr | None:
+        name, *rest = chain
+        if (column := start.column(name)) is not None:
+            expr = tree.Column(at, column[1], start.alias, column[0])
+            return _member(expr, tuple(rest), at)
+        if start.table is None:
+            return None
+        if (way := start.table.shortcuts.get(name)) is not None:
+            return self._follow(start, (*way, *rest), at)
+        link = start.table.links.get(name)
+        if link is None or not rest:
+            return None
+        return self._follow(self._link(start, name, link, at), tuple(rest), at)
+
+    def _link(self, start: Visible, name: str, link: Link, at: int) -> Visible:
+        """The relation at the other end, joined the first time it is asked for."""
+        key = start.alias, name
+        if key not in self.linked:
+            alias = self.free_alias(f"{start.alias}__{name}")
+            relation = tree.TableRelation(at, alias, link.table)
+            visible = Visible((alias,), alias, dict(link.table.columns), link.table)
+            on = reduce(_and, (_equal(start, visible, pair, at) for pair in link.keys))
+            self.linked[key] = Linked(tree.Join(at, relation, JoinKind.LEFT, on), visible)
+        return self.linked[key].visible
+
+    def with_links(self, joins: Sequence[tree.Join]) -> Iterator[tree.Join]:
+        """The joins, each followed by those that links of its relation need."""
+        for join in joins:
+            yield join
+            alias = join.relation.alias
+            yield from self.with_links(
+                [one.join for (start, _), one in self.linked.items() if start == alias]
+            )
+
+    def _joined(self) -> Iterator[Visible]:
+        yield from self.relations
+        yield from (one.visible for one in self.linked.values())
 
     def _unknown(self, chain: tuple[str, ...], place: Place) -> NameUnknown:
         seen = [one for scope in self.around() for one in scope.relations]
         known = [name for one in seen for name in one.columns]
         known += [f"{one.called[-1]}.{name}" for one in seen for name in one.columns]
         return unknown("column", ".".join(chain), catalog.nearest(".".join(chain), known), place)
+
+
+def _member(expr: tree.Expr, path: tuple[str, ...], at: int) -> tree.Expr | None:
+    """The expression itself where the path is empty; only documents have members."""
+    if not path:
+        return expr
+    return tree.Member(at, types.STRING, expr, path) if expr.type.kind == Kind.JSON else None
+
+
+def _equal(here: Visible, there: Visible, pair: tuple[str, str], at: int) -> tree.Expr:
+    args = tuple(
+        tree.Column(at, one.columns[name], one.alias, name)
+        for one, name in zip((here, there), pair, strict=True)
+    )
+    return tree.Call(at, types.BOOL, named("equals")[0], args)
+
+
+def _and(left: tree.Expr, right: tree.Expr) -> tree.Expr:
+    return tree.Call(left.at, types.BOOL, named("and")[0], (left, right))
 
 
 def unknown(what: str, name: str, near: list[str], place: Place) -> NameUnknown:

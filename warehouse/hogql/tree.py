@@ -64,6 +64,14 @@ class Column(Expr):
 
 
 @dataclass(frozen=True)
+class Member(Expr):
+    """What stands in a document under a path; NULL where nothing of its type does."""
+
+    expr: Expr
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Variable(Expr):
     """A parameter of a lambda."""
 

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """An instant."""
     INTERVAL = "interval"
     ARRAY = "array"
+    JSON = "json"
+    """A document, kept as text; its members are named behind a dot."""
     OTHER = "other"
 
 
@@ -66,6 +68,8 @@ DATE = Type(Kind.DATE)
 DATETIME = Type(Kind.DATETIME)
 TIMESTAMP = Type(Kind.TIMESTAMP)
 INTERVAL = Type(Kind.INTERVAL)
+JSON = Type(Kind.JSON)
+UUID = Type(Kind.OTHER, native="uuid")
 # Text is how these arrive, not what they are.
 TEXT = re.compile(
     r"(?:text|char|bpchar|character|varchar|nvarchar|string|name|citext|character varying)"

@@ -38,6 +38,8 @@ class Dialect:
     binds_text_with: tuple[str, ...] = ()
     """What a literal may not hold, for server or client could read it in two ways: such a text is
     sent as a value."""
+    member: str = ""
+    """What takes a document, a path and a type, and gives NULL where no such thing is there."""
     rows_compare: bool = True
     """(a, b) IN ((1, 2)) can be said."""
 
@@ -160,10 +162,12 @@ DIALECTS: Mapping[str, Dialect] = {
                 Kind.DATE: "Nullable(Date32)",
                 Kind.DATETIME: "Nullable(DateTime64(6, 'UTC'))",
                 Kind.TIMESTAMP: "Nullable(DateTime64(6, 'UTC'))",
+                Kind.JSON: "Nullable(String)",
             },
             "{{{name}:{type}}}",
             "Nullable(Decimal(38, {scale}))",
             "toTimezone(_0, 'UTC')",
+            member="JSONExtract",
         ),
     )
 }

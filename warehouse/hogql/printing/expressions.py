@@ -39,6 +39,8 @@ class Expressions:
                 return self._param(expr)
             case tree.Column():
                 return exp.column(quoted(expr.name), table=quoted(expr.relation))
+            case tree.Member():
+                return self._member(expr)
             case tree.Call():
                 return self._call(expr)
             case tree.Cast():
@@ -66,6 +68,16 @@ class Expressions:
 
     def cast_to(self, node: exp.Expr, kind: Type) -> exp.Expr:
         return exp.Cast(this=node, to=self.type_node(kind))
+
+    def _member(self, expr: tree.Member) -> exp.Expr:
+        if not self.dialect.member:
+            raise HogQLRefused(
+                f"Members of a document cannot be said in {self.dialect.name}.",
+                Place.of(self.text, expr.at),
+            )
+        names = [exp.Literal.string(name) for name in expr.path]
+        wanted = exp.Literal.string(self.dialect.type_text(expr.type))
+        return exp.func(self.dialect.member, self.node(expr.expr), *names, wanted)
 
     # Values.
 

@@ -170,7 +170,7 @@ class _Printer:
         alias = exp.TableAlias(this=quoted(relation.alias))
         match relation:
             case tree.TableRelation():
-                *before, name = map(quoted, relation.table.path)
+                *before, name = map(quoted, relation.table.stored_as or relation.table.path)
                 parts = dict(zip(("db", "catalog"), reversed(before), strict=False))
                 return exp.Table(this=name, alias=alias, **parts)
             case tree.CteRelation():

@@ -1,0 +1,91 @@
+"""What a name reaches beyond columns: members of documents, and other tables by their keys."""
+
+import pytest
+
+from warehouse.hogql import types
+from warehouse.hogql.catalog import Catalog, CatalogTable, Link
+from warehouse.hogql.errors import HogQLRefused, NameAmbiguous, NameUnknown
+from warehouse.hogql.translate import translate
+
+COUNTRY = CatalogTable("t", ("countries",), (("code", types.STRING), ("name", types.STRING)))
+USERS = CatalogTable(
+    "t",
+    ("users",),
+    (("id", types.INT), ("tenant", types.STRING), ("country", types.STRING), ("doc", types.JSON)),
+    links={"home": Link(COUNTRY, (("country", "code"),))},
+    stored_as=("main", "users_v2"),
+)
+ORDERS = CatalogTable(
+    "t",
+    ("orders",),
+    (("user_id", types.INT), ("tenant", types.STRING), ("doc", types.JSON)),
+    links={"buyer": Link(USERS, (("user_id", "id"), ("tenant", "tenant")))},
+    shortcuts={"nation": ("buyer", "home")},
+)
+CATALOG = Catalog((ORDERS, USERS, COUNTRY))
+
+
+def printed(text: str, dialect: str = "clickhouse") -> str:
+    return translate(text, CATALOG, dialect).sql
+
+
+def test_a_link_is_joined_by_all_its_keys_and_once() -> None:
+    sql = printed("SELECT buyer.country, buyer.id FROM orders WHERE buyer.id > 1")
+    assert sql.count("JOIN") == 1
+    assert (
+        'LEFT JOIN "main"."users_v2" AS "orders__buyer" ON ("orders"."user_id" = '
+        '"orders__buyer"."id") AND ("orders"."tenant" = "orders__buyer"."tenant")'
+    ) in sql
+
+
+def test_links_of_links_come_after_what_they_hang_on() -> None:
+    sql = printed(
+        "SELECT o.nation.name FROM orders AS o JOIN users AS u ON o.nation.name = u.country"
+    )
+    places = [sql.index(f'AS "{alias}"') for alias in ("o", "o__buyer", "o__buyer__home", "u")]
+    assert places == sorted(places)
+
+
+def test_a_relation_of_the_query_goes_before_a_link() -> None:
+    sql = printed("SELECT buyer.doc.x FROM orders JOIN users AS buyer ON orders.user_id = buyer.id")
+    assert "orders__buyer" not in sql
+
+
+def test_a_link_around_a_subquery_is_joined_there() -> None:
+    sql = printed(
+        "SELECT user_id FROM orders AS o WHERE EXISTS (SELECT 1 FROM users WHERE id = o.buyer.id)"
+    )
+    assert sql.index("o__buyer") < sql.index("EXISTS")
+
+
+def test_a_link_takes_no_alias_that_is_in_use() -> None:
+    sql = printed("SELECT buyer.id FROM orders, users AS orders__buyer".replace(",", " CROSS JOIN"))
+    assert '"orders__buyer_2"."id"' in sql
+
+
+def test_a_document_is_read_by_a_path_and_as_a_type() -> None:
+    sql = printed("SELECT doc.a.$b AS x, toInt(doc.n) AS n, CAST(doc.t AS Bool) AS t FROM orders")
+    assert "'a', '$b', 'Nullable(String)'" in sql
+    assert "'n', 'Nullable(Int64)'" in sql
+    assert "'t', 'Nullable(Bool)'" in sql
+
+
+def test_where_documents_cannot_be_read_they_are_refused() -> None:
+    with pytest.raises(HogQLRefused, match="snowflake"):
+        printed("SELECT doc.a FROM orders", "snowflake")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("SELECT buyer FROM orders", NameUnknown),
+        ("SELECT buyer.nothing FROM orders", NameUnknown),
+        ("SELECT tenant.x FROM orders", NameUnknown),
+        ("SELECT doc.x FROM orders AS a CROSS JOIN users AS b", NameAmbiguous),
+        ("SELECT 1 FROM users AS u JOIN orders AS o ON o.buyer.id = u.id", HogQLRefused),
+        ("SELECT * FROM (SELECT user_id FROM orders) AS o WHERE o.buyer.id = 1", NameUnknown),
+    ],
+)
+def test_what_leads_nowhere_is_refused(text: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        printed(text)
