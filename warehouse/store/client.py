@@ -89,9 +89,14 @@ class Session:
         params: Params | None = None,
         limits: Limits | None = None,
         query_id: str | None = None,
+        semantics: Mapping[str, int] | None = None,
     ) -> "Rows":
-        """A SELECT's rows as they come. Close it, or read to the end; its query ends with it."""
+        """A SELECT's rows as they come. Close it, or read to the end; its query ends with it.
+
+        ``semantics`` are settings of ClickHouse that the text was written for.
+        """
         settings: Settings = {
+            **(semantics or {}),
             **settings_of(limits or Limits()),
             "database": self.database,
             "output_format_arrow_string_as_string": 1,

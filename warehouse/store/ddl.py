@@ -33,6 +33,7 @@ def create_table(
     order_by: Sequence[str],
     *,
     engine: str = "MergeTree",
+    if_missing: bool = False,
 ) -> str:
     """A table of a team; ``columns`` are names and ClickHouse's types, the latter our own text.
 
@@ -45,7 +46,8 @@ def create_table(
         "replicated_deduplication_window" if replicated else "non_replicated_deduplication_window"
     )
     return (
-        f"CREATE TABLE {quote(database)}.{quote(table)}{on_cluster()} ({defined}) "
+        f"CREATE TABLE {'IF NOT EXISTS ' if if_missing else ''}"
+        f"{quote(database)}.{quote(table)}{on_cluster()} ({defined}) "
         f"ENGINE = {'Replicated' if replicated else ''}{engine} ORDER BY ({key}) "
         # As the embedded engine has it for all tables: acknowledged means on disk.
         f"SETTINGS {window} = {DEDUPLICATED_INSERTS}, fsync_after_insert = 1, "

@@ -24,6 +24,8 @@ READER: dict[str, int | str] = {
     "max_ast_depth": 1000,
     "join_algorithm": "direct,grace_hash,hash",
     "cancel_http_readonly_queries_on_client_close": 1,
+    # Rows that another of the same key has replaced are not there, merged or not.
+    "final": 1,
 }
 """Of a query that names none itself."""
 

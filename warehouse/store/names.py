@@ -17,6 +17,11 @@ def quote(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
+def literal(text: str) -> str:
+    """A text of ours in a statement that takes no parameters."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def database(team_id: object) -> str:
     """The team's database; different for every team, the same for all time."""
     key = _key(team_id)
