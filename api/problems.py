@@ -103,7 +103,9 @@ def of(exc: Exception, **where: str) -> Problem:
             hint = "Nothing is lost: a run that was asked for starts once the queue is back."
             return Problem(503, "queue_unavailable", "The workers' queue does not answer.", hint)
         case RequestDataTooBig():
-            hint = f"Send less: a query has {MAX_SQL_CHARS:,} characters at most."
+            hint = (
+                f"A query has {MAX_SQL_CHARS:,} characters at most; send fewer events in a batch."
+            )
             return Problem(413, "request_too_large", "The request is too large.", hint)
         case _:
             log.error("api.crashed", error=type(exc).__name__, exc_info=exc, **where)

@@ -21,7 +21,10 @@ from django.http import StreamingHttpResponse
 
 from api import problems
 from api.hangup import HangupWatch
+from warehouse.local import StoreRun
 from warehouse.query_executor import QueryRun
+
+Run = QueryRun | StoreRun
 
 ROWS_AT_ONCE = 1_000
 """As JSON, and as Python's values before that, rows take several times their room in Arrow."""
@@ -29,7 +32,7 @@ SAFE_INTEGER = 2**53 - 1
 """The largest integer that JavaScript holds exactly. Source: ECMA-262, Number.MAX_SAFE_INTEGER."""
 
 
-def stream(run: QueryRun, environ: Mapping[str, Any]) -> StreamingHttpResponse:
+def stream(run: Run, environ: Mapping[str, Any]) -> StreamingHttpResponse:
     """Start the run; the response, or the error before its first row, raised with the run closed.
 
     ``environ`` is the request's: a client that goes away ends the query.
@@ -40,7 +43,7 @@ def stream(run: QueryRun, environ: Mapping[str, Any]) -> StreamingHttpResponse:
 class JsonRows:
     """Iterator over the body; closing it ends the query, also when nobody has read it."""
 
-    def __init__(self, run: QueryRun, environ: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, environ: Mapping[str, Any]) -> None:
         self._run = run
         self._watch = HangupWatch(environ, run.cancel)
         try:

@@ -6,8 +6,10 @@ from rest_framework.routers import SimpleRouter
 
 from api.alerts import AlertChannelViewSet
 from api.connection import WarehouseConnectionViewSet
+from api.event import EventViewSet
 from api.pipeline import PipelineViewSet
 from api.provider import ProviderViewSet
+from api.query import QueryViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register(
@@ -16,6 +18,8 @@ router.register(
 router.register("warehouse_providers", ProviderViewSet, basename="warehouse-provider")
 router.register("pipelines", PipelineViewSet, basename="pipeline")
 router.register("alert_channels", AlertChannelViewSet, basename="alert-channel")
+router.register("events", EventViewSet, basename="event")
+router.register("queries", QueryViewSet, basename="query")
 
 urlpatterns = [
     path("environments/<str:team_id>/", include(router.urls)),

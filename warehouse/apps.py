@@ -1,6 +1,7 @@
 """The Django app that holds teams' connections and the way a query goes."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_delete
 
 
 class WarehouseConfig(AppConfig):
@@ -12,8 +13,10 @@ class WarehouseConfig(AppConfig):
 
         Without a usable key ring above all: nothing is ever stored in plain text.
         """
-        from warehouse import access, checks, connections, secrets  # noqa: F401 registers checks
+        from warehouse import access, checks, conf, connections, secrets  # noqa: F401 registers checks
+        from warehouse.store.departure import drop_with_team
 
+        post_delete.connect(drop_with_team, sender=conf.TEAM_MODEL)
         secrets.key_ring()
         access.policy()
         connections.network_policy()

@@ -60,3 +60,15 @@ def clickhouse_url() -> str:
 
 def clickhouse_cluster() -> str:
     return str(getattr(settings, "CLICKHOUSE_CLUSTER", ""))
+
+
+def events_table() -> str:
+    return str(getattr(settings, "WAREHOUSE_EVENTS_TABLE", ""))
+
+
+def persons_table() -> str:
+    return str(getattr(settings, "WAREHOUSE_PERSONS_TABLE", ""))
+
+
+def person_ids_table() -> str:
+    return str(getattr(settings, "WAREHOUSE_PERSON_IDS_TABLE", ""))

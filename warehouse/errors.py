@@ -27,6 +27,14 @@ class ConnectionInUse(InvalidInput):
     hint = "Delete the pipeline first, or pause the connection."
 
 
+class TableMapped(InvalidInput):
+    """The table is the host project's own, and is only read here."""
+
+    code = "table_mapped"
+    message = "This table belongs to the host project."
+    hint = "Write into the host's own table; the operator has mapped it by a setting."
+
+
 class CredentialsUnreadable(ConnectorError):
     """The stored credentials cannot be decrypted with the keys this service has."""
 

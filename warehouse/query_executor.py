@@ -2,11 +2,11 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import structlog
@@ -16,6 +16,7 @@ from connectors.result import Result
 from connectors.types import Estimate, Limits, RunStats, Table
 from warehouse import conf, connections
 from warehouse.connection_config import ConnectionConfig
+from warehouse.local import StoreRun
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease, in_doubt
 from warehouse.statements import Statement
@@ -68,6 +69,18 @@ def run(
         return connector.query(printed.sql, printed.params, limits, run_id)
 
     return QueryRun(run_id, partial(connections.leased, connection), start)
+
+
+def run_in_store(
+    team: Any, text: str, values: Mapping[str, object] | None = None, max_rows: int | None = None
+) -> StoreRun:
+    """One query in HogQL over the team's own tables in the store, to be used as ``run``'s is."""
+    limits = Limits(
+        timeout_s=conf.query_timeout_s(),
+        max_rows=min(conf.query_max_rows(), max_rows or conf.query_max_rows()),
+        max_bytes_returned=MAX_RESULT_BYTES,
+    )
+    return StoreRun(team, text, values or {}, limits, str(uuid.uuid4()))
 
 
 def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:

@@ -53,4 +53,6 @@ ROUTES = [
     Route("DELETE", CHANNELS + "<pk>/", ADMIN),
     Route("POST", CHANNELS + "<pk>/test/", ADMIN),
     Route("GET", CHANNELS + "<pk>/deliveries/", VIEWER),
+    Route("POST", "events/", ADMIN, {}),
+    Route("POST", "queries/", ANALYST, {}),
 ]

@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db.models import Model
 
+from warehouse.models.team import team_model
+
 MAX_NAMES = 20
 Row = TypeVar("Row", bound=Model)
 
@@ -15,6 +17,17 @@ def add_arguments(parser: ArgumentParser, noun: str) -> None:
     """The arguments that ``named`` takes."""
     parser.add_argument(noun, help="its id or name")
     parser.add_argument("--team", help="the team's id, where two teams use the name")
+
+
+def team(team_id: str) -> Any:
+    """The team of that id; raises CommandError."""
+    try:
+        found = team_model()._default_manager.filter(pk=team_id).first()
+    except (ValidationError, ValueError):
+        raise CommandError(f"{team_id} is not the id of a team.") from None
+    if found is None:
+        raise CommandError(f"There is no team {team_id}.")
+    return found
 
 
 def named(model: type[Row], noun: str, name: str, team: str | None) -> Row:

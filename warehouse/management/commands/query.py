@@ -1,4 +1,4 @@
-"""`manage.py query CONNECTION "SELECT …"`: run a query over a connection, or show its plan."""
+"""`manage.py query [CONNECTION] "SELECT …"`: run a query over a connection, or over the store."""
 
 import base64
 import json
@@ -16,10 +16,11 @@ from rich.table import Table
 from connectors.errors import ConnectorError
 from connectors.types import Estimate
 from warehouse import query_executor
+from warehouse.local import StoreRun
 from warehouse.management import naming
 from warehouse.management.screen import unmarked
 from warehouse.models import WarehouseConnection
-from warehouse.query_executor import Plan
+from warehouse.query_executor import Plan, QueryRun
 from warehouse.statements import Language, Statement
 
 MAX_SHOWN = 1_000
@@ -27,17 +28,19 @@ MAX_SHOWN = 1_000
 
 
 class Command(BaseCommand):
-    help = "Run one read-only query over a connection and print its rows."
+    help = "Run one read-only query over a connection, or the store, and print its rows."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        naming.add_arguments(parser, "connection")
+        parser.add_argument(
+            "connection", nargs="?", help="its id or name; without one, HogQL over the team's store"
+        )
+        parser.add_argument("--team", help="the team's id, where two teams use the name")
         parser.add_argument("sql")
         parser.add_argument(
             "--dialect",
             type=Language,
             choices=list(Language),
-            default=Language.NATIVE,
-            help="native is the warehouse's own SQL (default: %(default)s)",
+            help="native is the warehouse's own SQL, and the default where there is one",
         )
         parser.add_argument(
             "--values", type=_object, default={}, help='with hogql: {"name": value} as JSON'
@@ -46,14 +49,12 @@ class Command(BaseCommand):
         parser.add_argument("--plan", action="store_true", help="what would be sent, and its price")
         parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
 
-    def handle(self, *args: Any, connection: str, **options: Any) -> None:
-        found = naming.named(WarehouseConnection, "connection", connection, options["team"])
-        statement = Statement(options["sql"], (), options["dialect"], options["values"])
+    def handle(self, *args: Any, connection: str | None, **options: Any) -> None:
         try:
-            if options["plan"]:
-                self._show_plan(query_executor.plan(found, statement), as_json=options["json"])
+            if connection is None:
+                self._ask_store(**options)
             else:
-                self._show_rows(found, statement, options["max_rows"], as_json=options["json"])
+                self._ask_warehouse(connection, **options)
         except ConnectorError as exc:
             # A refusal's field is its reason: a word for programs.
             reason = getattr(exc, "reason", None)
@@ -62,15 +63,29 @@ class Command(BaseCommand):
                 " ".join([f"{exc.code}: {exc.detail}", *where, exc.advice])
             ) from None
 
-    def _show_rows(
-        self,
-        connection: WarehouseConnection,
-        statement: Statement,
-        max_rows: int | None,
-        *,
-        as_json: bool,
-    ) -> None:
-        with query_executor.run(connection, statement, max_rows) as run:
+    def _ask_warehouse(self, connection: str, **options: Any) -> None:
+        found = naming.named(WarehouseConnection, "connection", connection, options["team"])
+        language = options["dialect"] or Language.NATIVE
+        statement = Statement(options["sql"], (), language, options["values"])
+        if options["plan"]:
+            self._show_plan(query_executor.plan(found, statement), as_json=options["json"])
+        else:
+            run = query_executor.run(found, statement, options["max_rows"])
+            self._show_rows(run, as_json=options["json"])
+
+    def _ask_store(self, **options: Any) -> None:
+        if options["team"] is None:
+            raise CommandError("Say whose store: --team, or name a connection.")
+        if options["plan"] or options["dialect"] == Language.NATIVE:
+            raise CommandError("--plan and --dialect native are for connections: name one.")
+        team = naming.team(options["team"])
+        run = query_executor.run_in_store(
+            team, options["sql"], options["values"], options["max_rows"]
+        )
+        self._show_rows(run, as_json=options["json"])
+
+    def _show_rows(self, run: QueryRun | StoreRun, *, as_json: bool) -> None:
+        with run:
             run.start()
             rows = (
                 row

@@ -3,11 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from connectors.errors import ConnectorError
-from warehouse.models.team import team_model
+from warehouse.management import naming
 from warehouse.store import grants
 
 
@@ -18,14 +17,10 @@ class Command(BaseCommand):
         parser.add_argument("team", help="the team's id")
 
     def handle(self, *args: Any, team: str, **options: Any) -> None:
+        found = naming.team(team)
         try:
-            found = team_model()._default_manager.filter(pk=team).first()
-            statements = grants.of_team(found.pk) if found else []
-        except (ValidationError, ValueError):
-            raise CommandError(f"{team} is not the id of a team.") from None
+            statements = grants.of_team(found.pk)
         except ConnectorError as exc:
             raise CommandError(f"{exc.detail} {exc.advice}") from None
-        if not statements:
-            raise CommandError(f"There is no team {team}.")
         for statement in statements:
             self.stdout.write(f"{statement};")
