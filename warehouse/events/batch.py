@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from connectors.errors import InvalidInput
 from warehouse.events.items import Event, ItemUnfit, event_of
+from warehouse.events.persons import apply_sets
 from warehouse.events.writing import write_events
 
 MAX_EVENTS = 5_000
@@ -27,4 +28,5 @@ def take(team_id: object, batch: Sequence[object]) -> int:
         told = dict(list(faults.items())[:MAX_FAULTS])
         raise InvalidInput(f"{len(faults):,} of the events cannot be taken.", fields=told)
     write_events(team_id, events, now)
+    apply_sets(team_id, events, now)
     return len(events)

@@ -78,7 +78,7 @@ def event_of(item: object, now: datetime | None = None, known_as: uuid.UUID | No
         _text(given.get("event"), "event"),
         timestamp,
         _text(given.get("distinct_id"), "distinct_id"),
-        _json(properties),
+        json_of(properties),
         sets,
     )
 
@@ -98,7 +98,7 @@ def person_of(item: object, now: datetime, team_id: object) -> Person:
     return Person(
         _uuid(given, "id") or person_id(team_id, ids[0]),
         ids,
-        _json(_document(given, "properties")),
+        json_of(_document(given, "properties")),
         _moment(given, "created_at") or now,
         version,
     )
@@ -112,6 +112,18 @@ def person_id(team_id: object, distinct_id: str) -> str:
 def version_at(now: datetime) -> int:
     """Microseconds since 1970: what is written later is newer."""
     return int(now.timestamp() * 1_000_000)
+
+
+def json_of(document: Document) -> str:
+    """Its JSON; raises ItemUnfit where that is too much."""
+    try:
+        text = orjson.dumps(document)
+    except TypeError:
+        # It has integers of 64 bits at most.
+        text = json.dumps(document, ensure_ascii=False, default=str).encode()
+    if len(text) > MAX_PROPERTIES_BYTES:
+        raise ItemUnfit("properties", f"This is more than {MAX_PROPERTIES_BYTES:,} bytes of JSON.")
+    return text.decode()
 
 
 def _fields(item: object, known: Collection[str]) -> Mapping[str, Any]:
@@ -166,14 +178,3 @@ def _document(given: Mapping[str, Any], field: str) -> Document:
     if not isinstance(value, Mapping):
         raise ItemUnfit(field, "Give a JSON object.")
     return value
-
-
-def _json(document: Document) -> str:
-    try:
-        text = orjson.dumps(document)
-    except TypeError:
-        # It has integers of 64 bits at most.
-        text = json.dumps(document, ensure_ascii=False, default=str).encode()
-    if len(text) > MAX_PROPERTIES_BYTES:
-        raise ItemUnfit("properties", f"This is more than {MAX_PROPERTIES_BYTES:,} bytes of JSON.")
-    return text.decode()

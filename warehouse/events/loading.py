@@ -15,6 +15,7 @@ from typing import TypeVar
 from connectors.errors import InvalidInput
 from warehouse.events.files import UNREADABLE, Line, Lines
 from warehouse.events.items import ItemUnfit, event_of, person_of
+from warehouse.events.persons import apply_sets
 from warehouse.events.writing import write_events, write_persons
 
 PART = 50_000
@@ -51,7 +52,9 @@ def load_events(team_id: object, path: Path, report: Report, *, skip_bad: bool =
     """Every event of a file. Raises FileUnfit, TableMapped and ConnectorError."""
     load = _Load(path, report, skip_bad=skip_bad)
     for part in load.parts(lambda line: event_of(line.item, None, _known_as(line))):
-        write_events(team_id, part, datetime.now(UTC))
+        now = datetime.now(UTC)
+        write_events(team_id, part, now)
+        apply_sets(team_id, part, now)
     return load.so_far
 
 
