@@ -46,6 +46,7 @@ Words = Annotated[list[str], BeforeValidator(_split)]
 Places = Annotated[list[Annotated[str, Field(pattern=r"^\w+:\S+$")]], BeforeValidator(_split)]
 Text = Annotated[str, Field(min_length=1)]
 Dotted = Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+HostTable = Literal[""] | Annotated[str, Field(pattern=r"^\w+\.\w+$")]
 Postgres = Annotated[
     str, _url("postgresql", "postgres", example="postgresql://user:password@host:5432/name")
 ]
@@ -118,6 +119,12 @@ SETTINGS = (
     Setting("STORE_MEMORY_MB", Annotated[int, Field(ge=512, le=1_048_576)], 2048,
             "Most memory that the embedded engine's queries take together, in MB; one query takes "
             "half of it at most."),
+    Setting("WAREHOUSE_EVENTS_TABLE", HostTable, "",
+            "The host project's own table of events at CLICKHOUSE_URL, as database.table; it is "
+            "read, and not written. Empty: each team has one of ours."),
+    Setting("WAREHOUSE_PERSONS_TABLE", HostTable, "", "Likewise, of persons."),
+    Setting("WAREHOUSE_PERSON_IDS_TABLE", HostTable, "",
+            "Likewise, of which distinct id is which person's."),
     Setting("ALLOWED_HOSTS", Words, ["localhost", "127.0.0.1", "[::1]"],
             "Host names this service answers to, comma-separated."),
     Setting("CSRF_TRUSTED_ORIGINS", Words, [], "Origins whose forms are trusted."),
