@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -10,20 +11,24 @@ import pytest
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
+from connectors.errors import QueryCancelled
 from tests.api.shapes import problem, result
 from tests.events.conftest import Ask, Rows
 from tests.hogql.battery import BATTERY, VALUES
 from tests.hogql.compare import same
 from tests.hogql.test_battery import _sayable
 from tests.store.running import Engine
+from tests.waiting import wait_for
 from warehouse import query_executor
 from warehouse.events.batch import take
 from warehouse.events.items import person_of
 from warehouse.events.writing import write_persons
 from warehouse.models import Team
+from warehouse.store import client
 
 pytestmark = pytest.mark.django_db
 SAYABLE = _sayable("clickhouse", BATTERY, "SELECT {} FROM (" + VALUES + ") AS t")
+COUNT_OF = "SELECT count() FROM system.processes WHERE query_id = {id:String}"
 PEOPLE = [("ann", ["u1", "u2"], "pro"), ("bea", ["u3"], "free")]
 EVENTS = [
     ("u1", "open", {"$browser": "Firefox", "price": 1.5, "cart": {"items": [1, 2]}}),
@@ -184,3 +189,16 @@ def test_the_command_needs_no_connection(filled: None, team: Team) -> None:
         call_command("query", sql)
     with pytest.raises(CommandError, match="--plan"):
         call_command("query", sql, "--team", str(team.pk), "--plan")
+
+
+def test_a_query_is_ended_when_it_is_cancelled(store: Engine, team: Team) -> None:
+    take(team.pk, [{"event": "e", "distinct_id": f"u{n}"} for n in range(5_000)])
+    every_three = "SELECT count() FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c"
+    run = query_executor.run_in_store(team, every_three)
+    with run, ThreadPoolExecutor(1) as pool:
+        started = pool.submit(run.start)
+        wait_for(lambda: client.owner().command(COUNT_OF, {"id": run.run_id}) == 1, 10)
+        assert run.cancel()
+        with pytest.raises(QueryCancelled):
+            started.result(10)
+    assert client.owner().command(COUNT_OF, {"id": run.run_id}) == 0

@@ -18,8 +18,8 @@ from warehouse.events.items import ItemUnfit, event_of, person_of
 from warehouse.events.persons import apply_sets
 from warehouse.events.writing import write_events, write_persons
 
-PART = 50_000
-"""Rows that are written, and held in memory, together."""
+PART, PART_BYTES = 50_000, 32 * 2**20
+"""Rows that are written, and held in memory, together; and their text, about."""
 MAX_TOLD = 10
 Item = TypeVar("Item")
 
@@ -78,20 +78,21 @@ class _Load:
 
     def parts(self, item_of: Callable[[Line], Item]) -> Iterator[list[Item]]:
         """The file's items; a part counts when the next is asked for."""
-        part: list[Item] = []
-        for line in self._lines():
+        part, size = list[Item](), 0
+        for line in self._file_lines():
             try:
                 part.append(self._item(line, item_of))
             except ItemUnfit as exc:
                 self._leave_out(line, exc)
-            if len(part) == PART:
+            size += len(line.text)
+            if len(part) == PART or size >= PART_BYTES:
                 yield part
                 self._count(part)
-                part = []
+                part, size = [], 0
         yield part
         self._count(part)
 
-    def _lines(self) -> Iterator[Line]:
+    def _file_lines(self) -> Iterator[Line]:
         try:
             yield from self._file
         except UNREADABLE as exc:
