@@ -112,6 +112,9 @@ def test_what_a_query_gives(filled: None, rows: Rows, query: str, wanted: Any) -
 def test_uuids_are_told_and_compared_as_text(filled: None, rows: Rows) -> None:
     ((found, person),) = rows("SELECT uuid, person_id FROM events WHERE distinct_id = 'u1'")
     assert uuid.UUID(found)
+    assert rows("SELECT count() FROM events AS a JOIN persons AS b ON a.person_id = b.id") == [[3]]
+    text = "SELECT lower(concat(uuid, '')) AS x FROM events WHERE distinct_id = 'u1'"
+    assert rows(text) == [[found]]
     again = "SELECT distinct_id FROM events WHERE uuid = {found} AND person_id = {person}"
     assert rows(again, values={"found": found, "person": person}) == [["u1"]]
 

@@ -13,6 +13,7 @@ USERS = CatalogTable(
     ("users",),
     (("id", types.INT), ("tenant", types.STRING), ("country", types.STRING), ("doc", types.JSON)),
     links={"home": Link(COUNTRY, (("country", "code"),))},
+    as_text=frozenset({"tenant"}),
     stored_as=("main", "users_v2"),
 )
 ORDERS = CatalogTable(
@@ -89,3 +90,12 @@ def test_where_documents_cannot_be_read_they_are_refused() -> None:
 def test_what_leads_nowhere_is_refused(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         printed(text)
+
+
+def test_a_column_that_only_its_warehouse_knows_is_seen_as_text() -> None:
+    sql = printed("SELECT tenant AS t FROM users WHERE tenant = 'a'")
+    assert sql.count("toString(") == 2
+    assert 'toString("users"."tenant") AS "t"' in sql
+    # By a link it is compared as it is.
+    assert "toString" not in printed("SELECT buyer.id FROM orders")
+    assert printed("SELECT * FROM users").count("toString(") == 1

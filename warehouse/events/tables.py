@@ -53,7 +53,7 @@ EVENTS = Kept(
     "uuid",
     "created_at",
     (
-        ("uuid", "UUID", types.UUID),
+        ("uuid", "UUID", types.STRING),
         ("event", "LowCardinality(String)", types.STRING),
         ("timestamp", _MOMENT, types.TIMESTAMP),
         ("distinct_id", "String", types.STRING),
@@ -67,7 +67,7 @@ PERSONS = Kept(
     "id",
     "version",
     (
-        ("id", "UUID", types.UUID),
+        ("id", "UUID", types.STRING),
         ("properties", _DOCUMENT, types.JSON),
         ("created_at", _MOMENT, types.TIMESTAMP),
         ("version", "UInt64", types.INT),
@@ -80,7 +80,7 @@ PERSON_IDS = Kept(
     "version",
     (
         ("distinct_id", "String", types.STRING),
-        ("person_id", "UUID", types.UUID),
+        ("person_id", "UUID", types.STRING),
         ("version", "UInt64", types.INT),
     ),
     conf.person_ids_table,
@@ -123,7 +123,10 @@ def catalog_tables(team_id: Any) -> list[CatalogTable]:
 def _seen(table: Kept, team_id: object, **ways: Any) -> CatalogTable:
     columns = tuple((name, kind) for name, _, kind in table.columns)
     stored_as = (table.stored_as,) if table.mapped() else ()
-    return CatalogTable(str(team_id), (table.name,), columns, stored_as=stored_as, **ways)
+    uuids = frozenset(name for name, native, _ in table.columns if native == "UUID")
+    return CatalogTable(
+        str(team_id), (table.name,), columns, as_text=uuids, stored_as=stored_as, **ways
+    )
 
 
 def _table(database: str, table: Kept) -> str:

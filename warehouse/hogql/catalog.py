@@ -34,6 +34,8 @@ class CatalogTable:
     columns: tuple[tuple[str, Type], ...]
     links: Mapping[str, Link] = field(default_factory=dict)
     shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    as_text: frozenset[str] = frozenset()
+    """Columns of a type that only the warehouse knows, whose text queries see: uuids."""
     stored_as: tuple[str, ...] = ()
     """How its warehouse names it, where that is not ``path``."""
 

@@ -169,8 +169,8 @@ class _Queries:
         if not seen:
             raise unknown("table", ".".join(before) or "*", [], self._place(node))
         for relation in seen:
-            for name, kind in relation.columns.items():
-                yield tree.Item(node.at, name, tree.Column(node.at, kind, relation.alias, name))
+            for name in relation.columns:
+                yield tree.Item(node.at, name, relation.value(name, node.at))
 
     def _refuse_twice(self, items: Sequence[tree.Item]) -> None:
         names: set[str] = set()

@@ -8,6 +8,7 @@ from warehouse.hogql import catalog, tree, types
 from warehouse.hogql.catalog import CatalogTable, Link
 from warehouse.hogql.errors import NameAmbiguous, NameUnknown
 from warehouse.hogql.functions.lookup import named
+from warehouse.hogql.functions.scalar import AS_TEXT
 from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
@@ -34,6 +35,13 @@ class Visible:
             return name, self.columns[name]
         folded = [other for other in self.columns if other.casefold() == name.casefold()]
         return (folded[0], self.columns[folded[0]]) if len(folded) == 1 else None
+
+    def value(self, name: str, at: int) -> tree.Expr:
+        """What a query gets of the column of that own name."""
+        column = tree.Column(at, self.columns[name], self.alias, name)
+        if self.table is None or name not in self.table.as_text:
+            return column
+        return tree.Call(at, types.STRING, AS_TEXT, (column,))
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,8 @@ class Scope:
             raise NameAmbiguous(f"{'.'.join(chain)} may be {both}.", place)
         if not found:
             return self._within(chain, at, place)
-        relation, (own_name, kind) = found[0]
-        return tree.Column(at, kind, relation.alias, own_name)
+        relation, (own_name, _) = found[0]
+        return relation.value(own_name, at)
 
     def _within(self, chain: tuple[str, ...], at: int, place: Place) -> tree.Expr | None:
         """What is no column by itself: a member of a document, or what a link leads to."""
@@ -127,8 +135,7 @@ class Scope:
     def _follow(self, start: Visible, chain: tuple[str, ...], at: int) -> tree.Expr | None:
         name, *rest = chain
         if (column := start.column(name)) is not None:
-            expr = tree.Column(at, column[1], start.alias, column[0])
-            return _member(expr, tuple(rest), at)
+            return _member(start.value(column[0], at), tuple(rest), at)
         if start.table is None:
             return None
         if (way := start.table.shortcuts.get(name)) is not None:

@@ -69,7 +69,6 @@ DATETIME = Type(Kind.DATETIME)
 TIMESTAMP = Type(Kind.TIMESTAMP)
 INTERVAL = Type(Kind.INTERVAL)
 JSON = Type(Kind.JSON)
-UUID = Type(Kind.OTHER, native="uuid")
 # Text is how these arrive, not what they are.
 TEXT = re.compile(
     r"(?:text|char|bpchar|character|varchar|nvarchar|string|name|citext|character varying)"

@@ -317,3 +317,5 @@ MULTI_IF = Function(
     "The value after the first condition that is true; the last where none is.",
     least=3,
 )
+AS_TEXT = Function("text", ("any",), "text", forms(None, clickhouse="toString(_0)"), "Its text.")
+"""No query calls it: columns are read by it."""
