@@ -65,6 +65,10 @@ def filled(store: Engine, team: Team) -> None:
         ),
         ("SELECT sum(toFloat(properties.price)) AS s FROM events", [[4.0]]),
         ("SELECT sum(CAST(properties.price AS Float)) AS s FROM events", [[4.0]]),
+        (
+            "SELECT toInt(properties.price) AS p FROM events ORDER BY distinct_id",
+            [[1], [2], [None], [None]],
+        ),
         ("SELECT properties.note FROM events WHERE distinct_id = 'u3'", [['it\'s\n"odd" é']]),
         ("SELECT e.properties.cart.items AS i FROM events e WHERE i IS NOT NULL", [["[1,2]"]]),
         ("SELECT event FROM events WHERE CAST(properties.is_new AS Bool)", [["open"]]),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NoReturn
 
-from warehouse.hogql import nodes, tree, types
+from warehouse.hogql import members, nodes, tree, types
 from warehouse.hogql.arguments import Arguments
 from warehouse.hogql.catalog import nearest
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused, TypesDiffer
@@ -33,9 +33,6 @@ CASTS = {
     Kind.BOOL: (Kind.BOOL,),
 }
 """What may be cast to a kind with one meaning everywhere; the rest has a function of its own."""
-MEMBER_TYPES = (types.INT, types.FLOAT, types.BOOL)
-MEMBER_CALLS = {"toInt": types.INT, "toFloat": types.FLOAT}
-"""What a member of a document can be read as, beside text: NULL where it is no such value."""
 STEPS = "Years Months Weeks Days Hours Minutes Seconds Quarters".split()
 SubQuery = Callable[[nodes.Query, Scope], tree.Query]
 
@@ -113,7 +110,7 @@ class Expressions:
         if node.name.lower() == "now" and not node.args:
             node = replace(node, name="now")
         args = self.all(node.args, scope)
-        if (member := _member_as(node, args)) is not None:
+        if (member := members.call(node, args)) is not None:
             return member
         condition = self.condition(node.condition, scope, "FILTER")
         found, meanings = lookup.named(node.name), list[Function]()
@@ -183,8 +180,8 @@ class Expressions:
     def _cast(self, node: nodes.Cast, scope: Scope) -> tree.Expr:
         expr = self.resolve(node.expr, scope)
         wanted = CAST_TYPES.get(node.type_name.lower())
-        if isinstance(expr, tree.Member) and wanted in MEMBER_TYPES:
-            return replace(expr, type=wanted)
+        if (member := members.cast(expr, wanted)) is not None:
+            return member
         if node.type_name.lower() in ("decimal", "numeric"):
             digits, scale = (*node.args, 0, 0)[:2]
             if not 1 <= digits <= 38 or not 0 <= scale <= digits:
@@ -298,15 +295,6 @@ def _type_of(value: object) -> Type:
             return types.FLOAT
         case _:
             return types.STRING
-
-
-def _member_as(node: nodes.Call, args: Sequence[tree.Expr]) -> tree.Expr | None:
-    """``toFloat(properties.x)``: the member is read as a number in the first place."""
-    names = {function.name for function in lookup.named(node.name)}
-    for name, wanted in MEMBER_CALLS.items():
-        if name in names and len(args) == 1 and isinstance(args[0], tree.Member):
-            return replace(args[0], type=wanted)
-    return None
 
 
 def _step_of(node: nodes.Expr) -> str:

@@ -9,9 +9,10 @@ from warehouse.hogql.catalog import CatalogTable, Link
 from warehouse.hogql.errors import NameAmbiguous, NameUnknown
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.scalar import AS_TEXT
+from warehouse.hogql.members import member
 from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.source import Place
-from warehouse.hogql.types import Kind, Type
+from warehouse.hogql.types import Type
 
 Columns = Mapping[str, Type]
 
@@ -114,7 +115,7 @@ class Scope:
     def _within(self, chain: tuple[str, ...], at: int, place: Place) -> tree.Expr | None:
         """What is no column by itself: a member of a document, or what a link leads to."""
         if (alias := self.aliases.get(chain[0].casefold())) is not None:
-            return _member(alias, chain[1:], at)
+            return member(alias, chain[1:], at)
         called = [
             (one, chain[length:])
             for length in range(1, len(chain))
@@ -135,7 +136,7 @@ class Scope:
     def _follow(self, start: Visible, chain: tuple[str, ...], at: int) -> tree.Expr | None:
         name, *rest = chain
         if (column := start.column(name)) is not None:
-            return _member(start.value(column[0], at), tuple(rest), at)
+            return member(start.value(column[0], at), tuple(rest), at)
         if start.table is None:
             return None
         if (way := start.table.shortcuts.get(name)) is not None:
@@ -174,13 +175,6 @@ class Scope:
         known = [name for one in seen for name in one.columns]
         known += [f"{one.called[-1]}.{name}" for one in seen for name in one.columns]
         return unknown("column", ".".join(chain), catalog.nearest(".".join(chain), known), place)
-
-
-def _member(expr: tree.Expr, path: tuple[str, ...], at: int) -> tree.Expr | None:
-    """The expression itself where the path is empty; only documents have members."""
-    if not path:
-        return expr
-    return tree.Member(at, types.STRING, expr, path) if expr.type.kind == Kind.JSON else None
 
 
 def _equal(here: Visible, there: Visible, pair: tuple[str, str], at: int) -> tree.Expr:
