@@ -180,6 +180,14 @@ class Caller:
         self.page("POST", pages, {"action": "test", "_selected_action": [made]})
         return made
 
+    def send_events(self) -> None:
+        """Events and queries, though there is no store; well made and badly."""
+        event = {"event": "signup", "distinct_id": "u1", "properties": {"note": LITERAL}}
+        for odd in ({}, {"uuid": LITERAL}, {"timestamp": LITERAL}):
+            self.api("POST", "events/", {"batch": [event | odd]})
+        for query in (f"SELECT '{LITERAL}' AS x", f"SELEC '{LITERAL}'", f"SELECT '{LITERAL}' + 1"):
+            self.api("POST", "queries/", {"query": query})
+
     def queue_pipeline(self, ids: dict[str, str]) -> str:
         """A run that no worker takes; its id."""
         body = {
@@ -282,6 +290,7 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
     caller.visit_admin(ids, planted)
     seen = caller._seen
     channel = caller.have_alerts()
+    caller.send_events()
     seen.messages = queued_messages(caller.queue_pipeline(ids))
     caller.scrape()
     caller.api("GET", "warehouse_connections/")
