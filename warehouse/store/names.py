@@ -1,4 +1,4 @@
-"""The names a team has in the store, derived from its id, and the one quoter of identifiers."""
+"""The names a team has in the store, derived from its id, and the one quoter."""
 
 import hashlib
 import re
@@ -15,6 +15,11 @@ def quote(name: str) -> str:
     if not name or "\x00" in name:
         raise ValueError("An identifier needs a character, and none of them may be NUL.")
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def literal(text: str) -> str:
+    """A string literal, for where ClickHouse takes no parameter."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def database(team_id: object) -> str:
