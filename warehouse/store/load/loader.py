@@ -35,6 +35,7 @@ from warehouse.store.load.version import Load, Version
 
 TRIES = 5
 """How often a load begins anew when another has come before its own."""
+ASIDE = ".aside."
 FENCE = re.compile(r"(\d+)(\..*)?")
 
 
@@ -85,6 +86,12 @@ class StoreLoad(BulkLoad):
                 rows = self._hand.number(sql.count(self._table(target)))
                 return LoadOutcome(rows, already_loaded=known)
         raise WarehouseBusy("Other loads into the same table came first.")
+
+    def tables(self, prefix: str) -> set[str]:
+        """Tables whose names begin so, whether they are in place or only aside."""
+        params = {"database": self._database, "prefix": prefix}
+        found = self._hand.rows(sql.NAMES, params)
+        return {row["name"].partition(ASIDE)[0] for row in found}
 
     def drop(self, table: str) -> None:
         """Remove a table and all that loads have left beside it; harmless when there is none."""
@@ -153,7 +160,7 @@ class StoreLoad(BulkLoad):
         """Tables beside this one, and the fence of the load that has made each."""
         prefix = _prefix(table)
         params = {"database": self._database, "prefix": prefix}
-        found = [row["name"] for row in self._hand.rows(sql.ASIDE, params)]
+        found = [row["name"] for row in self._hand.rows(sql.NAMES, params)]
         fences = {name: FENCE.fullmatch(name.removeprefix(prefix)) for name in found}
         return {name: int(fence[1]) for name, fence in fences.items() if fence}
 
@@ -186,7 +193,7 @@ class StoreLoad(BulkLoad):
 
 
 def _prefix(table: str) -> str:
-    return f"{table}.aside."
+    return f"{table}{ASIDE}"
 
 
 def _alteration(difference: Difference) -> str:

@@ -12,7 +12,7 @@ VERSION = """
 SELECT toString(uuid) AS uuid, comment FROM system.tables
 WHERE database = {database:String} AND name = {name:String}
 """
-ASIDE = """
+NAMES = """
 SELECT name FROM system.tables
 WHERE database = {database:String} AND startsWith(name, {prefix:String})
 """
