@@ -8,10 +8,16 @@ from api.alerts import AlertChannelViewSet
 from api.connection import WarehouseConnectionViewSet
 from api.pipeline import PipelineViewSet
 from api.provider import ProviderViewSet
+from api.synced import SyncedTableViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register(
     "warehouse_connections", WarehouseConnectionViewSet, basename="warehouse-connection"
+)
+router.register(
+    "warehouse_connections/<uuid:connection_id>/synced_tables",
+    SyncedTableViewSet,
+    basename="synced-table",
 )
 router.register("warehouse_providers", ProviderViewSet, basename="warehouse-provider")
 router.register("pipelines", PipelineViewSet, basename="pipeline")

@@ -95,7 +95,7 @@ def update(
             )
             for name, value in changes.items():
                 setattr(pipeline, name, value)
-            _check(pipeline, _specs(pipeline) if tables is None and ends_move else tables)
+            _check(pipeline, specs(pipeline) if tables is None and ends_move else tables)
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)
@@ -272,7 +272,8 @@ def _rows(pipeline: Pipeline, tables: Sequence[TableSpec]) -> list[PipelineTable
     ]
 
 
-def _specs(pipeline: Pipeline) -> list[TableSpec]:
+def specs(pipeline: Pipeline) -> list[TableSpec]:
+    """Its tables as they were asked for."""
     names = [field.name for field in fields(TableSpec)]
     return [
         TableSpec(**dict(zip(names, row, strict=True)))

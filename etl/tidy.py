@@ -6,6 +6,7 @@ import structlog
 
 from etl.models import PipelineTable
 from warehouse import synced
+from warehouse.models import team_model
 from warehouse.store.load.loader import StoreLoad
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,11 @@ def tidy(team_id: Any) -> None:
 
     Harmless when repeated. Raises ConnectorError.
     """
-    store, wanted = StoreLoad(team_id), kept(team_id)
+    # By the id as the model has it: of a text, the name of the database would be another.
+    team = team_model()._default_manager.filter(pk=team_id).first()
+    if team is None:
+        return
+    store, wanted = StoreLoad(team.pk), kept(team.pk)
     for name in store.tables(synced.PREFIX):
         if name not in wanted:
             store.drop(name)
