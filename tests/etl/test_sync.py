@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from connectors.errors import InvalidInput
 from etl import changes, incidents, pipelines, runner, tasks
-from etl.models import AlertEvent, Pipeline, PipelineTable, ReadMode, Trigger
+from etl.models import AlertEvent, Deletes, Pipeline, PipelineTable, ReadMode, Trigger
 from etl.pipelines import TableSpec
 from tests.etl.compare import Vault
 from tests.etl.conftest import GROWS, succeed
@@ -106,6 +106,37 @@ def test_rows_are_merged_by_key_and_all_of_them_once(
     assert run(pipeline).rows == 60
     (found,) = rows(team, "count() AS n, uniqExact(tenant, key) AS keys, countIf(amount = -1) AS u")
     assert (found["n"], found["keys"], found["u"]) == (350, 350, 10)
+
+
+def test_rows_that_are_gone_leave_where_keys_are_compared(
+    sync: Sync, records: Add, vault: Vault, team: Team
+) -> None:
+    records(100)
+    pipeline = sync(ReadMode.XID, deletes=Deletes.COMPARED)
+    run(pipeline)
+    vault.execute("DELETE FROM records WHERE key::int > 90")
+    records(5)
+    run(pipeline)
+    assert rows(team, "count() AS n") == [{"n": 95}]
+    vault.execute("DELETE FROM records WHERE key::int > 30")
+    ended = runner.execute(pipelines.request_run(pipeline, Trigger.COMMAND).pk)
+    assert ended is not None
+    assert ended.error_code == "too_many_deletes"
+    assert rows(team, "count() AS n") == [{"n": 95}]
+
+
+def test_column_that_is_wider_now_is_followed_and_rows_stay(
+    sync: Sync, vault: Vault, team: Team, records: Add
+) -> None:
+    records(20)
+    vault.execute("ALTER TABLE records ADD COLUMN size int DEFAULT 7")
+    pipeline = sync(ReadMode.XID)
+    run(pipeline)
+    vault.execute("ALTER TABLE records ALTER COLUMN size TYPE bigint, ADD COLUMN more text")
+    vault.execute(f"UPDATE records SET size = {2**40}, more = 'x' WHERE key = '1'")
+    run(pipeline)
+    found = rows(team, "count() AS n, sum(size) AS size, count(more) AS more")
+    assert found == [{"n": 20, "size": 2**40 + 19 * 7, "more": 1}]
 
 
 def test_rows_of_a_table_that_grows_are_added_once(

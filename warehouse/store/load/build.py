@@ -64,18 +64,26 @@ class Build:
     def _stays(self) -> bool:
         return self.before.is_there and self.target.mode is not LoadMode.SWAP
 
-    def _carry(self, where: str = "") -> int:
-        """Take over the rows that stay; how many."""
+    def _carry(self, changed: str = "") -> int:
+        """Take over the rows that stay, which are all but those of the keys ``changed``; how
+        many."""
         if not self._stays:
             return 0
+        where = sql.without(self._key, changed)
         rows = self.hand.number(sql.count(self.there, where))
-        self.hand.run(sql.copy(self.there, self.aside, self.before.schema.names, where))
+        if (self.before.schema, self.before.key) != (self.after.schema, self.after.key):
+            self.hand.run(sql.copy(self.there, self.aside, self.before.schema.names, where))
+            return rows
+        # By links to the files there are: only those that have such a row are written anew.
+        self.hand.run(sql.link(self.there, self.aside))
+        if changed:
+            self.hand.run(sql.leave(self.aside, sql.within(self._key, changed)))
         return rows
 
     def _merge(self) -> int:
         """The rows that stay, and of each key that has changed its newest row; how many."""
         staged = [self._staged(staging) for staging in self.stagings]
-        rows = self._carry(sql.without(self._key, sql.keys(staged, self._key)))
+        rows = self._carry(sql.keys(staged, self._key))
         for staging, table in zip(self.stagings, staged, strict=True):
             if not staging.deletes:
                 newer = sql.without(self._key, sql.keys(staged[staging.place + 1 :], self._key))

@@ -24,6 +24,8 @@ OURS: Settings = {
     "join_use_nulls": 1,
     "join_algorithm": "grace_hash,hash",
     "mutations_sync": 2,
+    # Of a cluster: what a statement looks up are tables of ours that do not change.
+    "allow_nondeterministic_mutations": 1,
 }
 
 

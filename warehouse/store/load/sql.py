@@ -92,6 +92,13 @@ def copy_beside(
     )
 
 
+def link(source: Table, into: Table) -> str:
+    """All rows of a table into one of the same columns and key, by links to its files."""
+    return (
+        f"ALTER TABLE {path(into)}{ddl.on_cluster()} ATTACH PARTITION tuple() FROM {path(source)}"
+    )
+
+
 def leave(table: Table, where: str) -> str:
     return f"ALTER TABLE {path(table)}{ddl.on_cluster()} DELETE WHERE {where}"
 
