@@ -40,6 +40,8 @@ class TableSpecSerializer(StrictSerializer):
     sweep_hours = serializers.IntegerField(default=24, min_value=0, max_value=MAX_SWEEP_HOURS)
     deletes = serializers.ChoiceField(choices=Deletes.choices, default=Deletes.KEPT)
     delete_limit_percent = serializers.IntegerField(default=10, min_value=0, max_value=100)
+    columns = serializers.ListField(child=serializers.CharField(max_length=255), default=list)
+    key_columns = serializers.ListField(child=serializers.CharField(max_length=255), default=list)
 
 
 class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
@@ -49,8 +51,8 @@ class PipelineTableSerializer(serializers.ModelSerializer[PipelineTable]):
         model = PipelineTable
         fields = (
             *("source_schema", "source_table", "destination_table", "mode", "cursor_column"),
-            *("sweep_hours", "deletes", "delete_limit_percent", "watermark", "retained_bytes"),
-            *("as_of", "lag_s"),
+            *("sweep_hours", "deletes", "delete_limit_percent", "columns", "key_columns"),
+            *("watermark", "retained_bytes", "as_of", "lag_s"),
         )
         read_only_fields = fields
 
@@ -91,8 +93,8 @@ class PipelineChangesSerializer(StrictSerializer):
     name = serializers.CharField(max_length=200)
     # Named as the API names it; DRF's fields have an attribute of that name, unused in a form.
     source = serializers.UUIDField()  # type: ignore[assignment]
-    destination = serializers.UUIDField()
-    destination_schema = serializers.CharField(max_length=255)
+    destination = serializers.UUIDField(allow_null=True, help_text="null: the team's store.")
+    destination_schema = serializers.CharField(max_length=255, default="", allow_blank=True)
     stage = serializers.CharField(max_length=255, default="", allow_blank=True)
     contract = serializers.ChoiceField(
         choices=[contract.value for contract in Contract], default=Contract.EVOLVE.value
@@ -120,8 +122,8 @@ class PipelineChangesSerializer(StrictSerializer):
     def validate_source(self, value: Any) -> WarehouseConnection:
         return self._connection(value)
 
-    def validate_destination(self, value: Any) -> WarehouseConnection:
-        return self._connection(value)
+    def validate_destination(self, value: Any) -> WarehouseConnection | None:
+        return None if value is None else self._connection(value)
 
     def _connection(self, pk: Any) -> WarehouseConnection:
         found = WarehouseConnection.objects.for_team(self.context["team"]).filter(pk=pk).first()

@@ -10,10 +10,16 @@ from api.event import EventViewSet
 from api.pipeline import PipelineViewSet
 from api.provider import ProviderViewSet
 from api.query import QueryViewSet
+from api.synced import SyncedTableViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register(
     "warehouse_connections", WarehouseConnectionViewSet, basename="warehouse-connection"
+)
+router.register(
+    "warehouse_connections/<uuid:connection_id>/synced_tables",
+    SyncedTableViewSet,
+    basename="synced-table",
 )
 router.register("warehouse_providers", ProviderViewSet, basename="warehouse-provider")
 router.register("pipelines", PipelineViewSet, basename="pipeline")

@@ -77,6 +77,10 @@ class Extract(ABC):
     chunk at a time; one that keeps or has joined a snapshot does nothing else until ``release``.
     """
 
+    tells_transactions: ClassVar[bool] = True
+    """Rows can be told by the transactions that wrote them, and keys be read in the snapshot of
+    the rows. Where not, ``plan`` takes an increment by a cursor, and reads all otherwise."""
+
     @abstractmethod
     def plan(
         self,

@@ -26,7 +26,7 @@ class PipelineTableFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         super().clean()
         pipeline: Pipeline = self.instance
-        if any(self.errors) or not (pipeline.source_id and pipeline.destination_id):
+        if any(self.errors) or not pipeline.source_id:
             return
         rows = [form.cleaned_data for form in self.forms if form.cleaned_data]
         names = [field.name for field in dataclasses.fields(TableSpec)]
@@ -45,7 +45,7 @@ class PipelineTableInline(TabularInline):
     extra = 0
     fields = (
         *("source_schema", "source_table", "destination_table", "mode", "cursor_column"),
-        *("sweep_hours", "deletes", "delete_limit_percent"),
+        *("sweep_hours", "deletes", "delete_limit_percent", "columns", "key_columns"),
     )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -64,7 +64,7 @@ class PipelineForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def _faults(self, data: dict[str, Any]) -> dict[str, str]:
-        names = ("team", "source", "destination", "stage", "schedule")
+        names = ("team", "source", "destination", "destination_schema", "stage", "schedule")
         return pipelines.faults(Pipeline(**{name: data[name] for name in names}))
 
 

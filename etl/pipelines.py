@@ -1,7 +1,7 @@
 """What can be done to a team's pipelines: the rules, whoever asks (API, admin, command, beat)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -9,11 +9,10 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from connectors import registry
-from connectors.abilities import BulkLoad, Extract, FollowChanges
+from connectors.abilities import BulkLoad, Extract
 from connectors.errors import InvalidInput
 from connectors.loading import LEDGER
-from connectors.types import LoadMode
-from etl import ends, lease, schedule, tasks
+from etl import ends, lease, modes, schedule, tasks, tidy
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
     AT_WORK,
@@ -26,7 +25,7 @@ from etl.models import (
     TableRun,
     Trigger,
 )
-from etl.modes import MERGED
+from warehouse import synced
 from warehouse.errors import NameTaken
 from warehouse.models import WarehouseConnection
 
@@ -36,7 +35,9 @@ MOVING = frozenset({"source", "destination", "destination_schema", "stage"})
 """Fields that say what a run moves where."""
 TARGET = frozenset({"destination", "destination_schema"})
 """Those of them that say where to."""
-SETTINGS = ("mode", "cursor_column", "sweep_hours", "deletes", "delete_limit_percent")
+READ = ("mode", "cursor_column", "columns", "key_columns")
+"""Fields of a table that say what is read: what was read before they changed is not enough."""
+SETTINGS = (*READ, "sweep_hours", "deletes", "delete_limit_percent")
 """Fields of a table that can be changed while it stays."""
 
 
@@ -52,6 +53,8 @@ class TableSpec:
     sweep_hours: int = 24
     deletes: str = Deletes.KEPT
     delete_limit_percent: int = 10
+    columns: list[str] = field(default_factory=list)
+    key_columns: list[str] = field(default_factory=list)
 
 
 def create(pipeline: Pipeline, tables: Sequence[TableSpec]) -> Pipeline:
@@ -92,7 +95,7 @@ def update(
             )
             for name, value in changes.items():
                 setattr(pipeline, name, value)
-            _check(pipeline, _specs(pipeline) if tables is None and ends_move else tables)
+            _check(pipeline, specs(pipeline) if tables is None and ends_move else tables)
             pipeline.save()
             if tables is not None:
                 _replace_tables(pipeline, tables)
@@ -104,6 +107,7 @@ def update(
             if goes_elsewhere:
                 # Nor, should it ever come back, of what was moved elsewhere meanwhile.
                 pipeline.tables.update(watermark=None)
+            _tidy_store(pipeline)
             _switch(pipeline)
             schedule.apply(pipeline)
     except IntegrityError as exc:
@@ -112,11 +116,15 @@ def update(
 
 
 def delete(pipeline: Pipeline) -> None:
-    """Remove the pipeline, its runs, schedule and staged files; the destination's tables stay."""
+    """Remove the pipeline, its runs, schedule and staged files.
+
+    The destination's tables stay, but those in the store go.
+    """
     team_id, pipeline_id = str(pipeline.team_id), str(pipeline.pk)
     with transaction.atomic():
         schedule.remove(pipeline)
         pipeline.delete()
+        _tidy_store(pipeline)
         transaction.on_commit(lambda: tasks.remove_staged.delay(team_id, pipeline_id))
 
 
@@ -162,12 +170,18 @@ def faults(pipeline: Pipeline) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, ability in (("source", Extract), ("destination", BulkLoad)):
         connection = getattr(pipeline, name)
+        if connection is None:
+            continue
         if connection.team_id != pipeline.team_id:
             found[name] = "The team has no such connection."
         elif not _can(connection, ability):
             found[name] = f"{connection.provider} cannot be the {name} of a pipeline."
     if "destination" not in found and (fault := ends.loader(pipeline).stage_fault(pipeline.stage)):
         found["stage"] = fault
+    if pipeline.destination is None and pipeline.destination_schema:
+        found["destination_schema"] = "Leave it empty: the store has no schemas."
+    elif pipeline.destination and not pipeline.destination_schema:
+        found["destination_schema"] = "Name the schema that the tables are loaded into."
     try:
         schedule.parse(pipeline.schedule)
     except ValueError as exc:
@@ -191,7 +205,8 @@ def _switch(pipeline: Pipeline) -> None:
 def _check(pipeline: Pipeline, tables: Sequence[TableSpec] | None) -> None:
     if tables is not None:
         # Two pipelines that are saved at once must not both find a target free.
-        there = WarehouseConnection.all_teams.filter(pk=pipeline.destination_id)
+        end = pipeline.destination_id or pipeline.source_id
+        there = WarehouseConnection.all_teams.filter(pk=end)
         list(there.select_for_update(of=("self",), no_key=True).values_list("pk"))
     found = faults(pipeline) | ({} if tables is None else table_faults(pipeline, tables))
     if found:
@@ -202,12 +217,13 @@ def table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, s
     """What keeps the tables from being saved with the pipeline, under ``tables``."""
     if not tables:
         return {"tables": "Name at least one table."}
-    if fault := _mode_fault(pipeline, tables):
+    for table in tables if pipeline.destination is None else ():
+        if table.destination_table not in ("", _target(pipeline, table)):
+            return {"tables": "The store names its tables itself: leave destination_table empty."}
+    if fault := modes.fault(pipeline, tables):
         return {"tables": fault}
     targets = [_target(pipeline, table) for table in tables]
-    lake = registry.provider(pipeline.destination.provider)
-    folds = issubclass(lake, BulkLoad) and lake.folds_targets
-    one = str.lower if folds else str
+    one = str.lower if _folds(pipeline) else str
     wanted = [one(target) for target in targets]
     if one(LEDGER) in wanted or LEDGER in targets:
         return {"tables": f"{LEDGER} is the ledger of loads: name another destination_table."}
@@ -215,7 +231,7 @@ def table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, s
     if twice:
         return {"tables": f"Two tables would go into {', '.join(twice)}."}
     others = PipelineTable.objects.exclude(pipeline_id=pipeline.pk).filter(
-        pipeline__destination=pipeline.destination_id
+        pipeline__destination=pipeline.destination_id, pipeline__team=pipeline.team_id
     )
     taken = sorted(
         table
@@ -225,37 +241,20 @@ def table_faults(pipeline: Pipeline, tables: Sequence[TableSpec]) -> dict[str, s
     return {"tables": f"Another pipeline loads {', '.join(taken)}."} if taken else {}
 
 
-def _mode_fault(pipeline: Pipeline, tables: Sequence[TableSpec]) -> str:
-    """What a table, or one of the ends, lacks for its mode; empty when nothing."""
-    for table in tables:
-        if (table.mode == ReadMode.CURSOR) != bool(table.cursor_column):
-            return f"Mode cursor needs a cursor_column, and no other has one: {table.source_table}."
-        if table.deletes == Deletes.COMPARED and table.mode not in MERGED:
-            return f"Only modes xid and cursor compare deletes: {table.source_table}."
-    modes = {table.mode for table in tables}
-    if ReadMode.CDC in modes and not _can(pipeline.source, FollowChanges):
-        return f"{pipeline.source.provider} has no log to read changes from."
-    destination = registry.provider(pipeline.destination.provider)
-    if not issubclass(destination, BulkLoad):
-        # Said of the destination itself.
-        return ""
-    merged = sorted(modes & (MERGED | {ReadMode.CDC}))
-    if merged and LoadMode.MERGE not in destination.load_modes:
-        name = pipeline.destination.provider
-        return f"{name} cannot merge rows, which mode {merged[0]} needs; use mode full."
-    if ReadMode.APPEND in modes and not destination.tells_last_load:
-        return (
-            f"{destination.label} does not tell what was appended last, "
-            "so mode append cannot be used."
-        )
-    compared = any(table.deletes == Deletes.COMPARED for table in tables)
-    if compared and not destination.compares_keys:
-        return f"{destination.label} cannot compare keys, so deletes can only be kept."
-    return ""
+def _folds(pipeline: Pipeline) -> bool:
+    if pipeline.destination is None:
+        return False
+    lake = registry.provider(pipeline.destination.provider)
+    return issubclass(lake, BulkLoad) and lake.folds_targets
 
 
 def _target(pipeline: Pipeline, table: TableSpec) -> str:
-    """The destination table's name; without one, the source's as the destination folds names."""
+    """The destination table's name; without one, the source's as the destination folds names.
+
+    In the store it follows from what it is made of, so that it is nothing else's.
+    """
+    if pipeline.destination is None:
+        return synced.name_of(pipeline.source_id, table.source_schema, table.source_table)
     facts = registry.provider(pipeline.destination.provider).capabilities
     return table.destination_table or facts.fold(table.source_table)
 
@@ -273,7 +272,8 @@ def _rows(pipeline: Pipeline, tables: Sequence[TableSpec]) -> list[PipelineTable
     ]
 
 
-def _specs(pipeline: Pipeline) -> list[TableSpec]:
+def specs(pipeline: Pipeline) -> list[TableSpec]:
+    """Its tables as they were asked for."""
     names = [field.name for field in fields(TableSpec)]
     return [
         TableSpec(**dict(zip(names, row, strict=True)))
@@ -293,7 +293,7 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
             row.delete()
             is_other = True
             continue
-        if (spec.mode, spec.cursor_column) != (row.mode, row.cursor_column):
+        if any(getattr(spec, name) != getattr(row, name) for name in READ):
             row.watermark = None
             is_other = True
         for name in SETTINGS:
@@ -302,6 +302,13 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
     PipelineTable.objects.bulk_create(_rows(pipeline, list(wanted.values())))
     if is_other or wanted:
         pipeline.runs.update(is_void=True)
+
+
+def _tidy_store(pipeline: Pipeline) -> None:
+    """Have tables of the store forgotten, and then dropped, that no pipeline fills any more."""
+    team_id = str(pipeline.team_id)
+    if synced.forget_all_but(team_id, tidy.kept(team_id)):
+        transaction.on_commit(lambda: tasks.tidy_store.delay(team_id))
 
 
 def _taken(exc: IntegrityError) -> Exception:

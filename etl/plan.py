@@ -33,8 +33,7 @@ def tables(pipeline: Pipeline) -> Iterator[Preview]:
 
     Raises NoPrimaryKey, Unsupported, and what connectors raise.
     """
-    with connections.opened(pipeline.destination, run="plan") as opened:
-        destination = ends.destination(opened)
+    with ends.destination(pipeline, "plan") as destination:
         for table in pipeline.tables.select_related("pipeline__source"):
             yield _planned(table, destination)
 

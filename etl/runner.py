@@ -1,5 +1,6 @@
 """One run of a pipeline, from its claim to its end: table by table."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -7,7 +8,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from connectors.errors import ConnectorError
-from etl import ends
+from etl import ends, tidy
 from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, RunStatus, Step
@@ -73,6 +74,10 @@ def _let_go(run: PipelineRun) -> None:
     """Another worker has it, or somebody paused or cancelled it."""
     now = PipelineRun.objects.filter(pk=run.pk).values_list("status", flat=True).first()
     log.warning("run.lease_lost", run_id=str(run.pk), attempt=run.attempt, status=now)
+    if now is None and run.pipeline.destination is None:
+        # Its pipeline is gone, and what was loaded after that must not stay.
+        with suppress(ConnectorError):
+            tidy.tidy(run.pipeline.team_id)
 
 
 def _move_tables(
@@ -85,9 +90,8 @@ def _move_tables(
     stage = _stage_of(run)
     with (
         connections.opened(run.pipeline.source, run=str(run.pk)) as source,
-        connections.opened(run.pipeline.destination, run=str(run.pk)) as opened,
+        ends.destination(run.pipeline, str(run.pk)) as destination,
     ):
-        destination = ends.destination(opened)
         for table in run.tables.select_related("table").exclude(step=Step.DONE):
             mover = Mover(run, table, stage, heartbeat, observer)
             manifest = mover.staged() or mover.changes(source, destination)

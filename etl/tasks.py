@@ -8,7 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
-from etl import changes, lease, reader, runner
+from connectors.errors import ConnectorError
+from etl import changes, lease, reader, runner, tidy
 from etl.errors import PipelinePaused, RunInProgress, StageFailed
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.stage import Stage
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 10
 FORGOTTEN_AFTER_S = 300
+TIDY_AGAIN_S = 60
 
 
 def retry_delay_s(run: PipelineRun) -> int:
@@ -100,6 +102,17 @@ def deliver_alert(delivery_id: str, attempt: int) -> None:
     from etl import delivery
 
     delivery.send(delivery_id, attempt)
+
+
+@shared_task(name="etl.tidy_store")
+def tidy_store(team_id: str) -> None:
+    """Drop tables of a team's store that no pipeline fills, as soon as the store is there."""
+    try:
+        tidy.tidy(team_id)
+    except ConnectorError as exc:
+        log.warning("store.not_tidied", team=team_id, code=exc.code)
+        if exc.retryable:
+            tidy_store.apply_async(kwargs={"team_id": team_id}, countdown=TIDY_AGAIN_S)
 
 
 @shared_task(name="etl.remove_staged")

@@ -91,6 +91,8 @@ def tables(pipeline: Pipeline, max_keys: int) -> Iterator[Verdict]:
     buckets, and of the rows of a few buckets at a time. Raises Unsupported, and what connectors
     raise.
     """
+    if pipeline.destination is None:
+        raise Unsupported("What the store holds cannot be compared with its source.")
     with connections.opened(pipeline.destination, run="verify") as destination:
         for table in pipeline.tables.select_related("pipeline__source"):
             with connections.opened(pipeline.source, run="verify") as source:

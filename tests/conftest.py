@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from connectors.network import NetworkPolicy
 from tests import vendors
+from tests.store.running import Engine
 from warehouse import conf
 from warehouse.models import Membership, Team
 
@@ -54,6 +55,20 @@ def vault(endpoints: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
         ).fetchall()
         for (name,) in tables:
             connection.execute(f"DROP TABLE {name} CASCADE")
+
+
+@pytest.fixture(scope="session")
+def empty_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The store's engine, for tests that make their own tables in it."""
+    with Engine(tmp_path_factory.mktemp("engine")) as running:
+        yield running
+
+
+@pytest.fixture
+def own_store(empty_engine: Engine, settings: Any) -> Engine:
+    """This process's store is that engine."""
+    empty_engine.use(settings)
+    return empty_engine
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,11 @@ class ColumnRow(NamedTuple):
     REMARKS: str | None
 
 
+def quoted(*names: str) -> str:
+    """Identifiers joined by dots; the only way a name gets into a statement."""
+    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
+
+
 def patterns(wanted: TableFilter) -> Patterns:
     """Patterns that everything wanted fits, and perhaps more.
 

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from connectors import errors
 from connectors.abilities import BulkLoad, StagedFiles
-from connectors.base import Connector
 from connectors.bigquery import auth, load_sql
 from connectors.bigquery import errors as bigquery_errors
 from connectors.bigquery import jobs as bigquery_jobs
@@ -21,6 +20,7 @@ from connectors.bigquery.load import Loader
 from connectors.bigquery.parameters import query_parameters
 from connectors.drift import LoadPlan
 from connectors.errors import ConnectorError
+from connectors.extract_query import QueryExtract
 from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import Endpoint
 from connectors.prices import BigQueryPrices
@@ -53,7 +53,7 @@ BASES = {"PRECISE": Basis.EXACT, "UPPER_BOUND": Basis.UPPER_BOUND}
 WRITE = "CREATE TABLE IF NOT EXISTS {dataset}.warehouse_write_check (n INT64)"
 
 
-class BigQuery(Connector, BulkLoad):
+class BigQuery(QueryExtract, BulkLoad):
     """One Google Cloud project. Writes are refused by the account's role (Data Viewer)."""
 
     provider = "bigquery"
@@ -74,6 +74,7 @@ class BigQuery(Connector, BulkLoad):
         ),
     )
     grants = GRANTS
+    time_types: ClassVar = {"instant": "TIMESTAMP", "time": "DATETIME", "day": "DATE"}
     credentials: BigQueryCredentials
     prices: BigQueryPrices
     _client: Client
@@ -253,6 +254,11 @@ class BigQuery(Connector, BulkLoad):
 
     def _said(self, exc: Exception) -> str:
         return bigquery_errors.said(exc)
+
+    # Extract
+
+    def _path(self, *names: str) -> str:
+        return load_sql.quoted(*names)
 
     # BulkLoad
 

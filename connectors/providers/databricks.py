@@ -28,7 +28,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from connectors import errors
-from connectors.base import Connector
 from connectors.databricks import access as databricks_access
 from connectors.databricks import auth as databricks_auth
 from connectors.databricks import catalog as databricks_catalog
@@ -44,6 +43,7 @@ from connectors.errors import (
     InvalidParameters,
     ResourceUnusable,
 )
+from connectors.extract_query import QueryExtract
 from connectors.network import Endpoint
 from connectors.prices import DatabricksPrices
 from connectors.result import Execution
@@ -72,7 +72,7 @@ IDLE_S = 60.0
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 1, 172_800
 
 
-class Databricks(Connector):
+class Databricks(QueryExtract):
     """One SQL warehouse. Writes are refused by the role: there is no read-only session."""
 
     provider = "databricks"
@@ -90,6 +90,7 @@ class Databricks(Connector):
         refused_functions=databricks_guard.REFUSED_FUNCTIONS,
     )
     grants = GRANTS
+    time_types: ClassVar = {"instant": "TIMESTAMP", "time": "TIMESTAMP_NTZ", "day": "DATE"}
     credentials: DatabricksCredentials
     prices: DatabricksPrices
     # The client's own annotations are partial.
@@ -277,6 +278,11 @@ class Databricks(Connector):
 
     def _said(self, exc: Exception) -> str:
         return databricks_errors.said(exc)
+
+    # Extract
+
+    def _path(self, *names: str) -> str:
+        return databricks_catalog.quoted(*names)
 
 
 _RETRIES = {

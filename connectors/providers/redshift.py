@@ -37,7 +37,6 @@ import pyarrow as pa
 
 from connectors import certificates
 from connectors.abilities import BulkLoad, StagedFiles
-from connectors.base import Connector
 from connectors.drift import LoadPlan
 from connectors.errors import (
     ConnectorError,
@@ -45,6 +44,7 @@ from connectors.errors import (
     HostRefused,
     InvalidCredentials,
 )
+from connectors.extract_query import QueryExtract
 from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import tls as postgres_tls
@@ -101,7 +101,7 @@ class RedshiftExecution(StreamExecution):
             )
 
 
-class Redshift(Connector, BulkLoad):
+class Redshift(QueryExtract, BulkLoad):
     """A Redshift database; every query runs in a read-only transaction of its own."""
 
     provider = "redshift"
@@ -109,6 +109,7 @@ class Redshift(Connector, BulkLoad):
     credentials_model = RedshiftCredentials
     prices_model = RedshiftPrices
     grants = GRANTS
+    time_types: ClassVar = {"instant": "TIMESTAMPTZ", "time": "TIMESTAMP", "day": "DATE"}
     folds_targets = True
     capabilities: ClassVar = Capabilities(
         dialect="redshift",
@@ -301,6 +302,11 @@ class Redshift(Connector, BulkLoad):
 
     def _give_up(self) -> None:
         wire.shut(self._connection)
+
+    # Extract
+
+    def _path(self, *names: str) -> str:
+        return redshift_sql.quoted(*names)
 
     # BulkLoad
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from connectors.abilities import BulkLoad, Compare, Compared, StagedFiles
-from connectors.base import Connector
 from connectors.drift import LoadPlan
 from connectors.errors import (
     ConnectionLost,
@@ -19,6 +18,7 @@ from connectors.errors import (
     ObjectNotFound,
     ResourceUnusable,
 )
+from connectors.extract_query import QueryExtract
 from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import Endpoint
 from connectors.prices import SnowflakePrices
@@ -30,7 +30,7 @@ from connectors.snowflake.columns import existing, existing_columns
 from connectors.snowflake.credentials import DOMAINS, GRANTS, SnowflakeCredentials
 from connectors.snowflake.load import Loader
 from connectors.snowflake.query import SnowflakeExecution, bound_values, statement_settings
-from connectors.snowflake.sql import ROOM
+from connectors.snowflake.sql import ROOM, quoted
 from connectors.types import (
     Basis,
     Capabilities,
@@ -60,7 +60,7 @@ IDLE_S = 600.0
 """After so long without a query, a session is asked whether it still stands."""
 
 
-class Snowflake(Connector, BulkLoad, Compare):
+class Snowflake(QueryExtract, BulkLoad, Compare):
     """One Snowflake account; a call carries one statement (MULTI_STATEMENT_COUNT=1)."""
 
     provider = "snowflake"
@@ -82,6 +82,7 @@ class Snowflake(Connector, BulkLoad, Compare):
         ),
     )
     grants = GRANTS
+    time_types: ClassVar = {"instant": "TIMESTAMP_TZ", "time": "TIMESTAMP_NTZ", "day": "DATE"}
     tells_last_load = True
     compares_keys = True
     credentials: SnowflakeCredentials
@@ -246,6 +247,11 @@ class Snowflake(Connector, BulkLoad, Compare):
 
     def _said(self, exc: Exception) -> str:
         return snowflake_errors.said(exc)
+
+    # Extract
+
+    def _path(self, *names: str) -> str:
+        return quoted(*names)
 
     # BulkLoad
 

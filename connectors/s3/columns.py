@@ -1,6 +1,6 @@
 """How a table's columns differ from a source's, by Arrow's types."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,11 +26,16 @@ class Existing:
     """No column is: a file that lacks one has NULL in it."""
 
 
-def differences(schema: pa.Schema, there: pa.Schema) -> Iterator[Difference]:
+def differences(
+    schema: pa.Schema,
+    there: pa.Schema,
+    merged_by: Sequence[str] = (),
+    key_there: Sequence[str] = (),
+) -> Iterator[Difference]:
     """What of the table does not fit the source, as ``connectors.drift`` has it."""
     fields = {field.name: field for field in schema}
     columns = {field.name: Existing(field.type) for field in there}
-    return drift.differences(fields, (), columns, (), _difference)
+    return drift.differences(fields, merged_by, columns, key_there, _difference)
 
 
 def alteration(difference: Difference) -> str:

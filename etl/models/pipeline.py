@@ -20,16 +20,26 @@ MAX_STALE_MINUTES = 366 * 24 * 60
 
 
 class Pipeline(models.Model):
-    """Tables of a source, staged as Parquet in S3, merged into a destination."""
+    """Tables of a source, staged as Parquet in S3, merged into a destination.
+
+    Without a ``destination`` they are kept in the team's own store, under names of ours.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=200)
     source = models.ForeignKey(WarehouseConnection, on_delete=models.RESTRICT, related_name="+")
     destination = models.ForeignKey(
-        WarehouseConnection, on_delete=models.RESTRICT, related_name="+"
+        WarehouseConnection,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="Empty: the team's store.",
     )
-    destination_schema = models.CharField(max_length=255)
+    destination_schema = models.CharField(
+        max_length=255, blank=True, help_text="Empty for the store."
+    )
     stage = models.CharField(
         max_length=255,
         blank=True,
@@ -170,6 +180,15 @@ class PipelineTable(models.Model):
         validators=[MaxValueValidator(100)],
         help_text="Of the target's rows, how many may leave at once because their key was not "
         "found; where there are more, the run stops and loads nothing of the table.",
+    )
+    columns = models.JSONField(
+        default=list, blank=True, help_text="The columns to move, and those of the key; []: all."
+    )
+    key_columns = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="The columns by which rows are told apart, where the source declares no primary "
+        "key; []: the source's.",
     )
     watermark = models.JSONField(null=True, blank=True, editable=False)
     # What the destination's ledger calls the load that brought the target up to the watermark.

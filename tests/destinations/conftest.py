@@ -10,7 +10,7 @@ import pytest
 from connectors import NetworkPolicy
 from connectors.types import Manifest, StagedFile
 from etl.stage import Stage
-from tests.destinations.ends import ENDS, End, Row
+from tests.destinations.ends import ENDS, End, Row, Store
 
 SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("word", pa.string())])
 
@@ -81,6 +81,8 @@ def end(
     request: pytest.FixtureRequest, endpoints: dict[str, Any], network: NetworkPolicy, root: str
 ) -> Iterator[End]:
     kind: type[End] = request.param
+    if kind is Store:
+        request.getfixturevalue("own_store")
     made = kind(endpoints, network, root)
     made.make()
     yield made

@@ -5,6 +5,7 @@ import json
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import boto3
@@ -15,6 +16,8 @@ from connectors import Connector, NetworkPolicy, connect
 from connectors.types import LoadMode, LoadTarget
 from sandbox.services.bigquery import client_for
 from service.main_job.story import make_stage
+from warehouse.store import client, names
+from warehouse.store.load.loader import StoreLoad
 
 Row = tuple[Any, ...]
 
@@ -332,6 +335,61 @@ class BigQuery(End):
         return lambda: len(done) > after
 
 
+class Store(End):
+    """A team's database, in an engine that these tests have started."""
+
+    provider = "store"
+
+    def form(self) -> dict[str, Any]:
+        return {}
+
+    def stage(self) -> str:
+        return ""
+
+    def target(self, **changes: Any) -> LoadTarget:
+        return super().target(**{"schema": "", **changes})
+
+    def connect(self) -> Any:
+        return StoreLoad(self.schema)
+
+    def make(self) -> None:
+        client.create_database(self.schema)
+
+    def drop(self) -> None:
+        client.drop_database(self.schema)
+
+    def execute(self, sql: str) -> list[Row]:
+        session = replace(client.owner(), database=names.database(self.schema))
+        return [tuple(row.values()) for row in session.query(sql).read_all().to_pylist()]
+
+    def rows(self, columns: str = "*") -> list[Row]:
+        if not self.connect().has_loaded(self.target()):
+            return []
+        found = self.execute(f"SELECT {columns} FROM orders ORDER BY 1")
+        return [tuple(map(_parsed, row)) for row in found]
+
+    def ledger(self) -> list[Row]:
+        return [tuple(vars(load).values()) for load in self.connect().version(self.target()).loads]
+
+    def cut_off(self, worker: Any, after: int, fault: BaseException) -> Callable[[], bool]:
+        hand, done = worker._hand, []
+
+        def failing(call: Any) -> Any:
+            def made(*given: Any) -> Any:
+                if len(done) > after:
+                    raise fault
+                answer = call(*given)
+                done.append(call)
+                if len(done) > after:
+                    raise fault
+                return answer
+
+            return made
+
+        hand.run, hand.send = failing(hand.run), failing(hand.send)
+        return lambda: len(done) > after
+
+
 def _parsed(value: Any) -> Any:
     """A VARIANT comes as text, and NUMBER as int."""
     if isinstance(value, bytearray):
@@ -341,4 +399,4 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-ENDS: Sequence[type[End]] = (Redshift, Snowflake, S3, BigQuery)
+ENDS: Sequence[type[End]] = (Redshift, Snowflake, S3, BigQuery, Store)

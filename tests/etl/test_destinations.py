@@ -13,7 +13,7 @@ from connectors.types import LoadMode
 from etl import changes, pipelines, quarantine, runner
 from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, RunStatus, TableRun, Trigger
 from etl.pipelines import TableSpec
-from tests.destinations.ends import ENDS, S3, End, Snowflake
+from tests.destinations.ends import ENDS, S3, End, Snowflake, Store
 from tests.etl.compare import Vault
 from warehouse import connections
 from warehouse.connections import Draft
@@ -21,8 +21,8 @@ from warehouse.models import Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Snowflake is the destination of all other tests here.
-OTHERS = [end for end in ENDS if end is not Snowflake]
+# Snowflake is the destination of all other tests here, and the store of those in test_sync.
+OTHERS = [end for end in ENDS if end not in (Snowflake, Store)]
 MERGING = [end for end in OTHERS if LoadMode.MERGE in end.modes]
 Make = Callable[..., Pipeline]
 

@@ -3,12 +3,14 @@
 from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.models.scope import TeamManager
 from warehouse.models.sealed import Sealed
+from warehouse.models.synced import SyncedTable
 from warehouse.models.team import Membership, Team, team_model
 
 __all__ = [
     "ConnectionMode",
     "Membership",
     "Sealed",
+    "SyncedTable",
     "Team",
     "TeamManager",
     "TestStatus",

@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,11 +77,13 @@ class Session:
     database: str = "default"
     reads_only: bool = False
 
-    def command(self, sql: str, params: Params | None = None) -> Any:
+    def command(
+        self, sql: str, params: Params | None = None, settings: Settings | None = None
+    ) -> Any:
         """Run a statement that has no rows, or one value, to its end."""
         with told():
-            settings = {"database": self.database}
-            return self._client().command(sql, parameters=dict(params or {}), settings=settings)
+            given: Settings = {**(settings or {}), "database": self.database}
+            return self._client().command(sql, parameters=dict(params or {}), settings=given)
 
     def query(
         self,
@@ -136,6 +138,28 @@ class Session:
         with told():
             summary = self._client().raw_insert(
                 target, insert_block=_encoded(schema, batches), fmt="ArrowStream", settings=settings
+            )
+        return int(summary.summary.get("written_rows", 0))
+
+    def insert_parquet(
+        self,
+        database: str,
+        table: str,
+        columns: Sequence[str],
+        body: Iterable[bytes],
+        settings: Settings | None = None,
+    ) -> int:
+        """Write these columns of a Parquet file, whose bytes are sent as they come; how many rows.
+
+        A NULL where the table takes none is DataError. What reading the file raises is raised
+        here. Otherwise as ``insert``; the engine has the whole file in memory meanwhile.
+        """
+        target = f"{names.quote(database)}.{names.quote(table)}"
+        listed = ", ".join(map(names.quote, columns))
+        given: Settings = {**(settings or {}), "input_format_null_as_default": 0}
+        with told():
+            summary = self._client().raw_insert(
+                f"{target} ({listed})", insert_block=_iterated(body), fmt="Parquet", settings=given
             )
         return int(summary.summary.get("written_rows", 0))
 
@@ -252,6 +276,10 @@ def _connect(login: Login, _process: int) -> Client:
     client.http_retries = 0
     made: Client = client
     return made
+
+
+def _iterated(body: Iterable[bytes]) -> Generator[bytes, None, None]:
+    yield from body
 
 
 def _encoded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Generator[bytes, None, None]:

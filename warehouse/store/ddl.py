@@ -7,7 +7,7 @@ its hosts, and tables are replicated. That has never been tried: no server can b
 from collections.abc import Sequence
 
 from warehouse import conf
-from warehouse.store.names import quote
+from warehouse.store.names import literal, quote
 
 DEDUPLICATED_INSERTS = 1000
 """How many of a table's last inserts are remembered by their token."""
@@ -34,6 +34,7 @@ def create_table(
     *,
     engine: str = "MergeTree",
     if_missing: bool = False,
+    comment: str = "",
 ) -> str:
     """A table of a team; ``columns`` are names and ClickHouse's types, the latter our own text.
 
@@ -52,6 +53,7 @@ def create_table(
         # As the embedded engine has it for all tables: acknowledged means on disk.
         f"SETTINGS {window} = {DEDUPLICATED_INSERTS}, fsync_after_insert = 1, "
         "fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1"
+        + (f" COMMENT {literal(comment)}" if comment else "")
     )
 
 

@@ -1,4 +1,4 @@
-"""The names a team has in the store, derived from its id, and the one quoter of identifiers."""
+"""The names a team has in the store, derived from its id, and the one quoter."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ def quote(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text of ours in a statement that takes no parameters."""
+    """A string literal, for where ClickHouse takes no parameter."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

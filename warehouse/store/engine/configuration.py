@@ -16,6 +16,10 @@ from warehouse.store.names import SEATS, seat_databases, seat_reader
 MAX_QUERIES = 64
 """At a time; one more is told to come again."""
 
+DROPPED_S = 10
+"""So long the files of a dropped table stay, for whoever might want it back; of tables that are
+replaced again and again they would be many."""
+
 _MB = 2**20
 
 # Beginnings of "user:password" as Basic authentication has them.
@@ -47,6 +51,7 @@ def config(home: Home, endpoint: Endpoint, memory_mb: int) -> str:
   <max_server_memory_usage>{memory_mb * _MB}</max_server_memory_usage>
   <max_concurrent_queries>{MAX_QUERIES}</max_concurrent_queries>
   <keep_alive_timeout>60</keep_alive_timeout>
+  <database_atomic_delay_before_drop_table_sec>{DROPPED_S}</database_atomic_delay_before_drop_table_sec>
   <http_handlers>
     <rule><url>/ping</url>
       <handler><type>static</type><response_content>Ok.\n</response_content></handler></rule>

@@ -1,0 +1,34 @@
+"""Which tables of a team's store are filled by a pipeline; the others that syncs have made go."""
+
+from typing import Any
+
+import structlog
+
+from etl.models import PipelineTable
+from warehouse import synced
+from warehouse.models import team_model
+from warehouse.store.load.loader import StoreLoad
+
+log = structlog.get_logger(__name__)
+
+
+def kept(team_id: Any) -> set[str]:
+    """The names of tables that pipelines fill, loaded yet or not."""
+    of_store = PipelineTable.objects.filter(pipeline__team=team_id, pipeline__destination=None)
+    return set(of_store.values_list("destination_table", flat=True))
+
+
+def tidy(team_id: Any) -> None:
+    """Drop what no pipeline fills, with all that loads have left beside it.
+
+    Harmless when repeated. Raises ConnectorError.
+    """
+    # By the id as the model has it: of a text, the name of the database would be another.
+    team = team_model()._default_manager.filter(pk=team_id).first()
+    if team is None:
+        return
+    store, wanted = StoreLoad(team.pk), kept(team.pk)
+    for name in store.tables(synced.PREFIX):
+        if name not in wanted:
+            store.drop(name)
+            log.info("store.table_dropped", team=str(team_id), table=name)

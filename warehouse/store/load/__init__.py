@@ -1,0 +1,1 @@
+"""A team's database as the destination of pipelines: tables, and how rows get in."""
