@@ -234,7 +234,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         data = valid(SqlSerializer, request)
         plan = query_executor.plan(self.get_object(), _statement(data))
         is_printed = data["dialect"] == Language.HOGQL
-        return Response(_estimate(plan.estimate) | ({"sql": plan.sql} if is_printed else {}))
+        return Response(shown(plan.estimate) | ({"sql": plan.sql} if is_printed else {}))
 
     @extend_schema(
         request=QuerySerializer,
@@ -262,7 +262,8 @@ def _tested(test: ConnectionTest, request: Request) -> Response:
     return Response({"ok": report.ok, "steps": steps})
 
 
-def _estimate(estimate: Estimate) -> dict[str, Any]:
+def shown(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as EstimateSerializer has it."""
     cost = {
         "low": None if estimate.cost_low is None else format(estimate.cost_low, "f"),
         "high": None if estimate.cost_high is None else format(estimate.cost_high, "f"),

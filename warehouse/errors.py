@@ -1,6 +1,6 @@
 """What can go wrong with a team's own things; grown on the tree in connectors/errors.py."""
 
-from connectors.errors import ConnectError, ConnectorError, InvalidInput
+from connectors.errors import ConnectError, ConnectorError, InvalidInput, LimitExceeded
 
 
 class NameTaken(InvalidInput):
@@ -33,6 +33,14 @@ class TableMapped(InvalidInput):
     code = "table_mapped"
     message = "This table belongs to the host project."
     hint = "Write into the host's own table; the operator has mapped it by a setting."
+
+
+class LegTooLarge(LimitExceeded):
+    """One connection's part of a query over several has more rows than may be brought together."""
+
+    code = "leg_too_large"
+    message = "One connection's part of the query is too large to be brought together."
+    hint = "Ask that connection for fewer rows or columns, or have the table synced."
 
 
 class CredentialsUnreadable(ConnectorError):

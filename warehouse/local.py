@@ -1,7 +1,7 @@
 """A query in HogQL that the store runs whole, over tables of the team's own database."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any, Self
 
@@ -13,10 +13,8 @@ from connectors.types import Limits, RunStats
 from warehouse.events.tables import with_tables
 from warehouse.hogql.printing.dialects import CLICKHOUSE_SETTINGS
 from warehouse.hogql.printing.printer import Printed
-from warehouse.hogql.translate import translate
 from warehouse.store import client, queries
 from warehouse.store.client import Rows
-from warehouse.team_catalog import catalog_of
 
 log = structlog.get_logger(__name__)
 
@@ -66,20 +64,19 @@ class StoreRun:
     """One query: what ``QueryRun`` is in a warehouse, in the store."""
 
     def __init__(
-        self, team: Any, text: str, values: Mapping[str, object], limits: Limits, run_id: str
+        self, team: Any, prepare: Callable[[], Printed], limits: Limits, run_id: str
     ) -> None:
         self.run_id = run_id
         self._team = team
-        self._text = text
-        self._values = values
+        self._prepare = prepare
         self._limits = limits
         self._result: Result | None = None
 
     def start(self) -> None:
         """Send it, and return when its first rows can be read; raises ConnectorError."""
-        printed = translate(self._text, catalog_of(self._team), "clickhouse", self._values)
         log.info("query.started", run_id=self.run_id, team=str(self._team.pk))
         deadline = time.monotonic() + self._limits.timeout_s
+        printed = self._prepare()
         self._result = Result(self._limits, deadline, nullcontext, lambda: None)
         self._result.start(StoreExecution(self._team.pk, printed, self._limits, self.run_id))
 

@@ -16,6 +16,12 @@ from connectors.result import Result
 from connectors.types import Estimate, Limits, RunStats, Table
 from warehouse import conf, connections
 from warehouse.connection_config import ConnectionConfig
+from warehouse.federation import planner
+from warehouse.federation.planner import Mode
+from warehouse.federation.run import STORE_DIALECT as STORE
+from warehouse.federation.run import FederatedRun
+from warehouse.hogql.printing.printer import print_query
+from warehouse.hogql.tree import Query
 from warehouse.local import StoreRun
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease, in_doubt
@@ -23,6 +29,9 @@ from warehouse.statements import Statement
 
 MAX_RESULT_BYTES = 100 * 2**20
 """Rows that take more, in Arrow's form, are cut off, and the answer says so."""
+
+LEGS = "leg_"
+"""What the names of their tables in the store begin with."""
 
 log = structlog.get_logger(__name__)
 
@@ -71,16 +80,69 @@ def run(
     return QueryRun(run_id, partial(connections.leased, connection), start)
 
 
-def run_in_store(
+def run_hogql(
     team: Any, text: str, values: Mapping[str, object] | None = None, max_rows: int | None = None
-) -> StoreRun:
-    """One query in HogQL over the team's own tables in the store, to be used as ``run``'s is."""
+) -> "StoreRun | QueryRun":
+    """One query in HogQL over all that the team has, to be used as ``run``'s is.
+
+    Raises HogQLError, and ConnectorError where a connection's tables cannot be read.
+    """
+    found = planner.planned(team, text, values or {})
+    run_id = str(uuid.uuid4())
+    log.info("query.planned", run_id=run_id, mode=found.mode, team=str(team.pk))
     limits = Limits(
         timeout_s=conf.query_timeout_s(),
         max_rows=min(conf.query_max_rows(), max_rows or conf.query_max_rows()),
         max_bytes_returned=MAX_RESULT_BYTES,
     )
-    return StoreRun(team, text, values or {}, limits, str(uuid.uuid4()))
+    match found.mode:
+        case Mode.LOCAL:
+            return StoreRun(team, partial(print_query, found.query, STORE, text), limits, run_id)
+        case Mode.PUSH_DOWN:
+            ((source, connection),) = found.connections.items()
+            printed = print_query(found.query, found.dialects[source], text)
+            return run(connection, Statement(printed.sql, printed.params), max_rows)
+    split = found.split(f"{LEGS}{run_id.replace('-', '')}_")
+    return FederatedRun(team, split, found, limits, run_id)
+
+
+@dataclass(frozen=True)
+class PlannedLeg:
+    """What one connection would be sent; without a connection, what the store would run."""
+
+    connection: WarehouseConnection | None
+    sql: str
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True)
+class HogQLPlan:
+    """How a query would be answered: the parts of several connections, then the store's."""
+
+    mode: Mode
+    legs: tuple[PlannedLeg, ...]
+
+
+def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None) -> HogQLPlan:
+    """How ``run_hogql`` would answer, without running anything; raises as it does."""
+    found = planner.planned(team, text, values or {})
+    if found.mode == Mode.LOCAL:
+        return HogQLPlan(found.mode, (PlannedLeg(None, _stored(found.query, text), None),))
+    split = found.split(LEGS)
+    legs = []
+    for leg in split.legs:
+        connection = found.connections[leg.source]
+        printed = print_query(leg.query, found.dialects[leg.source], text)
+        with connections.leased(connection) as lease:
+            estimate = lease.connector.estimate(printed.sql, printed.params)
+        legs.append(PlannedLeg(connection, printed.sql, estimate))
+    if found.mode == Mode.FEDERATED:
+        legs.append(PlannedLeg(None, _stored(split.query, text), None))
+    return HogQLPlan(found.mode, tuple(legs))
+
+
+def _stored(query: Query, text: str) -> str:
+    return print_query(query, STORE, text).sql
 
 
 def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:

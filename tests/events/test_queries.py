@@ -172,7 +172,7 @@ def test_an_analyst_asks_and_does_not_write(
 
 def test_every_expression_is_worth_the_same_behind_the_gate(store: Engine, team: Team) -> None:
     exprs = ", ".join(f"{expr} AS c{n}" for n, (expr, _) in enumerate(SAYABLE))
-    with query_executor.run_in_store(team, f"SELECT {exprs} FROM ({VALUES}) AS t") as run:
+    with query_executor.run_hogql(team, f"SELECT {exprs} FROM ({VALUES}) AS t") as run:
         run.start()
         (row,) = (row for batch in run for row in batch.to_pylist())
     wrong = [
@@ -201,7 +201,7 @@ def test_the_command_needs_no_connection(filled: None, team: Team) -> None:
 def test_a_query_is_ended_when_it_is_cancelled(store: Engine, team: Team) -> None:
     take(team.pk, [{"event": "e", "distinct_id": f"u{n}"} for n in range(5_000)])
     every_three = "SELECT count() FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c"
-    run = query_executor.run_in_store(team, every_three)
+    run = query_executor.run_hogql(team, every_three)
     with run, ThreadPoolExecutor(1) as pool:
         started = pool.submit(run.start)
         wait_for(lambda: client.owner().command(COUNT_OF, {"id": run.run_id}) == 1, 10)

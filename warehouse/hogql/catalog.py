@@ -27,6 +27,7 @@ class CatalogTable:
 
     ``links`` lead to other tables by ``link.column``, and are joined where a query does so.
     ``shortcuts`` are names for what stands behind a link.
+    ``source`` is the system that has it; the store where it is empty.
     """
 
     team: str
@@ -38,6 +39,7 @@ class CatalogTable:
     """Columns of a type that only the warehouse knows, whose text queries see: uuids."""
     stored_as: tuple[str, ...] = ()
     """How its warehouse names it, where that is not ``path``."""
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -54,9 +56,9 @@ class Catalog:
     tables: tuple[CatalogTable, ...]
 
     @classmethod
-    def of(cls, team: str, tables: Iterable[Table]) -> "Catalog":
+    def of(cls, team: str, tables: Iterable[Table], source: str = "") -> "Catalog":
         """Of what a connector's ``fetch_tables`` gives."""
-        return cls(tuple(_table(team, table) for table in tables))
+        return cls(tuple(_table(team, table, source) for table in tables))
 
     def find(self, chain: Sequence[str]) -> list[CatalogTable]:
         """The tables that a name can mean: more than one is ambiguous, none unknown."""
@@ -93,9 +95,9 @@ def _folded(path: Sequence[str]) -> tuple[str, ...]:
     return tuple(part.casefold() for part in path)
 
 
-def _table(team: str, table: Table) -> CatalogTable:
+def _table(team: str, table: Table, source: str) -> CatalogTable:
     path = (
         (table.catalog, table.schema, table.name) if table.catalog else (table.schema, table.name)
     )
     columns = tuple((column.name, types.of_column(column)) for column in table.columns)
-    return CatalogTable(team, path, columns)
+    return CatalogTable(team, path, columns, source=source)

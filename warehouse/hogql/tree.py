@@ -234,7 +234,7 @@ class SetQuery(Query):
     ctes: tuple[Cte, ...] = ()
 
 
-def same(a: Expr, b: Expr) -> bool:
+def same(a: Resolved, b: Resolved) -> bool:
     """Equal but for where in the text they stand."""
     return _bare(a) == _bare(b)
 

@@ -57,6 +57,19 @@ def create_table(
     )
 
 
+def create_scratch(database: str, table: str, columns: Sequence[tuple[str, str]]) -> str:
+    """A table that only one query reads, and that goes with it: on one host, and never synced."""
+    defined = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
+    return (
+        f"CREATE TABLE {quote(database)}.{quote(table)} ({defined}) "
+        "ENGINE = MergeTree ORDER BY tuple()"
+    )
+
+
+def drop_table(database: str, table: str) -> str:
+    return f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)} SYNC"
+
+
 def on_cluster() -> str:
     """The clause that makes a statement of DDL reach every host."""
     cluster = conf.clickhouse_cluster()

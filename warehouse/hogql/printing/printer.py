@@ -273,8 +273,8 @@ def _is_sized(kind: Type) -> bool:
     return kind.kind == Kind.DECIMAL and kind.scale is not None
 
 
-def tables(query: tree.Query) -> Iterator[tree.TableRelation]:
-    """Every table that the query reads."""
+def tables(query: tree.Resolved) -> Iterator[tree.TableRelation]:
+    """Every table that is read in it."""
     for node in query.walk():
         if isinstance(node, tree.TableRelation):
             yield node

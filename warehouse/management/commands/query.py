@@ -20,7 +20,7 @@ from warehouse.local import StoreRun
 from warehouse.management import naming
 from warehouse.management.screen import unmarked
 from warehouse.models import WarehouseConnection
-from warehouse.query_executor import Plan, QueryRun
+from warehouse.query_executor import HogQLPlan, Plan, QueryRun
 from warehouse.statements import Language, Statement
 
 MAX_SHOWN = 1_000
@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "connection", nargs="?", help="its id or name; without one, HogQL over the team's store"
+            "connection", nargs="?", help="its id or name; without one, HogQL over all the team has"
         )
         parser.add_argument("--team", help="the team's id, where two teams use the name")
         parser.add_argument("sql")
@@ -52,7 +52,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, connection: str | None, **options: Any) -> None:
         try:
             if connection is None:
-                self._ask_store(**options)
+                self._ask_all(**options)
             else:
                 self._ask_warehouse(connection, **options)
         except ConnectorError as exc:
@@ -73,16 +73,17 @@ class Command(BaseCommand):
             run = query_executor.run(found, statement, options["max_rows"])
             self._show_rows(run, as_json=options["json"])
 
-    def _ask_store(self, **options: Any) -> None:
+    def _ask_all(self, **options: Any) -> None:
         if options["team"] is None:
-            raise CommandError("Say whose store: --team, or name a connection.")
-        if options["plan"] or options["dialect"] == Language.NATIVE:
-            raise CommandError("--plan and --dialect native are for connections: name one.")
-        team = naming.team(options["team"])
-        run = query_executor.run_in_store(
-            team, options["sql"], options["values"], options["max_rows"]
-        )
-        self._show_rows(run, as_json=options["json"])
+            raise CommandError("Say which team's: --team, or name a connection.")
+        if options["dialect"] == Language.NATIVE:
+            raise CommandError("--dialect native is for a connection: name one.")
+        asked = naming.team(options["team"]), options["sql"], options["values"]
+        if options["plan"]:
+            self._show_legs(query_executor.plan_hogql(*asked), as_json=options["json"])
+        else:
+            run = query_executor.run_hogql(*asked, options["max_rows"])
+            self._show_rows(run, as_json=options["json"])
 
     def _show_rows(self, run: QueryRun | StoreRun, *, as_json: bool) -> None:
         with run:
@@ -117,6 +118,19 @@ class Command(BaseCommand):
         Console(file=cast(TextIO, self.stdout), width=width).print(table)
         if next(rows, None) is not None:
             self.stdout.write(f"The first {MAX_SHOWN:,} rows; --json prints all of them.")
+
+    def _show_legs(self, plan: HogQLPlan, *, as_json: bool) -> None:
+        for leg in plan.legs:
+            name = leg.connection.name if leg.connection else None
+            if as_json:
+                said = {"mode": plan.mode, "connection": name, "sql": leg.sql}
+                price = vars(leg.estimate) if leg.estimate else {}
+                self.stdout.write(json.dumps(said | price, default=_plain))
+                continue
+            self.stdout.write(f"{plan.mode}: {name or 'the store'}\n{leg.sql}")
+            if leg.estimate:
+                self.stdout.write(f"{_price(leg.estimate)}\n{leg.estimate.explanation}")
+            self.stdout.write("")
 
     def _show_plan(self, plan: Plan, *, as_json: bool) -> None:
         estimate = plan.estimate

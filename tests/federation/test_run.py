@@ -1,0 +1,159 @@
+"""A query over several connections and the store, over the API."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from tests import vendors
+from tests.api.conftest import Save
+from tests.hogql.conftest import Filled
+from tests.store.running import Engine
+from warehouse import query_executor
+from warehouse.federation import leg
+from warehouse.models import Team, WarehouseConnection
+from warehouse.store import client, names
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COUNTED = """
+SELECT c.c_mktsegment AS segment, count() AS orders, sum(l.l_quantity) AS quantity
+FROM {snowflake}.customer AS c
+JOIN {postgres}.orders AS o ON o.o_custkey = c.c_custkey AND o.o_orderdate >= '1997-01-01'
+JOIN {bigquery}.lineitem AS l ON l.l_orderkey = o.o_orderkey
+WHERE l.l_discount > 0.05 AND c.c_mktsegment <> 'MACHINERY'
+GROUP BY segment
+ORDER BY segment
+"""
+
+
+@pytest.fixture
+def shops(save: Save, filled: Filled, store: Engine) -> dict[str, str]:
+    """By provider: how its tables of TPC-H begin in a query."""
+    found = {}
+    for provider in ("postgres", "snowflake", "bigquery"):
+        save(provider)
+        found[provider] = f"{provider}.{filled.schema(provider)}"
+    return found
+
+
+@pytest.fixture
+def url(team: Team) -> str:
+    return f"/api/environments/{team.pk}/queries/"
+
+
+@pytest.fixture
+def expected(filled: Filled, endpoints: dict[str, Any]) -> list[list[Any]]:
+    """What a bare Postgres with all the tables answers."""
+    schema = filled.schema("postgres")
+    sql = COUNTED.format(snowflake=schema, postgres=schema, bigquery=schema)
+    with vendors.postgres(endpoints["postgres"]["reader"]) as connection:
+        rows = connection.execute(sql.replace("count()", "count(*)")).fetchall()
+    return [[segment, count, f"{quantity:f}"] for segment, count, quantity in rows]
+
+
+def answer(client: APIClient, url: str, text: str, **more: Any) -> Any:
+    response = client.post(url, {"query": text, **more}, format="json")
+    body = response.getvalue() if response.streaming else response.content
+    return json.loads(body)
+
+
+def scratch_tables(team: Team) -> list[str]:
+    with client.owner().query(
+        "SELECT name FROM system.tables WHERE database = {db:String} AND name LIKE 'leg\\_%'",
+        {"db": names.database(team.pk)},
+    ) as rows:
+        return [str(name) for name in rows.read_all()["name"].to_pylist()]
+
+
+def test_three_warehouses_answer_as_one(
+    alice: APIClient, team: Team, url: str, shops: dict[str, str], expected: list[list[Any]]
+) -> None:
+    found = answer(alice, url, COUNTED.format(**shops))
+    assert found["error"] is None
+    rows = [[a, b, c.rstrip("0").rstrip(".")] for a, b, c in found["rows"]]
+    assert rows == [[a, b, c.rstrip("0").rstrip(".")] for a, b, c in expected]
+    assert scratch_tables(team) == []
+
+
+def test_keys_of_few_rows_spare_others_the_rows_that_do_not_count(
+    team: Team, shops: dict[str, str], filled: Filled
+) -> None:
+    text = f"""
+    SELECT count() AS n FROM {shops["postgres"]}.orders AS o, {shops["snowflake"]}.customer AS c,
+        {shops["bigquery"]}.lineitem AS l
+    WHERE c.c_custkey = o.o_custkey AND l.l_orderkey = o.o_orderkey AND c.c_custkey = 1
+        AND o.o_totalprice > 0"""
+    with query_executor.run_hogql(team, text) as run:
+        run.start()
+        (batch,) = run
+        found = {one.connection.name: one.rows for one in run.legs}
+    assert found["snowflake"] == 1
+    assert found["postgres"] < 30, "of 15,000 orders"
+    assert found["bigquery"] == batch.column(0)[0].as_py() < 200, "of 60,000 lines"
+
+
+def test_plan_says_what_each_system_is_asked(
+    alice: APIClient, url: str, shops: dict[str, str]
+) -> None:
+    found = answer(alice, f"{url}plan/", COUNTED.format(**shops))
+    assert found["mode"] == "federated"
+    by_name = {leg["connection"]: leg for leg in found["legs"]}
+    assert set(by_name) == {"snowflake", "postgres", "bigquery", None}
+    assert "MACHINERY" in by_name["snowflake"]["sql"]
+    assert "l_extendedprice" not in by_name["bigquery"]["sql"]
+    assert "l_discount" not in by_name[None]["sql"], "its condition is the leg's"
+    assert by_name["bigquery"]["estimate"]["bytes_scanned"] > 0
+    one = answer(alice, f"{url}plan/", f"SELECT count() AS n FROM {shops['postgres']}.orders")
+    assert (one["mode"], len(one["legs"])) == ("push_down", 1)
+
+
+def test_short_names_are_found_and_one_warehouse_runs_it_all(
+    alice: APIClient, url: str, shops: dict[str, str]
+) -> None:
+    schema = shops["snowflake"].split(".")[1]
+    found = answer(alice, url, f"SELECT count() AS n FROM {schema}.nation")
+    assert found["rows"] == [[25]]
+
+
+def test_part_that_is_too_large_is_refused_by_name_and_nothing_is_left(
+    alice: APIClient,
+    team: Team,
+    url: str,
+    shops: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leg, "MAX_ROWS", 2_000)
+    found = answer(alice, url, COUNTED.format(**shops))
+    assert found["code"] == "leg_too_large"
+    assert found["fields"]["connection"] in ("postgres", "bigquery")
+    assert "synced" in found["hint"]
+    assert scratch_tables(team) == []
+
+
+def test_connection_that_is_paused_has_no_tables(
+    alice: APIClient, team: Team, url: str, shops: dict[str, str]
+) -> None:
+    WarehouseConnection.objects.for_team(team).filter(name="postgres").update(is_active=False)
+    found = answer(alice, url, COUNTED.format(**shops))
+    assert found["code"] == "hogql_unknown_name"
+
+
+def test_part_that_fails_names_its_connection_and_nothing_is_left(
+    alice: APIClient, team: Team, url: str, shops: dict[str, str]
+) -> None:
+    """A text that is no number is found only when the warehouse is at work."""
+    text = COUNTED.format(**shops).replace("l.l_discount > 0.05", "toInt(l.l_comment) > 0")
+    found = answer(alice, url, text)
+    assert found["fields"]["connection"] == "bigquery"
+    assert scratch_tables(team) == []
+
+
+def test_tables_of_another_team_do_not_exist(
+    client_of: Callable[[str], APIClient], other_team: Team, shops: dict[str, str]
+) -> None:
+    url = f"/api/environments/{other_team.pk}/queries/"
+    found = answer(client_of("charlie"), url, COUNTED.format(**shops))
+    assert found["code"] == "hogql_unknown_name"

@@ -1,0 +1,50 @@
+"""Parts of a resolved query, looked at and put back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from warehouse.hogql import tree
+from warehouse.hogql.nodes import JoinKind
+
+Change = Callable[[tree.Query], tree.Query]
+
+
+def optional(joins: tuple[tree.Join, ...]) -> set[str]:
+    """The relations whose rows may be missing in the joined ones."""
+    found, before = set[str](), set[str]()
+    for join in joins:
+        if join.kind in (JoinKind.RIGHT, JoinKind.FULL):
+            found |= before
+        if join.kind in (JoinKind.LEFT, JoinKind.FULL):
+            found.add(join.relation.alias)
+        before.add(join.relation.alias)
+    return found
+
+
+def asks_ctes(part: tree.Resolved) -> bool:
+    """It reads from a CTE of a query around it."""
+    asked = {node.name for node in part.walk() if isinstance(node, tree.CteRelation)}
+    return bool(asked - {node.name for node in part.walk() if isinstance(node, tree.Cte)})
+
+
+def with_queries(value: Any, change: Change) -> Any:
+    """An expression, or the parts of a query, with every query in it changed."""
+    if isinstance(value, tuple):
+        return tuple(_inside(one, change) for one in value)
+    if not isinstance(value, tree.Resolved):
+        return value
+    parts = dict(_parts(value))
+    changed = {name: _inside(part, change) for name, part in parts.items()}
+    return replace(value, **changed) if changed != parts else value
+
+
+def _inside(value: Any, change: Change) -> Any:
+    return change(value) if isinstance(value, tree.Query) else with_queries(value, change)
+
+
+def _parts(value: tree.Resolved) -> Iterator[tuple[str, Any]]:
+    for field in fields(value):
+        part = getattr(value, field.name)
+        if isinstance(part, tree.Resolved | tuple):
+            yield field.name, part

@@ -1,0 +1,95 @@
+"""A query over several systems: its legs side by side into the store, and the rest of it there."""
+
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from connectors.errors import ConnectorError
+from connectors.types import Limits, RunStats
+from warehouse.federation import leg as legs
+from warehouse.federation.leg import LegRun, arranged
+from warehouse.federation.planner import Planned
+from warehouse.federation.split import Split
+from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.local import StoreRun
+from warehouse.store import client, ddl, names
+
+AT_ONCE = 8
+"""Legs that run side by side."""
+STORE_DIALECT = "clickhouse"
+
+
+class FederatedRun(StoreRun):
+    """To be used as ``QueryRun`` is. Its tables in the store are gone when it is closed."""
+
+    def __init__(
+        self, team: Any, split: Split, found: Planned, limits: Limits, run_id: str
+    ) -> None:
+        super().__init__(team, self._bring, limits, run_id)
+        self._split = split
+        self._text = found.text
+        self.legs = [
+            LegRun(
+                leg,
+                found.connections[leg.source],
+                found.dialects[leg.source],
+                found.text,
+                f"{run_id}-{number}",
+            )
+            for number, leg in enumerate(split.legs)
+        ]
+
+    def _bring(self) -> Printed:
+        """Every leg's rows, or the first error of one, with the others ended."""
+        printed = print_query(self._split.query, STORE_DIALECT, self._text)
+        database = client.create_database(self._team.pk)
+        limits = Limits(self._limits.timeout_s, legs.MAX_ROWS, legs.MAX_BYTES)
+        with ThreadPoolExecutor(AT_ONCE, "leg") as threads:
+            if self._split.filters:
+                estimates = list(threads.map(LegRun.estimated_rows, self.legs))
+                # In this order nobody waits for a leg that has no thread yet.
+                self.legs = arranged(self.legs, self._split.filters, estimates)
+            bring = [threads.submit(leg.bring, database, limits) for leg in self.legs]
+            ended, _ = wait(bring, return_when=FIRST_EXCEPTION)
+            failed = [one for one in ended if one.exception() is not None]
+            if failed:
+                self._end_legs()
+        for one in failed:
+            one.result()
+        return printed
+
+    @property
+    def stats(self) -> RunStats:
+        """Sums over the legs; ``None`` where one of them does not know."""
+        found = [leg.stats for leg in self.legs]
+        return replace(
+            super().stats,
+            bytes_scanned=_sum([one.bytes_scanned for one in found]),
+            bytes_billed=_sum([one.bytes_billed for one in found]),
+        )
+
+    def cancel(self) -> bool:
+        self._end_legs()
+        super().cancel()
+        return True
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            database = names.database(self._team.pk)
+            for leg in self._split.legs:
+                # What cannot be dropped now is swept up later.
+                with suppress(ConnectorError):
+                    client.owner().command(ddl.drop_table(database, leg.table.name))
+
+    def _end_legs(self) -> None:
+        for leg in self.legs:
+            with suppress(ConnectorError):
+                leg.cancel()
+
+
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
