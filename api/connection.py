@@ -22,6 +22,7 @@ from connectors.types import Estimate
 from warehouse import connections, query_executor
 from warehouse.access import Role
 from warehouse.connections import ConnectionTest, Draft
+from warehouse.hybrid import cache
 from warehouse.models import ConnectionMode, WarehouseConnection
 from warehouse.statements import Language, Statement
 
@@ -100,6 +101,12 @@ class QuerySerializer(SqlSerializer):
         required=False, help_text="A list, or an object of named values."
     )
     max_rows = serializers.IntegerField(min_value=1, required=False)
+    max_age_s = serializers.IntegerField(
+        min_value=0,
+        required=False,
+        help_text="In mode hybrid: how old a kept answer may be, instead of the connection's "
+        "cache_ttl_s; 0 asks the warehouse.",
+    )
 
     def validate_params(self, value: Any) -> Any:
         if not isinstance(value, list | dict):
@@ -150,6 +157,11 @@ class ResultStatsSerializer(serializers.Serializer[Any]):
     bytes_billed = serializers.IntegerField(allow_null=True)
 
 
+class ResultSourceSerializer(serializers.Serializer[Any]):
+    run_id = serializers.CharField(help_text="The run that asked the warehouse.")
+    vendor_query_id = serializers.CharField(allow_null=True)
+
+
 class ResultSerializer(serializers.Serializer[Any]):
     run_id = serializers.CharField()
     columns = ResultColumnSerializer(many=True)
@@ -157,9 +169,17 @@ class ResultSerializer(serializers.Serializer[Any]):
     row_count = serializers.IntegerField()
     truncated = serializers.BooleanField(help_text="A limit cut the result.")
     stats = ResultStatsSerializer()
+    cached = serializers.BooleanField(help_text="The warehouse was not asked again.")
+    age_s = serializers.FloatField(help_text="Of a cached answer; otherwise 0.")
+    as_of = serializers.DateTimeField(help_text="When the warehouse was asked.")
+    source = ResultSourceSerializer()  # type: ignore[assignment]
     error = serializers.DictField(
         allow_null=True, help_text="A problem that came up after the first rows had been sent."
     )
+
+
+class InvalidatedSerializer(serializers.Serializer[Any]):
+    forgotten = serializers.IntegerField()
 
 
 class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
@@ -177,6 +197,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         "test_unsaved": Role.ADMIN,
         "estimate_cost": Role.ANALYST,
         "query": Role.ANALYST,
+        "invalidate_cache": Role.ANALYST,
     }
 
     def get_queryset(self) -> QuerySet[WarehouseConnection]:
@@ -244,8 +265,16 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
         """Run one read-only query; the rows are streamed."""
         data = valid(QuerySerializer, request)
-        run = query_executor.run(self.get_object(), _statement(data), data.get("max_rows"))
+        run = query_executor.run(
+            self.get_object(), _statement(data), data.get("max_rows"), data.get("max_age_s")
+        )
         return results.stream(run, request.META)
+
+    @extend_schema(request=None, responses=InvalidatedSerializer)
+    @action(detail=True, methods=["post"])
+    def invalidate_cache(self, request: Request, **_: Any) -> Response:
+        """Forget the answers that are kept of this connection."""
+        return Response({"forgotten": cache.invalidate(self.team, self.get_object())})
 
 
 def _statement(data: dict[str, Any]) -> Statement:

@@ -118,6 +118,9 @@ SETTINGS = (
     Setting("STORE_MEMORY_MB", Annotated[int, Field(ge=512, le=1_048_576)], 2048,
             "Most memory that the embedded engine's queries take together, in MB; one query takes "
             "half of it at most."),
+    Setting("STORE_CACHE_MB", Annotated[int, Field(ge=0, le=10_485_760)], 1024,
+            "Most room for the answers that hybrid connections keep, of all teams together, in "
+            "MB; those that were not used for longest go first."),
     Setting("ALLOWED_HOSTS", Words, ["localhost", "127.0.0.1", "[::1]"],
             "Host names this service answers to, comma-separated."),
     Setting("CSRF_TRUSTED_ORIGINS", Words, [], "Origins whose forms are trusted."),

@@ -1,11 +1,14 @@
 """What a team owns."""
 
+from warehouse.models.cached_result import CachedResult, CacheStatus
 from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.models.scope import TeamManager
 from warehouse.models.sealed import Sealed
 from warehouse.models.team import Membership, Team, team_model
 
 __all__ = [
+    "CacheStatus",
+    "CachedResult",
     "ConnectionMode",
     "Membership",
     "Sealed",

@@ -53,6 +53,11 @@ def create_table(
     )
 
 
+def drop_table(database: str, table: str) -> str:
+    # Not SYNC, which waits for all who read it.
+    return f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)}{on_cluster()}"
+
+
 def on_cluster() -> str:
     """The clause that makes a statement of DDL reach every host."""
     cluster = conf.clickhouse_cluster()

@@ -89,7 +89,8 @@ class Command(BaseCommand):
                 pass
             if not as_json:
                 cut = ", cut off by a limit" if run.truncated else ""
-                self.stdout.write(f"{run.rows:,} row{'' if run.rows == 1 else 's'}{cut}")
+                kept = f", kept for {run.origin.age_s:.0f} s" if run.origin.cached else ""
+                self.stdout.write(f"{run.rows:,} row{'' if run.rows == 1 else 's'}{cut}{kept}")
 
     def _show_table(self, schema: Any, rows: Iterator[tuple[Any, ...]]) -> None:
         table = Table(box=box.SIMPLE_HEAD)
