@@ -63,7 +63,8 @@ def key(params: Any = (), values: Any = None, **changed: Any) -> str | None:
 def test_every_part_of_the_key_counts() -> None:
     values: list[Any] = [
         1, 1.0, "1", True, Decimal(1), Decimal("1.0"), None, "None", b"1", [1], (1,), [[1]],
-        {"a": 1}, {"a": "1"}, date(2026, 1, 1), "2026-01-01", "é", -0.0, 0.0, [], {}, [None], float("nan"),
+        {"a": 1}, {"a": "1"}, date(2026, 1, 1), "2026-01-01", "é", -0.0, 0.0, [], {}, [None],
+        float("nan"),
     ]  # fmt: skip
     found = [key(params=[value]) for value in values]
     found += [key(values={"a": value}) for value in values]

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pyarrow as pa
 import structlog
 from django.db import DatabaseError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
@@ -107,19 +107,20 @@ class CachedRun(Run):
                 self._ask_for_refresh()
 
     def _note_use(self) -> None:
-        long_ago = Now() - timedelta(seconds=USED_EVERY_S)
-        mine = CachedResult.objects.for_team(self._result.team_id).filter(pk=self._result.pk)
-        mine.filter(last_used_at__lt=long_ago).update(last_used_at=Now())
+        if self._found.idle_s >= USED_EVERY_S:
+            self._mine().update(last_used_at=Now())
 
     def _ask_for_refresh(self) -> None:
         from warehouse.tasks import refresh_result
 
         long_ago = Now() - timedelta(seconds=REFRESHED_EVERY_S)
         unasked = Q(refresh_asked_at=None) | Q(refresh_asked_at__lt=long_ago)
-        mine = CachedResult.objects.for_team(self._result.team_id).filter(pk=self._result.pk)
-        if not mine.filter(unasked).update(refresh_asked_at=Now()):
+        if not self._mine().filter(unasked).update(refresh_asked_at=Now()):
             return
         try:
             refresh_result.delay(result_id=str(self._result.pk))
         except OperationalError:
             log.warning("refresh.not_asked_for", result=str(self._result.pk))
+
+    def _mine(self) -> QuerySet[CachedResult]:
+        return CachedResult.objects.for_team(self._result.team_id).filter(pk=self._result.pk)

@@ -44,10 +44,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Found:
-    """An answer, and how old it was when it was found."""
+    """An answer, and when it was found: how old it was, and since when it had not been used."""
 
     result: CachedResult
     age_s: float
+    idle_s: float
     is_stale: bool
 
 
@@ -144,25 +145,33 @@ class _Seen:
     result: CachedResult
     age_s: float
     silence_s: float
+    idle_s: float
 
 
 def _seen(wish: Wish) -> dict[str, _Seen]:
     """The newest of each status."""
     since = [
         ExpressionWrapper(Now() - F(column), output_field=DurationField())
-        for column in ("created_at", "heartbeat_at")
+        for column in ("created_at", "heartbeat_at", "last_used_at")
     ]
-    rows = wish.results().annotate(age=since[0], silence=since[1]).order_by("created_at")
+    rows = (
+        wish.results()
+        .annotate(age=since[0], silence=since[1], idle=since[2])
+        .order_by("created_at")
+    )
     return {
-        row.status: _Seen(row, row.age.total_seconds(), row.silence.total_seconds()) for row in rows
+        row.status: _Seen(
+            row, row.age.total_seconds(), row.silence.total_seconds(), row.idle.total_seconds()
+        )
+        for row in rows
     }
 
 
 def _usable(wish: Wish, ready: _Seen, awaited: UUID | None) -> Found | None:
     if ready.age_s <= wish.max_age_s or ready.result.pk == awaited:
-        return Found(ready.result, ready.age_s, is_stale=False)
+        return Found(ready.result, ready.age_s, ready.idle_s, is_stale=False)
     if wish.stale_s and ready.age_s <= wish.max_age_s + wish.stale_s and ready.result.inputs:
-        return Found(ready.result, ready.age_s, is_stale=True)
+        return Found(ready.result, ready.age_s, ready.idle_s, is_stale=True)
     return None
 
 
