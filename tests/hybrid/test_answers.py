@@ -184,6 +184,13 @@ def test_changed_connection_is_asked_anew(
     assert CachedResult.all_teams.count() == 1
 
 
+def test_other_mode_forgets_what_is_kept(hybrid: WarehouseConnection) -> None:
+    first, _ = ask(hybrid)
+    connections.update(hybrid, {"mode": ConnectionMode.DIRECT})
+    assert not CachedResult.all_teams.exists()
+    assert ask(connections.update(hybrid, {"mode": ConnectionMode.HYBRID}))[0] != first
+
+
 def test_answers_of_a_table_are_forgotten(hybrid: WarehouseConnection, team: Team) -> None:
     of_a, of_b = NOW + ", 1 AS orders", NOW + ", 2 AS people"
     for sql in (of_a, of_b):

@@ -11,7 +11,7 @@ import pytest
 from connectors.errors import SqlRefused
 from tests.hybrid.asking import LARGE, NOW, ask, begin, tell
 from tests.hybrid.test_answers import older
-from tests.store.running import Engine
+from tests.store.running import Engine, reset_peak, rss_mb
 from tests.waiting import wait_for
 from warehouse import query_executor
 from warehouse.hybrid import cache, pieces
@@ -20,6 +20,9 @@ from warehouse.statements import Statement
 from warehouse.store import names, queries
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+OWN_GROWTH_MB, ENGINE_GROWTH_MB = 60, 350
+"""What 86 MB may add: the engine has them in memory as one block, to write them as a whole."""
 
 EVERY_KIND = """
 SELECT n, 1.50::numeric(10, 2) + n AS price, 'NaN'::float8 AS nan, 9007199254740993::bigint AS big,
@@ -62,6 +65,28 @@ def test_rows_of_every_kind_come_back_as_they_were(kept: WarehouseConnection) ->
     assert again.drop(["nan"]).equals(first.drop(["nan"]))
     assert all(math.isnan(value) for value in again["nan"].to_pylist())
     assert run.rows == 9000
+
+
+def test_large_answer_passes_in_bounded_memory(
+    kept: WarehouseConnection, store: Engine, settings: Any, record_property: Any
+) -> None:
+    settings.QUERY_MAX_ROWS = 100_000
+    sql = Statement("SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 90000) AS n")
+    before = {"engine": rss_mb(store.pid, "VmRSS"), "own": rss_mb("self", "VmRSS")}
+    for pid in (store.pid, "self"):
+        reset_peak(pid)
+    sizes = []
+    for _ in range(2):
+        with query_executor.run(kept, sql) as run:
+            run.start()
+            sizes.append(sum(batch.nbytes for batch in run))
+        wait_for(is_kept, 20)
+    assert run.origin.cached
+    assert sizes[0] == sizes[1] > 80 * 2**20
+    peak = {"engine": rss_mb(store.pid), "own": rss_mb("self")}
+    record_property("memory_mb", {"before": before, "peak": peak})
+    assert peak["own"] - before["own"] < OWN_GROWTH_MB, (before, peak)
+    assert peak["engine"] - before["engine"] < ENGINE_GROWTH_MB, (before, peak)
 
 
 def test_answer_without_rows_has_its_columns(kept: WarehouseConnection) -> None:

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from connectors.errors import ConnectorError
 from warehouse import conf
 from warehouse.hybrid import pieces
-from warehouse.hybrid.flights import LEASE_S
+from warehouse.hybrid.flights import LEASE_S, UNKEPT_S
 from warehouse.models import CachedResult, CacheStatus, WarehouseConnection
 from warehouse.store import names, place
 
@@ -34,7 +34,9 @@ def invalidate(
     through a view is not seen. Called inside a transaction, it takes effect with its end.
     """
     results = CachedResult.objects.for_team(team).filter(connection=connection)
-    return _forget(results if tables is None else results.filter(_naming(tables)))
+    if tables is not None:
+        results = results.filter(_naming(tables))
+    return _forget(results.select_for_update(of=("self",)))
 
 
 def make_room() -> int:
@@ -43,7 +45,7 @@ def make_room() -> int:
     ready = CachedResult.all_teams.filter(status=CacheStatus.READY)
     most = conf.store_cache_mb() * 10**6
     while (excess := (ready.aggregate(Sum("size_bytes"))["size_bytes__sum"] or 0) - most) > 0:
-        gone = _forget(ready.filter(pk__in=list(_oldest(ready, excess))))
+        gone = _forget(_free(ready.filter(pk__in=list(_oldest(ready, excess)))))
         if not gone:
             # Another process is at it.
             break
@@ -53,9 +55,10 @@ def make_room() -> int:
 
 def sweep() -> None:
     """Forget what is out of date or was left behind, and tables that are nobody's."""
-    silent = Q(heartbeat_at__lt=Now() - timedelta(seconds=LEASE_S))
-    over = Q(expires_at__lt=Now()) | (~Q(status=CacheStatus.READY) & silent)
-    expired = _forget(CachedResult.all_teams.filter(over))
+    lost = Q(status=CacheStatus.FETCHING, heartbeat_at__lt=Now() - timedelta(seconds=LEASE_S))
+    unkept = Q(status=CacheStatus.NOT_KEPT, heartbeat_at__lt=Now() - timedelta(seconds=UNKEPT_S))
+    over = Q(expires_at__lt=Now()) | lost | unkept
+    expired = _forget(_free(CachedResult.all_teams.filter(over)))
     evicted = make_room()
     orphans = _drop_orphans() if place.configured() else 0
     log.info("cache.swept", expired=expired, evicted=evicted, orphans=orphans)
@@ -70,13 +73,14 @@ def _oldest(ready: QuerySet[CachedResult], excess: int) -> Iterator[Any]:
         yield pk
 
 
+def _free(results: QuerySet[CachedResult]) -> QuerySet[CachedResult]:
+    """Those that nobody else is changing."""
+    return results.select_for_update(of=("self",), skip_locked=True)
+
+
 def _forget(results: QuerySet[CachedResult]) -> int:
     with transaction.atomic():
-        gone = list(
-            results.select_for_update(of=("self",), skip_locked=True).defer(
-                "sql", "inputs", "content"
-            )
-        )
+        gone = list(results.order_by("pk").defer("sql", "inputs", "content"))
         CachedResult.all_teams.filter(pk__in=[result.pk for result in gone]).delete()
         transaction.on_commit(partial(pieces.drop, gone))
     return len(gone)

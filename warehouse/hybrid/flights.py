@@ -4,6 +4,7 @@ Whoever fetches has a row that says so and gives a sign of life every BEAT_S. Af
 silence the fetch is somebody else's. All times are the database's.
 """
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ log = structlog.get_logger(__name__)
 
 LEASE_S = 5.0
 BEAT_S = 1.0
+KEEP_S = 20.0
+"""What keeps an answer for longer holds up those who wait for it."""
+UNKEPT_S = 60.0
+"""For so long an answer that could not be kept is not tried again."""
 POLL_S = 0.02
 LONGEST_POLL_S = 0.2
 
@@ -58,21 +63,28 @@ class Flight:
     def __init__(self, result: CachedResult) -> None:
         self.result = result
         self._over = threading.Event()
+        self._ends_at = math.inf
         threading.Thread(target=self._beat, name="flight", daemon=True).start()
 
     def land(self, **facts: Any) -> list[CachedResult] | None:
         """Make the answer known; those whose place it takes, ``None`` when it is wanted no more."""
         self._over.set()
+        results = CachedResult.objects.for_team(self.result.team_id)
+        # In the order that invalidating locks them in, or each could wait for the other.
+        of_key = results.filter(key=self.result.key).exclude(status=CacheStatus.NOT_KEPT)
         with transaction.atomic():
-            if self._mine().select_for_update(of=("self",)).first() is None:
+            found = of_key.order_by("pk").select_for_update(of=("self",))
+            replaced = list(found.defer("sql", "inputs", "content"))
+            if self.result not in replaced:
                 return None
-            last = CachedResult.objects.for_team(self.result.team_id).filter(
-                key=self.result.key, status=CacheStatus.READY
-            )
-            replaced = list(last.defer("sql", "inputs", "content"))
-            last.delete()
+            replaced.remove(self.result)
+            results.filter(pk__in=[result.pk for result in replaced]).delete()
             self._mine().update(status=CacheStatus.READY, last_used_at=Now(), **facts)
         return replaced
+
+    def hurry(self) -> None:
+        """From now on KEEP_S are left: the answer is there, and only its keeping takes so long."""
+        self._ends_at = time.monotonic() + KEEP_S
 
     def give_up(self, *, tell: bool = False) -> None:
         """Let the others try; with ``tell`` each by itself, as the answer could not be kept."""
@@ -89,7 +101,7 @@ class Flight:
 
     def _beat(self) -> None:
         try:
-            while not self._over.wait(BEAT_S):
+            while not self._over.wait(BEAT_S) and time.monotonic() < self._ends_at:
                 try:
                     self._mine().update(heartbeat_at=Now())
                 except DatabaseError:
@@ -119,7 +131,7 @@ def search(wish: Wish, cancelled: threading.Event) -> Found | Flight | None:
         ready, fetching = seen.get(CacheStatus.READY), seen.get(CacheStatus.FETCHING)
         if ready and (usable := _usable(wish, ready, awaited)):
             return usable
-        if (unkept := seen.get(CacheStatus.NOT_KEPT)) and unkept.result.pk == awaited:
+        if (unkept := seen.get(CacheStatus.NOT_KEPT)) and unkept.silence_s < UNKEPT_S:
             return None
         if fetching is None or fetching.silence_s > LEASE_S:
             try:

@@ -119,6 +119,7 @@ class KeepingRun(Run):
     def _store(self, spool: Spool, file: IO[bytes]) -> None:
         """What takes a while, in a thread of its own that outlives the query."""
         with closing(connection), closing(spool), self._harmless():
+            self._flight.hurry()
             pieces.write(self._flight.result, file)
             self._land(spool, None)
             cache.make_room()
