@@ -8,13 +8,13 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from connectors.errors import QueryCancelled, QueryTimeout
@@ -155,28 +155,25 @@ def search(wish: Wish, cancelled: threading.Event) -> Found | Flight | None:
 @dataclass(frozen=True)
 class _Seen:
     result: CachedResult
-    age_s: float
-    silence_s: float
-    idle_s: float
+    at: datetime
+
+    @property
+    def age_s(self) -> float:
+        return (self.at - self.result.created_at).total_seconds()
+
+    @property
+    def silence_s(self) -> float:
+        return (self.at - self.result.heartbeat_at).total_seconds()
+
+    @property
+    def idle_s(self) -> float:
+        return (self.at - self.result.last_used_at).total_seconds()
 
 
 def _seen(wish: Wish) -> dict[str, _Seen]:
-    """The newest of each status."""
-    since = [
-        ExpressionWrapper(Now() - F(column), output_field=DurationField())
-        for column in ("created_at", "heartbeat_at", "last_used_at")
-    ]
-    rows = (
-        wish.results()
-        .annotate(age=since[0], silence=since[1], idle=since[2])
-        .order_by("created_at")
-    )
-    return {
-        row.status: _Seen(
-            row, row.age.total_seconds(), row.silence.total_seconds(), row.idle.total_seconds()
-        )
-        for row in rows
-    }
+    """The newest of each status, by one look."""
+    rows = sorted(wish.results().annotate(seen_at=Now()), key=lambda row: row.created_at)
+    return {row.status: _Seen(row, row.seen_at) for row in rows}
 
 
 def _usable(wish: Wish, ready: _Seen, awaited: UUID | None) -> Found | None:
