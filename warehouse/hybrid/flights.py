@@ -89,10 +89,14 @@ class Flight:
     def give_up(self, *, tell: bool = False) -> None:
         """Let the others try; with ``tell`` each by itself, as the answer could not be kept."""
         self._over.set()
-        if tell:
-            self._mine().update(status=CacheStatus.NOT_KEPT, heartbeat_at=Now())
-        else:
-            self._mine().delete()
+        try:
+            if tell:
+                self._mine().update(status=CacheStatus.NOT_KEPT, heartbeat_at=Now())
+            else:
+                self._mine().delete()
+        except DatabaseError:
+            # They will try when the lease has run out.
+            log.warning("flight.not_given_up", result=str(self.result.pk))
 
     def _mine(self) -> QuerySet[CachedResult]:
         return CachedResult.objects.for_team(self.result.team_id).filter(

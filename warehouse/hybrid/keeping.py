@@ -118,11 +118,13 @@ class KeepingRun(Run):
 
     def _store(self, spool: Spool, file: IO[bytes]) -> None:
         """What takes a while, in a thread of its own that outlives the query."""
-        with closing(connection), closing(spool), self._harmless():
-            self._flight.hurry()
-            pieces.write(self._flight.result, file)
-            self._land(spool, None)
-            cache.make_room()
+        with closing(connection), closing(spool):
+            with self._harmless():
+                self._flight.hurry()
+                pieces.write(self._flight.result, file)
+                self._land(spool, None)
+            with suppress(DatabaseError):
+                cache.make_room()
 
     def _land(self, spool: Spool, content: bytes | None) -> None:
         stats = self._run.stats
@@ -154,6 +156,5 @@ class KeepingRun(Run):
         except (ConnectorError, OSError, DatabaseError) as exc:
             result = self._flight.result
             log.warning("cached_result.not_kept", result=str(result.pk), error=type(exc).__name__)
-            with suppress(DatabaseError):
-                self._flight.give_up(tell=True)
+            self._flight.give_up(tell=True)
             pieces.drop([result])
