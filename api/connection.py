@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from api import results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.hangup import HangupWatch
+from api.result_shape import ResultSerializer
 from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
 from connectors.types import Estimate
@@ -144,38 +145,6 @@ class EstimateSerializer(serializers.Serializer[Any]):
     rows = serializers.IntegerField(allow_null=True)
     cost = CostSerializer()
     explanation = serializers.CharField()
-
-
-class ResultColumnSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField()
-    type = serializers.CharField(help_text="The Arrow type.")
-
-
-class ResultStatsSerializer(serializers.Serializer[Any]):
-    vendor_query_id = serializers.CharField(allow_null=True)
-    bytes_scanned = serializers.IntegerField(allow_null=True)
-    bytes_billed = serializers.IntegerField(allow_null=True)
-
-
-class ResultSourceSerializer(serializers.Serializer[Any]):
-    run_id = serializers.CharField(help_text="The run that asked the warehouse.")
-    vendor_query_id = serializers.CharField(allow_null=True)
-
-
-class ResultSerializer(serializers.Serializer[Any]):
-    run_id = serializers.CharField()
-    columns = ResultColumnSerializer(many=True)
-    rows = serializers.ListField(child=serializers.ListField())
-    row_count = serializers.IntegerField()
-    truncated = serializers.BooleanField(help_text="A limit cut the result.")
-    stats = ResultStatsSerializer()
-    cached = serializers.BooleanField(help_text="The warehouse was not asked again.")
-    age_s = serializers.FloatField(help_text="Of a cached answer; otherwise 0.")
-    as_of = serializers.DateTimeField(help_text="When the warehouse was asked.")
-    source = ResultSourceSerializer()  # type: ignore[assignment]
-    error = serializers.DictField(
-        allow_null=True, help_text="A problem that came up after the first rows had been sent."
-    )
 
 
 class InvalidatedSerializer(serializers.Serializer[Any]):
