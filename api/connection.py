@@ -16,12 +16,14 @@ from rest_framework.response import Response
 from api import results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.hangup import HangupWatch
+from api.result_shape import ResultSerializer
 from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
 from connectors.types import Estimate
 from warehouse import connections, query_executor
 from warehouse.access import Role
 from warehouse.connections import ConnectionTest, Draft
+from warehouse.hybrid import cache
 from warehouse.models import ConnectionMode, WarehouseConnection
 from warehouse.statements import Language, Statement
 
@@ -100,6 +102,12 @@ class QuerySerializer(SqlSerializer):
         required=False, help_text="A list, or an object of named values."
     )
     max_rows = serializers.IntegerField(min_value=1, required=False)
+    max_age_s = serializers.IntegerField(
+        min_value=0,
+        required=False,
+        help_text="In mode hybrid: how old a kept answer may be, instead of the connection's "
+        "cache_ttl_s; 0 asks the warehouse.",
+    )
 
     def validate_params(self, value: Any) -> Any:
         if not isinstance(value, list | dict):
@@ -139,27 +147,8 @@ class EstimateSerializer(serializers.Serializer[Any]):
     explanation = serializers.CharField()
 
 
-class ResultColumnSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField()
-    type = serializers.CharField(help_text="The Arrow type.")
-
-
-class ResultStatsSerializer(serializers.Serializer[Any]):
-    vendor_query_id = serializers.CharField(allow_null=True)
-    bytes_scanned = serializers.IntegerField(allow_null=True)
-    bytes_billed = serializers.IntegerField(allow_null=True)
-
-
-class ResultSerializer(serializers.Serializer[Any]):
-    run_id = serializers.CharField()
-    columns = ResultColumnSerializer(many=True)
-    rows = serializers.ListField(child=serializers.ListField())
-    row_count = serializers.IntegerField()
-    truncated = serializers.BooleanField(help_text="A limit cut the result.")
-    stats = ResultStatsSerializer()
-    error = serializers.DictField(
-        allow_null=True, help_text="A problem that came up after the first rows had been sent."
-    )
+class InvalidatedSerializer(serializers.Serializer[Any]):
+    forgotten = serializers.IntegerField()
 
 
 class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
@@ -177,6 +166,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         "test_unsaved": Role.ADMIN,
         "estimate_cost": Role.ANALYST,
         "query": Role.ANALYST,
+        "invalidate_cache": Role.ANALYST,
     }
 
     def get_queryset(self) -> QuerySet[WarehouseConnection]:
@@ -244,8 +234,16 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
     def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
         """Run one read-only query; the rows are streamed."""
         data = valid(QuerySerializer, request)
-        run = query_executor.run(self.get_object(), _statement(data), data.get("max_rows"))
+        run = query_executor.run(
+            self.get_object(), _statement(data), data.get("max_rows"), data.get("max_age_s")
+        )
         return results.stream(run, request.META)
+
+    @extend_schema(request=None, responses=InvalidatedSerializer)
+    @action(detail=True, methods=["post"])
+    def invalidate_cache(self, request: Request, **_: Any) -> Response:
+        """Forget the answers that are kept of this connection."""
+        return Response({"forgotten": cache.invalidate(self.team, self.get_object())})
 
 
 def _statement(data: dict[str, Any]) -> Statement:

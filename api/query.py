@@ -13,7 +13,8 @@ from rest_framework.response import Response
 
 from api import results
 from api.access import StrictSerializer, TeamViewSet, valid
-from api.connection import EstimateSerializer, ResultSerializer, shown
+from api.connection import EstimateSerializer, shown
+from api.result_shape import ResultSerializer
 from connectors.sql_guard import MAX_SQL_CHARS
 from warehouse import query_executor
 from warehouse.access import Role

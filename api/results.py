@@ -1,8 +1,9 @@
 """A query's rows as JSON, streamed batch by batch.
 
 ``{"run_id", "columns": [{"name", "type"}], "rows": [[…], …], "row_count", "truncated",
-"stats": {…}, "error": null}``. The members after ``rows`` close the result: an error in the
-middle stands in ``error``, and a body that ends before it is incomplete.
+"stats": {…}, "cached", "age_s", "as_of", "source": {…}, "error": null}``. The members after
+``rows`` close the result: an error in the middle stands in ``error``, and a body that ends before
+it is incomplete.
 
 Decimals, and integers beyond 2^53 that a browser would round, are strings; bytes are base64;
 times are ISO 8601; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
@@ -21,10 +22,7 @@ from django.http import StreamingHttpResponse
 
 from api import problems
 from api.hangup import HangupWatch
-from warehouse.local import StoreRun
-from warehouse.query_executor import QueryRun
-
-Run = QueryRun | StoreRun
+from warehouse.runs import Run
 
 ROWS_AT_ONCE = 1_000
 """As JSON, and as Python's values before that, rows take several times their room in Arrow."""
@@ -75,7 +73,7 @@ class JsonRows:
             yield from self._rows()
         except Exception as exc:  # noqa: BLE001 problems.of tells them apart, and logs
             error = problems.of(exc, run_id=self._run.run_id).as_json()
-        yield b"]," + orjson.dumps(self._tail(error))[1:]
+        yield b"]," + orjson.dumps(self._tail(error), option=orjson.OPT_UTC_Z)[1:]
 
     def _rows(self) -> Iterator[bytes]:
         separator, batch = b"", self._first
@@ -86,7 +84,7 @@ class JsonRows:
             batch = next(self._batches, None)
 
     def _tail(self, error: dict[str, Any] | None) -> dict[str, Any]:
-        stats = self._run.stats
+        stats, origin = self._run.stats, self._run.origin
         return {
             "row_count": self._run.rows,
             "truncated": self._run.truncated,
@@ -95,6 +93,10 @@ class JsonRows:
                 "bytes_scanned": stats.bytes_scanned,
                 "bytes_billed": stats.bytes_billed,
             },
+            "cached": origin.cached,
+            "age_s": round(origin.age_s, 3),
+            "as_of": origin.as_of,
+            "source": {"run_id": origin.run_id, "vendor_query_id": origin.vendor_query_id},
             "error": error,
         }
 

@@ -102,6 +102,28 @@ def read_alike(sql: str, dialect: str, tokens: Iterable[Token]) -> bool:
     return ours == theirs and all(covered)
 
 
+def condensed(sql: str, dialect: str) -> str:
+    """The same statement without comments, with one blank where there were more.
+
+    What changes its meaning stays: hints, and the line break between two literals, which makes
+    one of them in Postgres. A text that cannot be cut up for certain stays as it is.
+    """
+    parts: list[str] = []
+    gap = last = ""
+    for kind, start, end in _pieces(sql, READERS.get(dialect, OTHER)):
+        text = sql[start:end]
+        if kind == "refused":
+            return sql
+        if kind == "space" or (kind == "comment" and not text.startswith("/*+")):
+            gap = "\n" if "\n" in gap + text else " "
+            continue
+        if parts and gap:
+            parts.append(gap if kind == last == "literal" else " ")
+        parts.append(text)
+        gap, last = "", kind
+    return "".join(parts)
+
+
 def _pieces(sql: str, reader: re.Pattern[str]) -> Iterator[tuple[str, int, int]]:
     """Kind, start and end of each piece; ends with one ``refused`` where nothing fits."""
     position = 0

@@ -125,6 +125,9 @@ SETTINGS = (
     Setting("WAREHOUSE_PERSONS_TABLE", HostTable, "", "Likewise, of persons."),
     Setting("WAREHOUSE_PERSON_IDS_TABLE", HostTable, "",
             "Likewise, of which distinct id is which person's."),
+    Setting("STORE_CACHE_MB", Annotated[int, Field(ge=0, le=10_485_760)], 1024,
+            "Most room for the answers that hybrid connections keep, of all teams together, in "
+            "MB; those that were not used for longest go first."),
     Setting("ALLOWED_HOSTS", Words, ["localhost", "127.0.0.1", "[::1]"],
             "Host names this service answers to, comma-separated."),
     Setting("CSRF_TRUSTED_ORIGINS", Words, [], "Origins whose forms are trusted."),

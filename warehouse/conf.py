@@ -54,6 +54,10 @@ def store_memory_mb() -> int:
     return int(getattr(settings, "STORE_MEMORY_MB", 2048))
 
 
+def store_cache_mb() -> int:
+    return int(getattr(settings, "STORE_CACHE_MB", 1024))
+
+
 def clickhouse_url() -> str:
     return str(getattr(settings, "CLICKHOUSE_URL", ""))
 

@@ -27,6 +27,20 @@ class ConnectionConfig(BaseModel):
         description="A query that would scan more is refused by the warehouse.",
         ge=0,
     )
+    cache_ttl_s: int | None = Field(
+        None,
+        title="Kept for",
+        description="Seconds for which an answer serves others, in mode hybrid; 300 if unset.",
+        ge=1,
+        le=604_800,
+    )
+    serve_stale_s: int | None = Field(
+        None,
+        title="Served while refreshed",
+        description="An answer older than that by so many seconds is served and fetched anew.",
+        ge=1,
+        le=604_800,
+    )
     prices: dict[str, Any] | None = Field(
         None, title="Own prices", description="What is left out is the list's."
     )

@@ -24,6 +24,7 @@ from warehouse import conf, connection_config
 from warehouse.catalogs import catalogs
 from warehouse.connection_config import ConnectionConfig
 from warehouse.errors import ConnectionInUse, ConnectionPaused, CredentialsUnreadable, NameTaken
+from warehouse.hybrid import cache
 from warehouse.models import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.pool import Lease, pool
 
@@ -133,6 +134,8 @@ def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> Wareh
         if new := changes.get("credentials"):
             merged = merged_credentials(connection, new)
             _put_credentials(connection, checked_credentials(connection.provider, merged))
+        if changes.keys() & {"mode", "config", "credentials"}:
+            cache.invalidate(connection.team_id, connection)
         transaction.on_commit(partial(_forget, connection.pk))
         return _saved(connection)
 
@@ -181,7 +184,9 @@ def delete(connection: WarehouseConnection) -> None:
     """Remove it and its credentials; raises ConnectionInUse while a pipeline needs it."""
     pk = connection.pk
     try:
-        connection.delete()
+        with transaction.atomic():
+            cache.invalidate(connection.team_id, connection)
+            connection.delete()
     except (models.ProtectedError, models.RestrictedError):
         raise ConnectionInUse() from None
     transaction.on_commit(partial(_forget, pk))

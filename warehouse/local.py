@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import structlog
+from django.utils import timezone
 
 from connectors.result import Execution, Result
 from connectors.types import Limits, RunStats
 from warehouse.events.tables import with_tables
 from warehouse.hogql.printing.dialects import CLICKHOUSE_SETTINGS
 from warehouse.hogql.printing.printer import Printed
+from warehouse.runs import Origin, Run
 from warehouse.store import client, queries
 from warehouse.store.client import Rows
 
@@ -60,7 +62,7 @@ class StoreExecution(Execution):
             self._rows.close()
 
 
-class StoreRun:
+class StoreRun(Run):
     """One query: what ``QueryRun`` is in a warehouse, in the store."""
 
     def __init__(
@@ -71,6 +73,7 @@ class StoreRun:
         self._prepare = prepare
         self._limits = limits
         self._result: Result | None = None
+        self._started_at = timezone.now()
 
     def start(self) -> None:
         """Send it, and return when its first rows can be read; raises ConnectorError."""
@@ -96,6 +99,10 @@ class StoreRun:
     def stats(self) -> RunStats:
         return self._started.stats
 
+    @property
+    def origin(self) -> Origin:
+        return Origin(self._started_at, self.run_id, self.stats.vendor_query_id)
+
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         yield from self._started
         log.info("query.finished", run_id=self.run_id, rows=self.rows, truncated=self.truncated)
@@ -113,12 +120,6 @@ class StoreRun:
         """End the query if it still runs."""
         if self._result is not None:
             self._result.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     @property
     def _started(self) -> Result:

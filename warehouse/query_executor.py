@@ -5,15 +5,17 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import structlog
+from django.utils import timezone
 
 from connectors.base import Connector
 from connectors.result import Result
-from connectors.types import Estimate, Limits, RunStats, Table
+from connectors.types import Basis, Estimate, Limits, RunStats, Table
 from warehouse import conf, connections
 from warehouse.connection_config import ConnectionConfig
 from warehouse.federation import planner
@@ -22,10 +24,13 @@ from warehouse.federation.run import STORE_DIALECT as STORE
 from warehouse.federation.run import FederatedRun
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tree import Query
+from warehouse.hybrid import flights
+from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.local import StoreRun
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease, in_doubt
-from warehouse.statements import Statement
+from warehouse.runs import Origin, Run
+from warehouse.statements import Language, Statement
 
 MAX_RESULT_BYTES = 100 * 2**20
 """Rows that take more, in Arrow's form, are cut off, and the answer says so."""
@@ -60,17 +65,53 @@ class Plan:
 
 def plan(connection: WarehouseConnection, statement: Statement) -> Plan:
     """What a query would read and cost, without running it."""
+    wish = wish_of(connection, statement, limits_for(connection, None))
+    is_kept = wish is not None and flights.fresh(wish) is not None
+    if is_kept and statement.language == Language.NATIVE:
+        return Plan(statement.sql, _nothing(connection))
     with connections.leased(connection) as lease:
         printed = statement.printed(connection, lease.connector)
+        if is_kept:
+            return Plan(printed.sql, _nothing(connection))
         return Plan(printed.sql, lease.connector.estimate(printed.sql, printed.params))
 
 
+def _nothing(connection: WarehouseConnection) -> Estimate:
+    """The price of an answer that is kept."""
+    prices = ConnectionConfig.parse(connection.config).prices or {}
+    return Estimate(
+        bytes_scanned=0,
+        rows=None,
+        cost_low=Decimal(0),
+        cost_high=Decimal(0),
+        currency=str(prices.get("currency", "USD")),
+        basis=Basis.EXACT,
+        explanation="The answer is kept: the warehouse would not be asked.",
+    )
+
+
 def run(
-    connection: WarehouseConnection, statement: Statement, max_rows: int | None = None
-) -> "QueryRun":
-    """One read-only query, to be started, iterated for its batches, and closed."""
-    run_id = str(uuid.uuid4())
+    connection: WarehouseConnection,
+    statement: Statement,
+    max_rows: int | None = None,
+    max_age_s: float | None = None,
+) -> Run:
+    """One read-only query, to be started, iterated for its batches, and closed.
+
+    Over a hybrid connection it may be answered by what was kept of an earlier one, of at most
+    ``max_age_s``.
+    """
     limits = limits_for(connection, max_rows)
+    wish = wish_of(connection, statement, limits, max_age_s)
+    direct = partial(_direct, connection, statement, limits)
+    if wish is None:
+        return direct()
+    return HybridRun(wish, label_of(connection, statement, max_rows), direct)
+
+
+def _direct(connection: WarehouseConnection, statement: Statement, limits: Limits) -> "QueryRun":
+    """Run in the warehouse, whatever is kept."""
+    run_id = str(uuid.uuid4())
 
     def start(connector: Connector) -> Result:
         log.info("query.started", run_id=run_id, connection=str(connection.pk))
@@ -82,7 +123,7 @@ def run(
 
 def run_hogql(
     team: Any, text: str, values: Mapping[str, object] | None = None, max_rows: int | None = None
-) -> "StoreRun | QueryRun":
+) -> Run:
     """One query in HogQL over all that the team has, to be used as ``run``'s is.
 
     Raises HogQLError, and ConnectorError where a connection's tables cannot be read.
@@ -157,8 +198,8 @@ def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
     )
 
 
-class QueryRun:
-    """A query: its schema once it has started, its rows by iterating, its totals at the end."""
+class QueryRun(Run):
+    """A query in a warehouse."""
 
     def __init__(
         self,
@@ -178,6 +219,7 @@ class QueryRun:
         """Send it, and return when its first rows can be read; raises ConnectorError."""
         lease = self._resources.enter_context(self._leased())
         self._lease = lease
+        self._as_of = timezone.now()
         with self._ending_what_is_in_doubt(lease):
             self._result = self._resources.enter_context(self._query(lease.connector))
 
@@ -196,6 +238,10 @@ class QueryRun:
     @property
     def stats(self) -> RunStats:
         return self._result.stats
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self._as_of, self.run_id, self.stats.vendor_query_id)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         if self._lease is None:
@@ -225,12 +271,6 @@ class QueryRun:
         with self._ending:
             self._over = True
         self._resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     @contextmanager
     def _ending_what_is_in_doubt(self, lease: Lease) -> Iterator[None]:

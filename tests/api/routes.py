@@ -32,6 +32,7 @@ ROUTES = [
     Route("GET", CONNECTIONS + "<pk>/schema/", VIEWER),
     Route("POST", CONNECTIONS + "<pk>/estimate_cost/", ANALYST, SQL),
     Route("POST", CONNECTIONS + "<pk>/query/", ANALYST, SQL),
+    Route("POST", CONNECTIONS + "<pk>/invalidate_cache/", ANALYST),
     Route("GET", PIPELINES, VIEWER),
     Route("POST", PIPELINES, ADMIN, {}),
     Route("GET", PIPELINES + "<pk>/", VIEWER),

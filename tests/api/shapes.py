@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-RESULT = {"run_id", "columns", "rows", "row_count", "truncated", "stats", "error"}
+RESULT = set(
+    "run_id columns rows row_count truncated stats error cached age_s as_of source".split()
+)
 PROBLEM = {"type", "title", "status", "code", "hint", "fields", "retryable"}
 
 

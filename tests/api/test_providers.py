@@ -71,8 +71,10 @@ def test_config_has_the_limits_that_are_kept_and_the_prices_that_there_are(
     published: dict[str, dict[str, Any]],
 ) -> None:
     fields = {name: one["config_form"]["properties"] for name, one in published.items()}
-    assert set(fields["postgres"]) == {"timeout_s", "max_rows"}
-    assert set(fields["bigquery"]) == {"timeout_s", "max_rows", "max_bytes_scanned", "prices"}
+    kept = {"cache_ttl_s", "serve_stale_s"}
+    assert set(fields["postgres"]) == {"timeout_s", "max_rows"} | kept
+    limits = {"timeout_s", "max_rows", "max_bytes_scanned"}
+    assert set(fields["bigquery"]) == limits | kept | {"prices"}
     prices = fields["bigquery"]["prices"]["properties"]
     assert set(prices) == {"currency", "as_of", "per_tib"}
     assert prices["per_tib"]["default"] == "6.25"

@@ -4,15 +4,24 @@ Cases: ``select_1`` (a round trip: SELECT 1 again and again), ``insert`` and ``s
 of three columns, streamed). The floor has no HTTP between, and no other process; its insert goes
 through the same Arrow stream. ``engine_peak_rss_mb`` is, by case, the most that the engine's
 process had.
+
+``hybrid_hit`` and ``hybrid_hit_10k`` read 100 and 10,000 rows again and again: a kept answer, the
+direct query, the warehouse's bare client (the floor), and a bare client of the store that has the
+rows as a table. ``latency_ms`` has the median and the 99th percentile of each.
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox.supervisor import Sandbox
+from tests.benchmarks import hybrid_work
 from tests.benchmarks.harness import FLOOR, ROOT, Bench, Case, Contender
 from warehouse.store.engine.home import LOOPBACK, Home
 from warehouse.store.ping import answers
@@ -21,7 +30,9 @@ QUERIES, QUICK_QUERIES = 2000, 200
 ROWS, QUICK_ROWS = 5_000_000, 500_000
 ROUNDS, QUICK_ROUNDS = 3, 1
 MEMORY_MB = 4096
-CASES = ("select_1", "insert", "select_rows")
+HITS = {"hybrid_hit": 100, "hybrid_hit_10k": 10_000}
+TIMES, QUICK_TIMES = 1000, 200
+CASES = ("select_1", "insert", "select_rows", *HITS)
 START_TIMEOUT_S = 30
 
 _KEEP = """
@@ -68,6 +79,33 @@ def cases(names: list[str], size: dict[str, int]) -> list[Case]:
     ]
 
 
+def hits(names: list[str], times: int) -> list[Case]:
+    module = ("-m", "tests.benchmarks.hybrid_work")
+    return [
+        Case(
+            name,
+            tuple(
+                Contender(who, (*module, who, str(HITS[name]), str(times)))
+                for who in ("ours", "direct", FLOOR, "store")
+            ),
+        )
+        for name in names
+    ]
+
+
+@contextmanager
+def warehouse(bench: Bench) -> Iterator[None]:
+    """What a hybrid connection needs beside the store, on a sandbox of its own."""
+    home = Path(os.environ.setdefault("SANDBOX_HOME", str(ROOT / ".sandbox-bench")))
+    with Sandbox(
+        home, ("postgres", "redis"), lambda line: bench.console.print(line, markup=False)
+    ) as box:
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(command, cwd=ROOT, check=True)
+        hybrid_work.prepare(box.endpoints)
+        yield
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, help="one of them only")
@@ -83,15 +121,34 @@ def main() -> None:
         os.environ["BENCH_STORE"] = folder
         with Engine(Path(folder) / "engine"):
             rounds = QUICK_ROUNDS if given.quick else ROUNDS
-            bench.run(cases([given.case] if given.case else [*CASES], size), rounds)
+            wanted = [given.case] if given.case else [*CASES]
+            bench.run(cases([name for name in wanted if name in size], size), rounds)
+            if kept := [name for name in wanted if name in HITS]:
+                os.environ["STORE_PATH"] = str(Path(folder) / "engine")
+                with warehouse(bench):
+                    bench.run(hits(kept, QUICK_TIMES if given.quick else TIMES), rounds)
     peaks = {
         outcome.case: max(run["engine_peak_rss_mb"] for run in outcome.runs)
         for outcome in bench.outcomes
-        if outcome.who == "ours" and outcome.runs
+        if outcome.who == "ours" and outcome.runs and outcome.case not in HITS
     }
-    bench.extra = {"engine_memory_mb": MEMORY_MB, "engine_peak_rss_mb": peaks}
+    latency = {
+        f"{outcome.case}, {outcome.who}": {
+            name: round(statistics.median(run[f"{name}_ms"] for run in outcome.runs), 2)
+            for name in ("p50", "p99")
+        }
+        for outcome in bench.outcomes
+        if outcome.runs and outcome.case in HITS
+    }
+    bench.extra = {
+        "engine_memory_mb": MEMORY_MB,
+        "engine_peak_rss_mb": peaks,
+        "latency_ms": latency,
+    }
     bench.show()
     bench.console.print(f"Most memory of the engine's process, in MB: {peaks}", markup=False)
+    for who, found in latency.items():
+        bench.console.print(f"{who}, in ms: {found}", markup=False)
     bench.write(given.json)
 
 

@@ -1,5 +1,6 @@
 """What a team owns."""
 
+from warehouse.models.cached_result import CachedResult, CacheStatus
 from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.models.scope import TeamManager
 from warehouse.models.sealed import Sealed
@@ -7,6 +8,8 @@ from warehouse.models.synced import SyncedTable
 from warehouse.models.team import Membership, Team, team_model
 
 __all__ = [
+    "CacheStatus",
+    "CachedResult",
     "ConnectionMode",
     "Membership",
     "Sealed",

@@ -67,7 +67,8 @@ def create_scratch(database: str, table: str, columns: Sequence[tuple[str, str]]
 
 
 def drop_table(database: str, table: str) -> str:
-    return f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)} SYNC"
+    # Not SYNC, which waits for all who read it.
+    return f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)}{on_cluster()}"
 
 
 def on_cluster() -> str:

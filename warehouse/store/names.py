@@ -7,6 +7,9 @@ import uuid
 SEATS = 256
 """Readers of the embedded engine. They are fixed when it starts, so teams are spread over them."""
 
+RESULTS = "cached_result_"
+"""What tables are called that hold the answers of warehouses; no query of a team reads them."""
+
 _PLAIN = re.compile(r"[0-9a-z]{1,64}")
 
 
@@ -26,6 +29,11 @@ def database(team_id: object) -> str:
     """The team's database; different for every team, the same for all time."""
     key = _key(team_id)
     return f"team_{_seat(key)}_{key}"
+
+
+def result_table(result_id: uuid.UUID) -> str:
+    """The table that holds an answer."""
+    return RESULTS + result_id.hex
 
 
 def seat_reader(seat: int) -> str:

@@ -16,11 +16,10 @@ from rich.table import Table
 from connectors.errors import ConnectorError
 from connectors.types import Estimate
 from warehouse import query_executor
-from warehouse.local import StoreRun
 from warehouse.management import naming
 from warehouse.management.screen import unmarked
 from warehouse.models import WarehouseConnection
-from warehouse.query_executor import HogQLPlan, Plan, QueryRun
+from warehouse.query_executor import HogQLPlan, Plan
 from warehouse.statements import Language, Statement
 
 MAX_SHOWN = 1_000
@@ -85,7 +84,7 @@ class Command(BaseCommand):
             run = query_executor.run_hogql(*asked, options["max_rows"])
             self._show_rows(run, as_json=options["json"])
 
-    def _show_rows(self, run: QueryRun | StoreRun, *, as_json: bool) -> None:
+    def _show_rows(self, run: Run, *, as_json: bool) -> None:
         with run:
             run.start()
             rows = (
@@ -105,7 +104,8 @@ class Command(BaseCommand):
                 pass
             if not as_json:
                 cut = ", cut off by a limit" if run.truncated else ""
-                self.stdout.write(f"{run.rows:,} row{'' if run.rows == 1 else 's'}{cut}")
+                kept = f", kept for {run.origin.age_s:.0f} s" if run.origin.cached else ""
+                self.stdout.write(f"{run.rows:,} row{'' if run.rows == 1 else 's'}{cut}{kept}")
 
     def _show_table(self, schema: Any, rows: Iterator[tuple[Any, ...]]) -> None:
         table = Table(box=box.SIMPLE_HEAD)

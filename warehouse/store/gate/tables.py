@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from connectors.errors import SqlRefused
+from warehouse.store.names import RESULTS
 
 
 def resolve(tree: exp.Expr, database: str) -> None:
-    """Qualify each table with ``database``, in place. Raises SqlRefused: another database, or a
-    function in the place of a table."""
+    """Qualify each table with ``database``, in place. Raises SqlRefused: another database, a
+    function in the place of a table, or a table that holds the answer of a warehouse."""
     for table in list(tree.find_all(exp.Table)):
         if not isinstance(table.this, exp.Identifier):
             raise SqlRefused("table_function", "Only tables can be read, no table functions.")
@@ -21,6 +22,8 @@ def resolve(tree: exp.Expr, database: str) -> None:
             )
         if not table.args.get("db") and _is_cte(table):
             continue
+        if table.name.lower().startswith(RESULTS):
+            raise SqlRefused("table", f"The table {table.name} is not for queries.")
         table.set("db", exp.to_identifier(database, quoted=True))
         if not table.alias:
             # Columns may be named with their table before them, and have no database there.

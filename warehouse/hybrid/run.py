@@ -1,0 +1,137 @@
+"""A query over a hybrid connection: its answer from the cache, or from the warehouse."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import structlog
+
+from connectors.errors import ConnectorError, ObjectNotFound, QueryCancelled
+from connectors.types import Limits, RunStats
+from warehouse.connection_config import ConnectionConfig
+from warehouse.errors import ConnectionPaused
+from warehouse.hybrid import flights, keys
+from warehouse.hybrid.cached import CachedRun
+from warehouse.hybrid.flights import Flight, Found, Wish
+from warehouse.hybrid.keeping import KeepingRun, Label
+from warehouse.models import ConnectionMode, WarehouseConnection
+from warehouse.runs import Origin, Run
+from warehouse.statements import Statement
+
+log = structlog.get_logger(__name__)
+
+TTL_S = 300
+"""How long an answer is good where the connection does not say."""
+
+
+def wish_of(
+    connection: WarehouseConnection,
+    statement: Statement,
+    limits: Limits,
+    max_age_s: float | None = None,
+) -> Wish | None:
+    """Which kept answer would do; ``None`` where none can: another mode, odd parameters.
+
+    ``max_age_s`` takes the place of the connection's, and then nothing older is served.
+    """
+    if connection.mode != ConnectionMode.HYBRID:
+        return None
+    key = keys.key_of(connection, statement, limits)
+    if key is None:
+        return None
+    config = ConnectionConfig.parse(connection.config)
+    if max_age_s is not None:
+        return Wish(connection, key, max_age_s, 0, limits.timeout_s)
+    ttl_s, stale_s = config.cache_ttl_s or TTL_S, config.serve_stale_s or 0
+    return Wish(connection, key, ttl_s, stale_s, limits.timeout_s)
+
+
+def label_of(connection: WarehouseConnection, statement: Statement, max_rows: int | None) -> Label:
+    """What is remembered with an answer; ``max_rows`` is what the caller has asked for."""
+    config = ConnectionConfig.parse(connection.config)
+    kept_s = (config.cache_ttl_s or TTL_S) + (config.serve_stale_s or 0)
+    return Label(statement.sql, keys.inputs_of(statement, max_rows), kept_s)
+
+
+class HybridRun(Run):
+    """``direct`` makes the run that asks the warehouse, where that has to be."""
+
+    def __init__(self, wish: Wish, label: Label, direct: Callable[[], Run]) -> None:
+        self._wish = wish
+        self._label = label
+        self._direct = direct()
+        self.run_id = self._direct.run_id
+        self._run: Run | None = None
+        self._cancelled = threading.Event()
+
+    def start(self) -> None:
+        """Waits for whoever has asked the same. Raises ConnectorError, ConnectionPaused."""
+        if not self._wish.connection.is_active:
+            raise ConnectionPaused()
+        while not self._started(flights.search(self._wish, self._cancelled)):
+            pass
+
+    def _started(self, found: Found | Flight | None) -> bool:
+        match found:
+            case Found():
+                return self._started_cached(found)
+            case Flight():
+                self._run = KeepingRun(self._direct, found, self._label)
+            case None:
+                self._run = self._direct
+        if self._cancelled.is_set():
+            raise QueryCancelled()
+        self._run.start()
+        return True
+
+    def _started_cached(self, found: Found) -> bool:
+        """False when the answer has been forgotten since it was found."""
+        cached = CachedRun(self.run_id, found, self._wish.timeout_s)
+        try:
+            cached.start()
+        except ConnectorError as exc:
+            cached.close()
+            log.warning("cached_result.not_read", result=str(found.result.pk), code=exc.code)
+            if isinstance(exc, ObjectNotFound):
+                self._wish.results().filter(pk=found.result.pk).delete()
+                return False
+            return self._started(None)
+        self._run = cached
+        return True
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._begun().schema
+
+    @property
+    def rows(self) -> int:
+        return self._begun().rows
+
+    @property
+    def truncated(self) -> bool:
+        return self._begun().truncated
+
+    @property
+    def stats(self) -> RunStats:
+        return self._begun().stats
+
+    @property
+    def origin(self) -> Origin:
+        return self._begun().origin
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return iter(self._begun())
+
+    def cancel(self) -> bool:
+        """While it waits for another's fetch, only the waiting ends."""
+        self._cancelled.set()
+        return True if self._run is None else self._run.cancel()
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.close()
+
+    def _begun(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("A query is read after it has been started.")
+        return self._run

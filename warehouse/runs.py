@@ -1,0 +1,75 @@
+"""What a query in progress is to whoever reads it, wherever its rows come from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import pyarrow as pa
+
+from connectors.types import RunStats
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which run asked the warehouse, and when; the rows are as of then, or a little newer."""
+
+    as_of: datetime
+    run_id: str
+    vendor_query_id: str | None = None
+    cached: bool = False
+    age_s: float = 0.0
+    """When this run began; 0 where it asked the warehouse itself."""
+
+
+class Run(ABC):
+    """Start it, iterate it for RecordBatches, and close it; its totals are final at the end."""
+
+    run_id: str
+
+    @abstractmethod
+    def start(self) -> None:
+        """Return when the first rows can be read; raises ConnectorError."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Known once it has started."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def truncated(self) -> bool:
+        """A limit on rows or bytes has cut the result."""
+
+    @property
+    @abstractmethod
+    def stats(self) -> RunStats: ...
+
+    @property
+    @abstractmethod
+    def origin(self) -> Origin: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+    @abstractmethod
+    def cancel(self) -> bool:
+        """End it, from another thread; its reader gets QueryCancelled.
+
+        False while there is nothing yet that could be ended.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it if it still runs, and free what it holds; harmless when repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
