@@ -99,3 +99,15 @@ def test_a_column_that_only_its_warehouse_knows_is_seen_as_text() -> None:
     # By a link it is compared as it is.
     assert "toString" not in printed("SELECT buyer.id FROM orders")
     assert printed("SELECT * FROM users").count("toString(") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("SELECT o.tenant AS o, o.doc.x AS x FROM orders AS o", '"o"."doc", \'x\''),
+        ("SELECT doc AS d, d.x AS x FROM orders", '"orders"."doc", \'x\''),
+        ("SELECT doc AS buyer, buyer.x AS x FROM orders", '"orders"."doc", \'x\''),
+    ],
+)
+def test_an_alias_goes_before_a_column_and_after_a_relation(text: str, wanted: str) -> None:
+    assert f"JSONExtract({wanted}, " in printed(text)

@@ -129,9 +129,8 @@ def json_of(document: Document) -> str:
 def _fields(item: object, known: Collection[str]) -> Mapping[str, Any]:
     if not isinstance(item, Mapping):
         raise ItemUnfit("", "This is no JSON object.")
-    for name in item:
-        if name not in known:
-            raise ItemUnfit(str(name), "There is no such field.")
+    if unknown := item.keys() - known:
+        raise ItemUnfit(min(map(str, unknown)), "There is no such field.")
     return item
 
 

@@ -79,8 +79,9 @@ def _persons(team_id: object, ids: Sequence[str]) -> dict[str, Person]:
 def _rows(
     team_id: object, table: Kept, columns: str, keys: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
+    key = names.quote(table.key)
     source = f"{names.quote(names.database(team_id))}.{names.quote(table.name)}"
-    sql = f"SELECT {columns} FROM {source} FINAL WHERE {table.key} IN {{keys:Array(String)}}"
+    sql = f"SELECT {columns} FROM {source} FINAL WHERE {key} IN {{keys:Array(String)}}"
     wanted = list(dict.fromkeys(keys))
     for start in range(0, len(wanted), KEYS_AT_ONCE):
         params = {"keys": wanted[start : start + KEYS_AT_ONCE]}

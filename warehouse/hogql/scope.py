@@ -114,24 +114,18 @@ class Scope:
 
     def _within(self, chain: tuple[str, ...], at: int, place: Place) -> tree.Expr | None:
         """What is no column by itself: a member of a document, or what a link leads to."""
-        if (alias := self.aliases.get(chain[0].casefold())) is not None:
-            return member(alias, chain[1:], at)
         called = [
-            (one, chain[length:])
+            self._follow(one, chain[length:], at)
             for length in range(1, len(chain))
             for one in self.relations
             if one.is_called(chain[:length])
         ]
-        # A relation of that name goes before a column or a link.
-        for starts in (called, [(one, chain) for one in self.relations]):
-            found = [
-                expr for one, rest in starts if (expr := self._follow(one, rest, at)) is not None
-            ]
-            if len(found) > 1:
-                raise NameAmbiguous(f"{'.'.join(chain)} has more than one meaning here.", place)
-            if found:
-                return found[0]
-        return None
+        if (found := _only(called, chain, place)) is not None:
+            return found
+        alias = self.aliases.get(chain[0].casefold())
+        if alias is not None and (found := member(alias, chain[1:], at)) is not None:
+            return found
+        return _only([self._follow(one, chain, at) for one in self.relations], chain, place)
 
     def _follow(self, start: Visible, chain: tuple[str, ...], at: int) -> tree.Expr | None:
         name, *rest = chain
@@ -177,6 +171,15 @@ class Scope:
         return unknown("column", ".".join(chain), catalog.nearest(".".join(chain), known), place)
 
 
+def _only(
+    meanings: Sequence[tree.Expr | None], chain: tuple[str, ...], place: Place
+) -> tree.Expr | None:
+    found = [meaning for meaning in meanings if meaning is not None]
+    if len(found) > 1:
+        raise NameAmbiguous(f"{'.'.join(chain)} has more than one meaning here.", place)
+    return found[0] if found else None
+
+
 def _equal(here: Visible, there: Visible, pair: tuple[str, str], at: int) -> tree.Expr:
     args = tuple(
         tree.Column(at, one.columns[name], one.alias, name)
@@ -191,5 +194,7 @@ def _and(left: tree.Expr, right: tree.Expr) -> tree.Expr:
 
 def unknown(what: str, name: str, near: list[str], place: Place) -> NameUnknown:
     """The error that names what is like it."""
-    hint = f"Did you mean {' or '.join(near)}?" if near else "List the tables of this connection."
+    hint = (
+        f"Did you mean {' or '.join(near)}?" if near else "Check the names of tables and columns."
+    )
     return NameUnknown(f"There is no {what} {name} here.", place, hint=hint)
