@@ -20,6 +20,7 @@ from warehouse.management import naming
 from warehouse.management.screen import unmarked
 from warehouse.models import WarehouseConnection
 from warehouse.query_executor import HogQLPlan, Plan
+from warehouse.runs import Run
 from warehouse.statements import Language, Statement
 
 MAX_SHOWN = 1_000
