@@ -56,4 +56,5 @@ ROUTES = [
     Route("GET", CHANNELS + "<pk>/deliveries/", VIEWER),
     Route("POST", "events/", ADMIN, {}),
     Route("POST", "queries/", ANALYST, {}),
+    Route("POST", "queries/plan/", ANALYST, {}),
 ]
