@@ -12,7 +12,7 @@ from connectors import registry
 from connectors.abilities import BulkLoad, Extract
 from connectors.errors import InvalidInput
 from connectors.loading import LEDGER
-from etl import ends, lease, modes, schedule, tasks, tidy
+from etl import ends, lease, modes, schedule, stored, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
     AT_WORK,
@@ -307,7 +307,7 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
 def _tidy_store(pipeline: Pipeline) -> None:
     """Have tables of the store forgotten, and then dropped, that no pipeline fills any more."""
     team_id = str(pipeline.team_id)
-    if synced.forget_all_but(team_id, tidy.kept(team_id)):
+    if synced.forget_all_but(team_id, stored.kept(team_id)):
         transaction.on_commit(lambda: tasks.tidy_store.delay(team_id))
 
 
