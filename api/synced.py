@@ -80,7 +80,7 @@ class SyncedTableViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     serializer_class = SyncedTableSerializer
     pagination_class = None
     lookup_value_converter = "int"
-    roles: ClassVar = {"list": Role.VIEWER, "retrieve": Role.VIEWER, "explain": Role.VIEWER}
+    roles: ClassVar = dict.fromkeys(("list", "retrieve", "explain", "explain_removal"), Role.VIEWER)
 
     def get_queryset(self) -> QuerySet[PipelineTable]:
         return sync.tables(self._connection())

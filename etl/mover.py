@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import pyarrow as pa
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -15,7 +14,7 @@ from connectors.abilities import BulkLoad, Extract, ReadPlan
 from connectors.base import Connector
 from connectors.errors import ChangesLost
 from connectors.types import Contract, LoadMode, LoadTarget, Manifest, Watermark
-from etl import ends, lease, ledger, modes, quarantine
+from etl import ends, lease, ledger, modes, quarantine, stored
 from etl.changes import Log
 from etl.errors import LeaseLost, TargetChanged
 from etl.lease import Heartbeat, held
@@ -23,8 +22,6 @@ from etl.models import PipelineRun, ReadMode, Step, TableRun
 from etl.reader import Crew, Reader
 from etl.stage import Stage
 from etl.stopwatch import Stopwatch
-from warehouse import synced
-from warehouse.store.load.loader import StoreLoad
 
 log = structlog.get_logger(__name__)
 
@@ -276,30 +273,14 @@ class Mover:
 
     def _advance(self, destination: BulkLoad, manifest: Manifest) -> None:
         """Move the watermark, if this attempt still holds the run."""
-        columns = (
-            destination.version(self._target).schema if isinstance(destination, StoreLoad) else None
-        )
         with transaction.atomic():
             self._write(Step.DONE)
             self._table.table.watermark = self._table.followed_from or self._table.watermark
             self._table.table.last_load = manifest.load_id
             self._table.table.as_of = self._table.as_of
             self._table.table.save(update_fields=["watermark", "last_load", "as_of"])
-            if columns is not None:
-                self._publish(columns)
+            stored.publish(self._table, destination, self._target)
         self._show()
-
-    def _publish(self, columns: pa.Schema) -> None:
-        """Tell the team's catalog what the store has."""
-        table = self._table.table
-        synced.publish(
-            self._run.pipeline.source,
-            table.source_schema,
-            table.source_table,
-            columns,
-            self._table.rows_in_target or 0,
-            table.as_of or self._as_of,
-        )
 
     def arrived(self, source: Connector) -> None:
         """Let the source forget what is in the target now."""

@@ -12,7 +12,7 @@ from connectors import registry
 from connectors.abilities import BulkLoad, Extract
 from connectors.errors import InvalidInput
 from connectors.loading import LEDGER
-from etl import ends, lease, modes, schedule, tasks, tidy
+from etl import ends, lease, modes, schedule, stored, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import (
     AT_WORK,
@@ -124,7 +124,8 @@ def delete(pipeline: Pipeline) -> None:
     with transaction.atomic():
         schedule.remove(pipeline)
         pipeline.delete()
-        _tidy_store(pipeline)
+        # Whether or not it was loaded, as far as anybody knows.
+        _tidy_store(pipeline, anyway=pipeline.destination is None)
         transaction.on_commit(lambda: tasks.remove_staged.delay(team_id, pipeline_id))
 
 
@@ -304,10 +305,10 @@ def _replace_tables(pipeline: Pipeline, tables: Sequence[TableSpec]) -> None:
         pipeline.runs.update(is_void=True)
 
 
-def _tidy_store(pipeline: Pipeline) -> None:
+def _tidy_store(pipeline: Pipeline, *, anyway: bool = False) -> None:
     """Have tables of the store forgotten, and then dropped, that no pipeline fills any more."""
     team_id = str(pipeline.team_id)
-    if synced.forget_all_but(team_id, tidy.kept(team_id)):
+    if synced.forget_all_but(team_id, stored.kept(team_id)) or anyway:
         transaction.on_commit(lambda: tasks.tidy_store.delay(team_id))
 
 

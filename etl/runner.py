@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from connectors.errors import ConnectorError
-from etl import ends, tidy
+from etl import ends, stored
 from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
 from etl.models import Chunk, PipelineRun, RunStatus, Step
@@ -77,7 +77,7 @@ def _let_go(run: PipelineRun) -> None:
     if now is None and run.pipeline.destination is None:
         # Its pipeline is gone, and what was loaded after that must not stay.
         with suppress(ConnectorError):
-            tidy.tidy(run.pipeline.team_id)
+            stored.tidy(run.pipeline.team_id)
 
 
 def _move_tables(

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from connectors.errors import ConnectorError
-from etl import changes, lease, reader, runner, tidy
+from etl import changes, lease, reader, runner, stored
 from etl.errors import PipelinePaused, RunInProgress, StageFailed
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.stage import Stage
@@ -108,7 +108,7 @@ def deliver_alert(delivery_id: str, attempt: int) -> None:
 def tidy_store(team_id: str) -> None:
     """Drop tables of a team's store that no pipeline fills, as soon as the store is there."""
     try:
-        tidy.tidy(team_id)
+        stored.tidy(team_id)
     except ConnectorError as exc:
         log.warning("store.not_tidied", team=team_id, code=exc.code)
         if exc.retryable:

@@ -20,6 +20,7 @@ class Route(NamedTuple):
 
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
 CHANNELS = "alert_channels/"
+SYNCED = CONNECTIONS + "<connection_id>/synced_tables/"
 ROUTES = [
     Route("GET", "warehouse_providers/", VIEWER),
     Route("GET", CONNECTIONS, VIEWER),
@@ -33,6 +34,13 @@ ROUTES = [
     Route("POST", CONNECTIONS + "<pk>/estimate_cost/", ANALYST, SQL),
     Route("POST", CONNECTIONS + "<pk>/query/", ANALYST, SQL),
     Route("POST", CONNECTIONS + "<pk>/invalidate_cache/", ANALYST),
+    Route("GET", SYNCED, VIEWER),
+    Route("POST", SYNCED, ADMIN, {}),
+    Route("POST", SYNCED + "explain/", VIEWER, {}),
+    Route("GET", SYNCED + "<pk>/", VIEWER),
+    Route("DELETE", SYNCED + "<pk>/", ADMIN),
+    Route("GET", SYNCED + "<pk>/explain_removal/", VIEWER),
+    Route("POST", SYNCED + "<pk>/run/", ADMIN),
     Route("GET", PIPELINES, VIEWER),
     Route("POST", PIPELINES, ADMIN, {}),
     Route("GET", PIPELINES + "<pk>/", VIEWER),

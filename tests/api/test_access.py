@@ -12,9 +12,9 @@ from rest_framework.test import APIClient
 
 from api.urls import router
 from etl import channels, pipelines
-from etl.models import AlertChannel, ChannelKind, Pipeline, RunStatus, Trigger
+from etl.models import AlertChannel, ChannelKind, Pipeline, ReadMode, RunStatus, Trigger
 from etl.pipelines import TableSpec
-from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, ROUTES, Route
+from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, ROUTES, SYNCED, Route
 from tests.api.shapes import problem
 from warehouse.models import Membership, Team, WarehouseConnection
 
@@ -41,6 +41,10 @@ def rows(save: Save, team: Team) -> dict[str, Any]:
         stage="ETL_STAGE",
     )
     pipelines.create(nightly, [TableSpec("public", "orders")])
+    kept = pipelines.create(
+        Pipeline(team=team, name="kept", source=nightly.source),
+        [TableSpec("public", "orders", mode=ReadMode.FULL)],
+    )
     ended = nightly.runs.create(trigger=Trigger.API, status=RunStatus.FAILED)
     told = channels.create(
         AlertChannel(team=team, kind=ChannelKind.EMAIL),
@@ -50,6 +54,8 @@ def rows(save: Save, team: Team) -> dict[str, Any]:
         CONNECTIONS: save(name="shop").pk,
         PIPELINES: nightly.pk,
         CHANNELS: told.pk,
+        SYNCED: kept.tables.get().pk,
+        "connection": kept.source_id,
         "run": ended.pk,
     }
 
@@ -57,7 +63,8 @@ def rows(save: Save, team: Team) -> dict[str, Any]:
 def call(client: APIClient, team_id: Any, route: Route, rows: dict[str, Any]) -> Any:
     kind, _, rest = route.path.partition("<pk>")
     path = route.path if not rest else f"{kind}{rows[kind]}{rest}"
-    path = path.replace("<run_id>", str(rows["run"]))
+    for name in ("run", "connection"):
+        path = path.replace(f"<{name}_id>", str(rows[name]))
     return client.generic(
         route.method,
         f"/api/environments/{team_id}/{path}",
@@ -68,7 +75,7 @@ def call(client: APIClient, team_id: Any, route: Route, rows: dict[str, Any]) ->
 
 def test_matrix_has_every_route() -> None:
     there_are = {
-        f"{method.upper()} {str(url.pattern).replace('<uuid:', '<')}"
+        f"{method.upper()} {str(url.pattern).replace('<uuid:', '<').replace('<int:', '<')}"
         for url in router.urls
         for method in url.callback.actions
         if method != "head"

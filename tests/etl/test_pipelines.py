@@ -10,19 +10,30 @@ from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from connectors.errors import InvalidInput
+from connectors.network import NetworkPolicy
 from connectors.providers.redshift import Redshift
 from connectors.providers.snowflake import Snowflake
 from etl import pipelines, schedule, tasks
 from etl.errors import PipelinePaused, RunInProgress
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.pipelines import TableSpec
+from tests.destinations.ends import S3
 from tests.etl.compare import broker_messages
+from warehouse import connections
+from warehouse.connections import Draft
 from warehouse.errors import ConnectionInUse, NameTaken
-from warehouse.models import WarehouseConnection
+from warehouse.models import Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db
 
 RECORDS = TableSpec("public", "records")
+
+
+@pytest.fixture
+def bucket(team: Team, endpoints: dict[str, Any], network: NetworkPolicy) -> WarehouseConnection:
+    """A connection that cannot be read."""
+    form = S3(endpoints, network, str(team.pk)).form()
+    return connections.create(team, None, Draft.of(name="b", provider="s3", credentials=form))
 
 
 def draft(pipeline: Pipeline, **changes: Any) -> Pipeline:
@@ -52,7 +63,7 @@ def test_name_is_taken_once_in_a_team(pipeline: Pipeline) -> None:
         ({}, [RECORDS, TableSpec("other", "records")], "tables"),
         ({"schedule": "every night"}, [RECORDS], "schedule"),
         ({"schedule": "61 2 * * *"}, [RECORDS], "schedule"),
-        ({"source": "destination"}, [RECORDS], "source"),
+        ({"source": "bucket"}, [RECORDS], "source"),
         ({"destination": "source"}, [RECORDS], "destination"),
     ],
     ids=[
@@ -65,11 +76,14 @@ def test_name_is_taken_once_in_a_team(pipeline: Pipeline) -> None:
     ],
 )
 def test_unusable_pipeline_is_refused_and_not_half_saved(
-    pipeline: Pipeline, changes: dict[str, Any], tables: list[TableSpec], field: str
+    pipeline: Pipeline,
+    bucket: WarehouseConnection,
+    changes: dict[str, Any],
+    tables: list[TableSpec],
+    field: str,
 ) -> None:
-    for name in ("source", "destination"):
-        if name in changes:
-            changes[name] = getattr(pipeline, changes[name])
+    ends = {"source": pipeline.source, "bucket": bucket}
+    changes = {name: ends.get(value, value) for name, value in changes.items()}
     with pytest.raises(InvalidInput) as refused:
         pipelines.create(draft(pipeline, **changes), tables)
     assert list(refused.value.fields) == [field]

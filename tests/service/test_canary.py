@@ -187,6 +187,18 @@ class Caller:
             self.api("POST", "events/", {"batch": [event | odd]})
         for query in (f"SELECT '{LITERAL}' AS x", f"SELEC '{LITERAL}'", f"SELECT '{LITERAL}' + 1"):
             self.api("POST", "queries/", {"query": query})
+            self.api("POST", "queries/plan/", {"query": query})
+
+    def keep_in_store(self, ids: dict[str, str]) -> None:
+        """A table into sync and out of it."""
+        tables = f"warehouse_connections/{ids['postgres']}/synced_tables/"
+        body = {"schema": "public", "table": "records"}
+        self.api("POST", f"{tables}explain/", body)
+        one = f"{tables}{self.api('POST', tables, body)['id']}/"
+        for path in (tables, one, f"{one}explain_removal/"):
+            self.api("GET", path)
+        self.api("POST", f"{one}run/")
+        self.api("DELETE", one)
 
     def queue_pipeline(self, ids: dict[str, str]) -> str:
         """A run that no worker takes; its id."""
@@ -292,6 +304,7 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
     channel = caller.have_alerts()
     caller.send_events()
     seen.messages = queued_messages(caller.queue_pipeline(ids))
+    caller.keep_in_store(ids)
     caller.scrape()
     caller.api("GET", "warehouse_connections/")
     caller.api("GET", "warehouse_providers/")
@@ -336,7 +349,7 @@ def test_everything_was_really_done(seen: Seen, planted: Planted) -> None:
     assert {200, 201, 202, 204, 400, 409, 422} <= statuses
     assert 500 not in statuses
     assert {status for _, status, _ in seen.pages} == {200}
-    done = {re.sub(r"[0-9a-f-]{36}", "<pk>", name) for name, _, _ in seen.answers}
+    done = {re.sub(r"[0-9a-f-]{36}|(?<=/)\d+(?=/)", "<pk>", name) for name, _, _ in seen.answers}
     assert done == {re.sub(r"<\w+>", "<pk>", str(route)) for route in ROUTES}
     worked = [text for name, status, text in seen.answers if "/query/" in name and status == 200]
     assert len(worked) == len([name for name in planted.credentials if "wrong" not in name])

@@ -1,10 +1,12 @@
-"""Which tables of a team's store are filled by a pipeline; the others that syncs have made go."""
+"""Tables of a team's store that pipelines fill: the catalog is told of them, and the others go."""
 
 from typing import Any
 
 import structlog
 
-from etl.models import PipelineTable
+from connectors.abilities import BulkLoad
+from connectors.types import LoadTarget
+from etl.models import PipelineTable, TableRun
 from warehouse import synced
 from warehouse.models import team_model
 from warehouse.store.load.loader import StoreLoad
@@ -16,6 +18,16 @@ def kept(team_id: Any) -> set[str]:
     """The names of tables that pipelines fill, loaded yet or not."""
     of_store = PipelineTable.objects.filter(pipeline__team=team_id, pipeline__destination=None)
     return set(of_store.values_list("destination_table", flat=True))
+
+
+def publish(table: TableRun, destination: BulkLoad, target: LoadTarget) -> None:
+    """Tell the team's catalog what the store has since the load; nothing of another destination."""
+    if not isinstance(destination, StoreLoad) or table.as_of is None:
+        return
+    source = table.table
+    columns, rows = destination.version(target).schema, table.rows_in_target or 0
+    where = (source.pipeline.source, source.source_schema, source.source_table)
+    synced.publish(*where, columns, rows, table.as_of)
 
 
 def tidy(team_id: Any) -> None:
