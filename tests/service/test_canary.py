@@ -133,6 +133,7 @@ class Caller:
         for sql in ("SELECT 1 AS one", FAILING, f"SELEC {LITERAL}", f"DROP TABLE {LITERAL}"):
             self.api("POST", f"{path}estimate_cost/", {"sql": sql})
             self.api("POST", f"{path}query/", {"sql": sql, "params": []})
+        self.api("POST", f"{path}invalidate_cache/")
         self.api("PATCH", path, {"credentials": {"nonsense": json.dumps(values)}})
         self.api("PATCH", path, {"credentials": values, "is_active": True})
 

@@ -15,12 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from http.client import IncompleteRead
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
 from connectors.errors import InvalidParameters
@@ -29,6 +26,9 @@ from warehouse.store import ddl, names, place
 from warehouse.store.errors import Tail, told
 from warehouse.store.limits import settings_of
 from warehouse.store.place import Login
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 Params = Mapping[str, Any]
 Settings = dict[str, int | str]
@@ -167,7 +167,7 @@ class Session:
         """End a query of this or another session; harmless when it is over."""
         self.command(ddl.kill_query(), {"query_id": query_id})
 
-    def _client(self) -> Client:
+    def _client(self) -> "Client":
         # A child of a fork must not share its parent's sockets.
         return _connect(self.login, os.getpid())
 
@@ -252,7 +252,10 @@ def _unread(exc: HTTPError) -> bytes:
 
 
 @lru_cache(maxsize=KEPT_CLIENTS)
-def _connect(login: Login, _process: int) -> Client:
+def _connect(login: Login, _process: int) -> "Client":
+    import clickhouse_connect
+    from clickhouse_connect.driver.httputil import get_pool_manager
+
     options: dict[str, Any] = {}
     if place.embedded():
         # Of its own: with a proxy in the environment the token would go there.

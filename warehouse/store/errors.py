@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
-from clickhouse_connect.driver.exceptions import Error as ClientError
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from connectors import errors
@@ -43,7 +42,11 @@ def told(tail: "Tail | None" = None) -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, HTTPError, OSError, pa.ArrowException) as exc:
+    except Exception as exc:
+        from clickhouse_connect.driver.exceptions import Error as ClientError
+
+        if not isinstance(exc, ClientError | HTTPError | OSError | pa.ArrowException):
+            raise
         raise _ours(exc, tail) from exc
 
 
