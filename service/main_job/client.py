@@ -28,6 +28,9 @@ class Api:
     def post(self, path: str, body: Any = None) -> Any:
         return self._call("POST", path, json=body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._call("PATCH", path, json=body)
+
     def rows(self, connection_id: str, sql: str, params: list[Any] | None = None) -> list[Any]:
         """All rows of a query."""
         path = f"/warehouse_connections/{connection_id}/query/"

@@ -113,6 +113,12 @@ class Story:
         self._compare(RECORDS + NEW, f"{moved:,} rows moved, ")
         self._explore("snowflake")
 
+    def moved_to(self) -> tuple[str, list[str]]:
+        """The schema in Snowflake that has the records, and their tenants."""
+        sql = "SELECT DISTINCT TENANT FROM RECORDS ORDER BY TENANT"
+        tenants = self._api.rows(self.connections["snowflake"], sql)
+        return self._endpoints["snowflake"]["schema"], [tenant for (tenant,) in tenants]
+
     def _create(self, provider: str, fields: dict[str, Any]) -> None:
         with self._screen.step(f"create {provider}") as said:
             made = self._api.post(

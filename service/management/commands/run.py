@@ -15,6 +15,7 @@ from sandbox.supervisor import Sandbox
 from service.main_job.client import Api, StepFailed
 from service.main_job.screen import Screen
 from service.main_job.stack import WEB_PORT, Stack
+from service.main_job.store_story import StoreStory
 from service.main_job.story import RECORDS, Story, Vault
 
 WATCH_S = 1.0
@@ -68,6 +69,7 @@ def _run(
                 said.append(f"{RECORDS:,} records, encrypted → Redis → Postgres")
             story = Story(screen, api, box.endpoints, vault)
             story.tell()
+            StoreStory(screen, api, stack.manage, story.connections).tell(*story.moved_to())
             screen.line(f"\nThe main job is done, {time.perf_counter() - started:.0f} s in all.")
             if not once:
                 _invite(screen, stack, api, admin, story)
