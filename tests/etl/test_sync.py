@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from connectors.errors import InvalidInput
-from etl import changes, incidents, pipelines, runner, tasks
+from etl import changes, incidents, pipelines, plan, runner, tasks
 from etl.models import AlertEvent, Deletes, Pipeline, PipelineTable, ReadMode, Trigger
 from etl.pipelines import TableSpec
 from tests.etl.compare import Vault
@@ -177,6 +177,16 @@ def test_chosen_columns_are_all_there_is(
     # What was read without the column is read again.
     assert run(pipeline).rows == 10
     assert rows(team, "count(payload) AS n") == [{"n": 10}]
+
+
+def test_plan_says_what_a_run_would_do(sync: Sync, records: Add) -> None:
+    records(10)
+    pipeline = sync(ReadMode.XID)
+    (before,) = plan.tables(pipeline)
+    assert (before.full, (before.load.creates or "").split("(")[0][:12]) == (True, "CREATE TABLE")
+    run(pipeline)
+    (after,) = plan.tables(pipeline)
+    assert (after.full, after.load.creates, after.load.changes) == (False, None, ())
 
 
 def test_column_that_is_not_there_stops_the_run(sync: Sync, records: Add) -> None:

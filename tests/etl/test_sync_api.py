@@ -98,3 +98,23 @@ def test_connection_of_another_team_does_not_exist(
     source.team = other_team
     source.save()
     assert (alice.get(url).status_code, alice.post(url, WISH).status_code) == (404, 404)
+
+
+def test_pipeline_without_a_destination_is_one_into_the_store(
+    alice: APIClient, url: str, team: Team, source: WarehouseConnection
+) -> None:
+    body = {
+        "name": "both",
+        "source": str(source.pk),
+        "destination": None,
+        "tables": [{"source_table": "a"}, {"source_table": "b", "mode": "full"}],
+    }
+    pipelines_url = f"/api/environments/{team.pk}/pipelines/"
+    made = alice.post(pipelines_url, body)
+    assert (made.status_code, made.json()["destination"]) == (201, None)
+    shown = alice.get(url).json()
+    assert [(one["table"], one["how"]) for one in shown] == [("a", "xid"), ("b", "full")]
+    assert alice.delete(f"{url}{shown[0]['id']}/").status_code == 204
+    assert [one["table"] for one in alice.get(url).json()] == ["b"]
+    odd = alice.post(pipelines_url, {**body, "name": "odd", "destination_schema": "PUBLIC"})
+    assert list(odd.json()["fields"]) == ["destination_schema"]

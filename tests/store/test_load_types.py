@@ -1,18 +1,17 @@
 """Arrow into the store and back: exactly, or not at all."""
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from connectors.errors import DataError, LoadMismatch, Unsupported
-from connectors.types import LoadMode, LoadTarget, Manifest, StagedFile
+from connectors.types import LoadMode, LoadTarget, Manifest
+from tests.store.files import Files
 from tests.store.running import Engine
 from warehouse.store import client, names
 from warehouse.store.load.loader import StoreLoad
@@ -60,28 +59,6 @@ EXACT: list[tuple[pa.DataType, list[Any]]] = [
     ),
     (pa.struct([("x", pa.int64()), ("l", pa.list_(pa.string()))]), [{"x": None, "l": ["a", None]}]),
 ]
-
-
-class Files:
-    """Staged files, in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def url(self, location: str, name: str) -> str:
-        raise NotImplementedError
-
-    def put(self, location: str, name: str, body: bytes) -> None:
-        raise NotImplementedError
-
-    def open(self, location: str, name: str) -> BinaryIO:
-        return (self._folder / name).open("rb")
-
-    def add(self, table: pa.Table) -> StagedFile:
-        path = self._folder / "part.parquet"
-        pq.write_table(table, path, compression="zstd", store_decimal_as_integer=True)
-        body = path.read_bytes()
-        return StagedFile(path.name, table.num_rows, len(body), hashlib.sha256(body).hexdigest())
 
 
 @pytest.fixture

@@ -124,7 +124,11 @@ class StoreLoad(BulkLoad):
             )  # fmt: skip
             build.fill()
             self._sweep(target, target.fence - 1)
-            return self.version(target) == before and self._put(aside, before, target)
+            if self.version(target) != before:
+                return False
+            put = sql.exchange if before.is_there else sql.rename
+            self._hand.run(put(aside, self._table(target)))
+            return True
 
     @contextmanager
     def _announced(self, target: LoadTarget, after: Version) -> Iterator[Table]:
@@ -134,21 +138,14 @@ class StoreLoad(BulkLoad):
         self._hand.create(aside, after.schema, after.key, after.dump())
         try:
             yield aside
-        except Exception:
-            with suppress(ConnectorError):
-                self._sweep(target, target.fence, target.fence)
-            raise
-
-    def _put(self, aside: Table, before: Version, target: LoadTarget) -> bool:
-        table = self._table(target)
-        try:
-            self._hand.run((sql.exchange if before.is_there else sql.rename)(aside, table))
         except ConnectorError as exc:
             if exc.retryable or aside[1] in self._aside(target.table):
                 raise
             # Whoever has taken it away has a greater fence.
             raise LoadSuperseded() from exc
-        return True
+        finally:
+            with suppress(ConnectorError):
+                self._sweep(target, target.fence, target.fence)
 
     def _sweep(self, target: LoadTarget, upto: int, since: int = 0) -> None:
         """Remove what loads of these fences have left aside, among it the version before."""
