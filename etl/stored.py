@@ -8,6 +8,7 @@ from connectors.abilities import BulkLoad
 from connectors.types import LoadTarget
 from etl.models import PipelineTable, TableRun
 from warehouse import synced
+from warehouse.hybrid import cache
 from warehouse.models import team_model
 from warehouse.store.load.loader import StoreLoad
 
@@ -21,13 +22,16 @@ def kept(team_id: Any) -> set[str]:
 
 
 def publish(table: TableRun, destination: BulkLoad, target: LoadTarget) -> None:
-    """Tell the team's catalog what the store has since the load; nothing of another destination."""
-    if not isinstance(destination, StoreLoad) or table.as_of is None:
-        return
-    source = table.table
-    columns, rows = destination.version(target).schema, table.rows_in_target or 0
-    where = (source.pipeline.source, source.source_schema, source.source_table)
-    synced.publish(*where, columns, rows, table.as_of)
+    """Tell the team's catalog what the store has since the load, and have answers forgotten that
+    were kept of the table before it."""
+    source, pipeline = table.table, table.table.pipeline
+    if pipeline.destination is not None:
+        cache.invalidate(pipeline.team, pipeline.destination, [source.destination_table])
+    elif isinstance(destination, StoreLoad) and table.as_of is not None:
+        columns, rows = destination.version(target).schema, table.rows_in_target or 0
+        where = (pipeline.source, source.source_schema, source.source_table)
+        synced.publish(*where, columns, rows, table.as_of)
+        cache.invalidate(pipeline.team, pipeline.source, [source.source_table])
 
 
 def tidy(team_id: Any) -> None:

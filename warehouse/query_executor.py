@@ -22,6 +22,7 @@ from warehouse.federation import planner
 from warehouse.federation.planner import Mode
 from warehouse.federation.run import STORE_DIALECT as STORE
 from warehouse.federation.run import FederatedRun
+from warehouse.federation.tidy import PREFIX
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tree import Query
 from warehouse.hybrid import flights
@@ -34,9 +35,6 @@ from warehouse.statements import Language, Statement
 
 MAX_RESULT_BYTES = 100 * 2**20
 """Rows that take more, in Arrow's form, are cut off, and the answer says so."""
-
-LEGS = "leg_"
-"""What the names of their tables in the store begin with."""
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +141,7 @@ def run_hogql(
             ((source, connection),) = found.connections.items()
             printed = print_query(found.query, found.dialects[source], text)
             return run(connection, Statement(printed.sql, printed.params), max_rows)
-    split = found.split(f"{LEGS}{run_id.replace('-', '')}_")
+    split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     return FederatedRun(team, split, found, limits, run_id)
 
 
@@ -169,7 +167,7 @@ def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None)
     found = planner.planned(team, text, values or {})
     if found.mode == Mode.LOCAL:
         return HogQLPlan(found.mode, (PlannedLeg(None, _stored(found.query, text), None),))
-    split = found.split(LEGS)
+    split = found.split(PREFIX)
     legs = []
     for leg in split.legs:
         connection = found.connections[leg.source]

@@ -14,6 +14,8 @@ def refresh_result(result_id: str) -> None:
 @shared_task(name="warehouse.sweep_cache")
 def sweep_cache() -> None:
     """Forget answers that are out of date, and what killed processes have left in the store."""
+    from warehouse.federation import tidy
     from warehouse.hybrid import cache
 
     cache.sweep()
+    tidy.sweep()

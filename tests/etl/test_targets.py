@@ -15,9 +15,11 @@ from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, RunStatus
 from tests.etl.compare import Vault, source_rows, target_rows
 from tests.etl.conftest import GROWS, succeed
 from tests.etl.failing import failing, reaching
-from warehouse import connections
+from tests.waiting import until
+from warehouse import connections, query_executor
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
+from warehouse.statements import Statement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -188,3 +190,24 @@ def test_chunks_are_not_kept_when_their_log_is_begun_anew(
         opened.unfollow(name_of(table), "public", "records")
     succeed(run)
     assert target_rows(lake, target_table) == source_rows(vault)
+
+
+def test_answers_kept_of_a_target_are_forgotten_when_it_is_loaded(
+    pipeline: Pipeline, records: Add, start: Start, target_table: str
+) -> None:
+    records(50)
+    succeed(start())
+    connection = connections.update(pipeline.destination, {"mode": "hybrid"})
+
+    def ask() -> tuple[bool, int]:
+        sql = f'SELECT COUNT(*) FROM {pipeline.destination_schema}."{target_table}"'
+        with query_executor.run(connection, Statement(sql)) as run:
+            run.start()
+            (batch,) = run
+            return run.origin.cached, int(batch.column(0)[0].as_py())
+
+    assert ask() == (False, 50)
+    assert until(lambda: ask() == (True, 50))
+    records(10)
+    succeed(start())
+    assert ask() == (False, 60)

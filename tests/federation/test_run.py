@@ -11,10 +11,11 @@ from tests import vendors
 from tests.api.conftest import Save
 from tests.hogql.conftest import Filled
 from tests.store.running import Engine
+from tests.waiting import wait_for
 from warehouse import query_executor
-from warehouse.federation import leg
+from warehouse.federation import leg, tidy
 from warehouse.models import Team, WarehouseConnection
-from warehouse.store import client, names
+from warehouse.store import client, ddl, names
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -157,3 +158,12 @@ def test_tables_of_another_team_do_not_exist(
     url = f"/api/environments/{other_team.pk}/queries/"
     found = answer(client_of("charlie"), url, COUNTED.format(**shops))
     assert found["code"] == "hogql_unknown_name"
+
+
+def test_what_a_killed_process_has_left_is_swept_up(team: Team, store: Engine) -> None:
+    database = client.create_database(team.pk)
+    client.owner().command(ddl.create_scratch(database, "leg_of_nobody_0", [("n", "Int64")]))
+    assert tidy.sweep() == 0
+    assert scratch_tables(team) == ["leg_of_nobody_0"], "it may be at work"
+    assert wait_for(lambda: tidy.sweep(older_than_s=0) == 1, 5)
+    assert scratch_tables(team) == []
