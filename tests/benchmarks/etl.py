@@ -41,7 +41,7 @@ SCALE, QUICK_SCALE = 1.0, 0.05
 SIZES, QUICK_SIZES = (0.1, 1.0, 5.0), (0.01, 0.05)
 ROUNDS, QUICK_ROUNDS = 3, 1
 WORKERS = (1, 2, 4)
-MB_S, QUICK_MB_S = (5, 20), (2,)
+MB_S, QUICK_MB_S = (2, 5), (2,)
 """At these rates a table outlasts the calls that are made meanwhile."""
 CALLING_S, QUICK_CALLING_S = 15, 4
 QUICK_TYPES = 6

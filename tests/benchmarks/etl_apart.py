@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import psycopg
 
@@ -29,6 +30,7 @@ RECORDS = 20_000
 CALLS_PER_S = 100
 NO_PROXY = [("grpc.enable_http_proxy", 0)]
 ALONE = "alone"
+START_S = 60
 TABLE = """create table if not exists records (
     tenant text, key text, payload bytea not null, metadata jsonb not null,
     created_at timestamptz not null default now(), updated_at timestamptz not null default now(),
@@ -77,6 +79,15 @@ def service(dsn: str) -> Iterator[int]:
         process.wait()
 
 
+def _await_copy(server: "psycopg.Connection[Any]", run: "subprocess.Popen[bytes]") -> None:
+    """A throttled run pauses between two statements, but never for long."""
+    deadline = time.monotonic() + START_S
+    while server.execute(COPYING).fetchone() is None:
+        if run.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("The run does not read, or not any more: take a larger table.")
+        time.sleep(0.01)
+
+
 @contextmanager
 def copying(who: str, superuser: str, table: str) -> Iterator[None]:
     """While a run of a pipeline reads the table."""
@@ -87,13 +98,9 @@ def copying(who: str, superuser: str, table: str) -> Iterator[None]:
     run = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
     try:
         with psycopg.connect(superuser, autocommit=True) as server:
-            while server.execute(COPYING).fetchone() is None:
-                if run.poll() is not None:
-                    raise RuntimeError("The run has ended before it read anything.")
-                time.sleep(0.05)
+            _await_copy(server, run)
             yield
-            if server.execute(COPYING).fetchone() is None:
-                raise RuntimeError("The copy had ended before the last call: take a larger table.")
+            _await_copy(server, run)
     finally:
         run.kill()
         run.wait()
