@@ -36,7 +36,7 @@ bench-etl: env $(PEERS_VENV)/.installed ## Postgres to Parquet, S3 and Snowflake
 	@$(RUN) -m tests.benchmarks.etl $(if $(CASE),--case $(CASE)) $(if $(SF),--scale $(SF)) \
 		$(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
-bench-store: env ## The store's engine over HTTP beside chdb in the process (CASE=select_1|insert|select_rows|hybrid_hit|hybrid_hit_10k; QUICK=1; JSON=path)
+bench-store: env ## The store's engine over HTTP beside chdb in the process (CASE=select_1|insert|select_rows|sync|hybrid_hit|hybrid_hit_10k; QUICK=1; JSON=path)
 	@$(RUN) -m tests.benchmarks.store $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
 env: ## The environments, from the lock files; does nothing when they are up to date

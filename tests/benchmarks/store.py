@@ -5,6 +5,9 @@ of three columns, streamed). The floor has no HTTP between, and no other process
 through the same Arrow stream. ``engine_peak_rss_mb`` is, by case, the most that the engine's
 process had.
 
+``sync`` is a load of staged Parquet, 10,000,000 rows of the same columns, beside chdb's own INSERT
+from the files (the floor) and a bare client's ``insert_arrow``.
+
 ``hybrid_hit`` and ``hybrid_hit_10k`` read 100 and 10,000 rows again and again: a kept answer, the
 direct query, the warehouse's bare client (the floor), and a bare client of the store that has the
 rows as a table. ``latency_ms`` has the median and the 99th percentile of each.
@@ -28,11 +31,12 @@ from warehouse.store.ping import answers
 
 QUERIES, QUICK_QUERIES = 2000, 200
 ROWS, QUICK_ROWS = 5_000_000, 500_000
+SYNCED, QUICK_SYNCED = 10_000_000, 1_000_000
 ROUNDS, QUICK_ROUNDS = 3, 1
 MEMORY_MB = 4096
 HITS = {"hybrid_hit": 100, "hybrid_hit_10k": 10_000}
 TIMES, QUICK_TIMES = 1000, 200
-CASES = ("select_1", "insert", "select_rows", *HITS)
+CASES = ("select_1", "insert", "select_rows", "sync", *HITS)
 START_TIMEOUT_S = 30
 
 _KEEP = """
@@ -75,6 +79,15 @@ def cases(names: list[str], size: dict[str, int]) -> list[Case]:
             name,
             tuple(Contender(who, (*module, who, name, str(size[name]))) for who in ("ours", FLOOR)),
         )
+        for name in names
+    ]
+
+
+def syncs(names: list[str], rows: int) -> list[Case]:
+    module = ("-m", "tests.benchmarks.sync_work")
+    who = ("ours", FLOOR, "clickhouse-connect")
+    return [
+        Case(name, tuple(Contender(one, (*module, one, name, str(rows))) for one in who))
         for name in names
     ]
 
@@ -123,6 +136,8 @@ def main() -> None:
             rounds = QUICK_ROUNDS if given.quick else ROUNDS
             wanted = [given.case] if given.case else [*CASES]
             bench.run(cases([name for name in wanted if name in size], size), rounds)
+            synced = QUICK_SYNCED if given.quick else SYNCED
+            bench.run(syncs([name for name in wanted if name == "sync"], synced), rounds)
             if kept := [name for name in wanted if name in HITS]:
                 os.environ["STORE_PATH"] = str(Path(folder) / "engine")
                 with warehouse(bench):
@@ -130,7 +145,7 @@ def main() -> None:
     peaks = {
         outcome.case: max(run["engine_peak_rss_mb"] for run in outcome.runs)
         for outcome in bench.outcomes
-        if outcome.who == "ours" and outcome.runs and outcome.case not in HITS
+        if outcome.who == "ours" and outcome.runs and outcome.case in size
     }
     latency = {
         f"{outcome.case}, {outcome.who}": {
