@@ -27,7 +27,6 @@ ZONES = timedelta(hours=26)
 AHEAD = timedelta(hours=14)
 """How far ahead of UTC a time without a zone may be."""
 WHOLE: Bounds = []
-FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
 
 class QueryExtract(Connector, Extract):
@@ -115,7 +114,8 @@ class QueryExtract(Connector, Extract):
         """What the catalog says of the table."""
         fold = self.capabilities.fold
         found = self.fetch_tables(schema, search=table)
-        return next((one for one in found if one.name in (table, fold(table))), None)
+        names = [name for name in (table, fold(table)) if any(one.name == name for one in found)]
+        return next((one for one in found if one.name in names[:1]), None)
 
     def _greatest(self, place: str, column: pa.Field) -> tuple[datetime, datetime | None]:
         """The warehouse's clock, and the column's greatest value that is no later; both in UTC."""
@@ -186,8 +186,9 @@ def _moment(value: date) -> datetime:
 
 
 def _read(text: str) -> datetime:
-    return datetime.strptime(text, FORMAT).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _text(moment: datetime) -> str:
-    return moment.strftime(FORMAT)
+    # strftime does not pad the years before 1000.
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -31,7 +31,6 @@ def publish(table: TableRun, destination: BulkLoad, target: LoadTarget) -> None:
         columns, rows = destination.version(target).schema, table.rows_in_target or 0
         where = (pipeline.source, source.source_schema, source.source_table)
         synced.publish(*where, columns, rows, table.as_of)
-        cache.invalidate(pipeline.team, pipeline.source, [source.source_table])
 
 
 def tidy(team_id: Any) -> None:
@@ -43,8 +42,9 @@ def tidy(team_id: Any) -> None:
     team = team_model()._default_manager.filter(pk=team_id).first()
     if team is None:
         return
-    store, wanted = StoreLoad(team.pk), kept(team.pk)
+    store = StoreLoad(team.pk)
+    # The tables first: whoever makes one has saved its pipeline before.
     for name in store.tables(synced.PREFIX):
-        if name not in wanted:
+        if name not in kept(team.pk):
             store.drop(name)
             log.info("store.table_dropped", team=str(team_id), table=name)

@@ -29,6 +29,7 @@ READ = {
 DELETED = {
     ReadMode.FULL: "Rows that were deleted at the source leave with the next run.",
     ReadMode.CDC: "Rows that were deleted at the source leave with the next run.",
+    ReadMode.APPEND: "Where rows were deleted or updated at the source, the next run reads all.",
 }
 STAYS = "Rows that were deleted at the source stay in the store."
 

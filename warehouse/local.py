@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -66,14 +67,19 @@ class StoreRun(Run):
     """One query: what ``QueryRun`` is in a warehouse, in the store."""
 
     def __init__(
-        self, team: Any, prepare: Callable[[], Printed], limits: Limits, run_id: str
+        self,
+        team: Any,
+        prepare: Callable[[], Printed],
+        limits: Limits,
+        run_id: str,
+        as_of: datetime | None = None,
     ) -> None:
         self.run_id = run_id
         self._team = team
         self._prepare = prepare
         self._limits = limits
         self._result: Result | None = None
-        self._started_at = timezone.now()
+        self._as_of = as_of or timezone.now()
 
     def start(self) -> None:
         """Send it, and return when its first rows can be read; raises ConnectorError."""
@@ -101,7 +107,7 @@ class StoreRun(Run):
 
     @property
     def origin(self) -> Origin:
-        return Origin(self._started_at, self.run_id, self.stats.vendor_query_id)
+        return Origin(self._as_of, self.run_id, self.stats.vendor_query_id)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         yield from self._started

@@ -19,9 +19,9 @@ from connectors.types import Basis, Estimate, Limits, RunStats, Table
 from warehouse import conf, connections
 from warehouse.connection_config import ConnectionConfig
 from warehouse.federation import planner
+from warehouse.federation.leg import told_of
 from warehouse.federation.planner import Mode
-from warehouse.federation.run import STORE_DIALECT as STORE
-from warehouse.federation.run import FederatedRun
+from warehouse.federation.run import STORE_DIALECT, FederatedRun
 from warehouse.federation.tidy import PREFIX
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tree import Query
@@ -128,7 +128,7 @@ def run_hogql(
     """
     found = planner.planned(team, text, values or {})
     run_id = str(uuid.uuid4())
-    log.info("query.planned", run_id=run_id, mode=found.mode, team=str(team.pk))
+    log.info("query.planned", mode=found.mode, team=str(team.pk))
     limits = Limits(
         timeout_s=conf.query_timeout_s(),
         max_rows=min(conf.query_max_rows(), max_rows or conf.query_max_rows()),
@@ -136,7 +136,8 @@ def run_hogql(
     )
     match found.mode:
         case Mode.LOCAL:
-            return StoreRun(team, partial(print_query, found.query, STORE, text), limits, run_id)
+            prepare = partial(print_query, found.query, STORE_DIALECT, text)
+            return StoreRun(team, prepare, limits, run_id, found.as_of)
         case Mode.PUSH_DOWN:
             ((source, connection),) = found.connections.items()
             printed = print_query(found.query, found.dialects[source], text)
@@ -172,7 +173,7 @@ def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None)
     for leg in split.legs:
         connection = found.connections[leg.source]
         printed = print_query(leg.query, found.dialects[leg.source], text)
-        with connections.leased(connection) as lease:
+        with told_of(connection), connections.leased(connection) as lease:
             estimate = lease.connector.estimate(printed.sql, printed.params)
         legs.append(PlannedLeg(connection, printed.sql, estimate))
     if found.mode == Mode.FEDERATED:
@@ -181,7 +182,7 @@ def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None)
 
 
 def _stored(query: Query, text: str) -> str:
-    return print_query(query, STORE, text).sql
+    return print_query(query, STORE_DIALECT, text).sql
 
 
 def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:

@@ -1,9 +1,10 @@
 """A query over several connections and the store, over the API."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from rest_framework.test import APIClient
 
@@ -150,6 +151,46 @@ def test_part_that_fails_names_its_connection_and_nothing_is_left(
     found = answer(alice, url, text)
     assert found["fields"]["connection"] == "bigquery"
     assert scratch_tables(team) == []
+
+
+@pytest.fixture
+def odd(shops: dict[str, str], filled: Filled, endpoints: dict[str, Any]) -> Iterator[str]:
+    """In Postgres, tables that are like others and like none."""
+    schema = filled.schema("postgres")
+    with psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as server:
+        server.execute(f"CREATE TABLE {schema}.amounts AS SELECT 1::bigint AS id, 9::numeric AS n")
+        server.execute(f"CREATE TABLE {schema}.events AS SELECT 7::bigint AS id")
+        server.execute(f"GRANT SELECT ON {schema}.amounts, {schema}.events TO PUBLIC")
+        yield shops["postgres"]
+        server.execute(f"DROP TABLE {schema}.amounts, {schema}.events")
+
+
+def test_numbers_of_any_size_are_refused_by_name(
+    alice: APIClient, url: str, shops: dict[str, str], odd: str
+) -> None:
+    """They come as text, which would be compared as text."""
+    text = f"SELECT max(n) AS n FROM {odd}.amounts, {shops['snowflake']}.region"
+    found = answer(alice, url, text)
+    assert found["code"] == "data_error"
+    assert found["fields"] == {"connection": "postgres", "column": "n"}
+
+
+def test_events_are_the_stores_whatever_tables_there_are(
+    alice: APIClient, url: str, odd: str
+) -> None:
+    found = answer(alice, url, f"SELECT count() AS n FROM events, {odd}.region")
+    assert found["rows"] == [[0]]
+    assert answer(alice, url, f"SELECT id FROM {odd}.events")["rows"] == [[7]]
+
+
+def test_connection_that_a_query_does_not_name_cannot_harm_it(
+    alice: APIClient, url: str, store: Engine, save: Save
+) -> None:
+    save(name="events", password="wrong")
+    save(name="e", password="wrong")
+    assert answer(alice, url, "SELECT count() AS n FROM events AS e")["rows"] == [[0]]
+    found = answer(alice, url, "SELECT * FROM e.public.records")
+    assert (found["code"], found["fields"]) == ("credentials_rejected", {"connection": "e"})
 
 
 def test_tables_of_another_team_do_not_exist(

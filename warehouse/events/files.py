@@ -18,7 +18,7 @@ MAX_LINE_BYTES = 4_000_000
 UNREADABLE = (OSError, EOFError, zlib.error, pa.ArrowException)
 """What reading may raise."""
 # An integer that may need more than 64 bits, which the quick parser makes a float.
-_LONG = re.compile(rb"[:,\[]\s?-?\d{19}")
+_LONG = re.compile(rb"[:,\[]\s*-?\d{19}")
 
 
 class Line(NamedTuple):

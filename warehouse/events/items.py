@@ -120,10 +120,17 @@ def json_of(document: Document) -> str:
         text = orjson.dumps(document)
     except TypeError:
         # It has integers of 64 bits at most.
-        text = json.dumps(document, ensure_ascii=False, default=str).encode()
+        text = _plain_json(document)
     if len(text) > MAX_PROPERTIES_BYTES:
         raise ItemUnfit("properties", f"This is more than {MAX_PROPERTIES_BYTES:,} bytes of JSON.")
     return text.decode()
+
+
+def _plain_json(document: Document) -> bytes:
+    try:
+        return json.dumps(document, ensure_ascii=False, default=str).encode()
+    except UnicodeError:
+        raise ItemUnfit("properties", "This holds a character that is not text.") from None
 
 
 def _fields(item: object, known: Collection[str]) -> Mapping[str, Any]:

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import structlog
 from django.db import connection
 
-from warehouse.events.items import Event, Person, json_of, person_id, version_at
+from warehouse.events.items import Event, ItemUnfit, Person, json_of, person_id, version_at
 from warehouse.events.tables import PERSON_IDS, PERSONS, Kept, with_tables
 from warehouse.events.writing import write_persons
 from warehouse.store import client, names
+
+log = structlog.get_logger(__name__)
 
 KEYS_AT_ONCE = 200
 """They go beside the text, in the address of a request."""
@@ -31,7 +34,12 @@ def apply_sets(team_id: object, events: Sequence[Event], now: datetime) -> None:
         persons = _persons(team_id, list(ids.values()))
         for event in said:
             key = ids.get(event.distinct_id) or person_id(team_id, event.distinct_id)
-            persons[key] = _changed(persons.get(key) or Person(key, (), "{}", now, 0), event, now)
+            known = persons.get(key) or Person(key, (), "{}", now, 0)
+            try:
+                persons[key] = _changed(known, event, now)
+            except ItemUnfit:
+                # The events are written by now, and a person that is full must not stop others.
+                log.warning("person.not_changed", team=str(team_id), person=key)
         changed = {key: person for key, person in persons.items() if person.distinct_ids}
         write_persons(team_id, list(changed.values()))
 

@@ -8,6 +8,8 @@ from warehouse.federation.conditions import all_of, conjuncts
 from warehouse.hogql import tree
 from warehouse.hogql.types import BOOL, INT, STRING, Kind, Type
 
+NUL = "\x00"
+
 
 @dataclass(frozen=True)
 class KeyFilter:
@@ -39,12 +41,17 @@ def filters(part: tree.Expr, may: set[str], legs: Mapping[str, str]) -> Iterator
 def narrowed(query: tree.Select, column: str, values: list[Any]) -> tree.Select:
     """The leg's query, of those rows alone that have one of the values; of none without any."""
     found = next(item.expr for item in query.items if item.name == column)
-    items = tuple(
-        tree.Literal(query.at, STRING, value)
-        if found.type.kind == Kind.STRING
-        else tree.Literal(query.at, INT, int(value))
-        for value in values
-    )
+    if found.type.kind == Kind.STRING:
+        if any(NUL in value for value in values):
+            # It is in no query.
+            return query
+        items = tuple(tree.Literal(query.at, STRING, value) for value in values)
+    else:
+        # A column of integers has no others.
+        fitting = [int(value) for value in values if -(2**63) <= value < 2**63]
+        if len(fitting) < len(values) and found.type.kind != Kind.INT:
+            return query
+        items = tuple(tree.Literal(query.at, INT, value) for value in fitting)
     condition: tree.Expr = tree.In(query.at, BOOL, found, items, negated=False)
     if not items:
         condition = tree.Literal(query.at, BOOL, value=False)

@@ -1,16 +1,16 @@
 """One leg of a run: what its connection is asked, and its rows on their way into the store."""
 
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from math import inf
 from typing import Any
 
 import pyarrow as pa
 import structlog
 
-from connectors.base import Connector
-from connectors.errors import ConnectorError, DataError, QueryCancelled
+from connectors.errors import ConnectorError, DataError, QueryCancelled, WarehouseBusy
 from connectors.result import Result
 from connectors.types import Limits, RunStats
 from warehouse import connections
@@ -21,7 +21,9 @@ from warehouse.federation.keys import KeyFilter, narrowed
 from warehouse.federation.split import Leg
 from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.types import Kind
 from warehouse.models import WarehouseConnection
+from warehouse.pool import Lease
 from warehouse.store import client, ddl
 from warehouse.store.load import types
 from warehouse.store.names import quote
@@ -40,6 +42,16 @@ COLUMN_BYTES = 8
 """Of one value, where all that is known of a table is how much of it would be scanned."""
 
 
+@contextmanager
+def told_of(connection: WarehouseConnection) -> Iterator[None]:
+    """What goes wrong over a connection names it."""
+    try:
+        yield
+    except ConnectorError as exc:
+        exc.fields = {**exc.fields, "connection": connection.name}
+        raise
+
+
 class LegRun:
     """``stats`` and ``rows`` are known once ``bring`` has returned."""
 
@@ -54,16 +66,21 @@ class LegRun:
         self._text = text
         self._run_id = run_id
         self._after: list[tuple[KeyFilter, LegRun]] = []
-        self._connector: Connector | None = None
+        self._ending = threading.Lock()
+        self._lease: Lease | None = None
         self._brought = threading.Event()
         self._cancelled = threading.Event()
 
     def estimated_rows(self) -> float | None:
         """As its connection's planner has it, or by what it would scan; ``None`` where that does
-        not tell either."""
+        not tell either, or cannot be asked."""
         printed = self._printed(self.leg.query)
-        with connections.leased(self.connection) as lease:
-            estimate = lease.connector.estimate(printed.sql, printed.params)
+        try:
+            with connections.leased(self.connection) as lease:
+                estimate = lease.connector.estimate(printed.sql, printed.params)
+        except ConnectorError as exc:
+            log.info("leg.not_estimated", run_id=self._run_id, code=exc.code)
+            return None
         if estimate.rows is not None:
             return estimate.rows
         if estimate.bytes_scanned is None or not isinstance(self.leg.query, tree.Select):
@@ -75,43 +92,72 @@ class LegRun:
         """Wait for that leg, and ask only for the rows that its keys let count."""
         self._after.append((one, other))
 
-    def bring(self, database: str, limits: Limits) -> None:
-        """Its rows into their table. Raises ConnectorError, which names the connection."""
+    def bring(self, database: str, deadline: float) -> None:
+        """Its rows into their table, by then (of the monotonic clock). Raises ConnectorError."""
         try:
             query = self._narrowed(database)
-            with connections.leased(self.connection) as lease:
-                self._connector = lease.connector
-                self._refuse_cancelled()
-                printed = self._printed(query)
-                bounds = self._within(limits)
-                with lease.connector.query(
-                    printed.sql, printed.params, bounds, self._run_id
-                ) as result:
-                    self._write(database, result)
-                    self.rows, self.stats = result.rows, result.stats
-        except ConnectorError as exc:
-            self.cancel()
-            exc.fields = {**exc.fields, "connection": self.connection.name}
+            with ExitStack() as stack:
+                with told_of(self.connection):
+                    result = self._asked(query, deadline, stack)
+                self._write(database, result)
+                self.rows, self.stats = result.rows, result.stats
+        except BaseException:
+            self.give_up()
             raise
         finally:
             self._brought.set()
         log.info("leg.brought", run_id=self._run_id, rows=self.rows)
 
+    def give_up(self) -> None:
+        """It shall not begin any more, nor shall those that follow it."""
+        self._cancelled.set()
+
     def cancel(self) -> None:
         """End it, in its warehouse too; from another thread."""
-        self._cancelled.set()
-        if self._connector is not None:
-            self._connector.cancel(self._run_id)
+        self.give_up()
+        with self._ending:
+            lease = self._lease
+            if lease is None:
+                return
+            # It may arrive when the leg is over; by then nobody else has the session.
+            lease.end_after()
+        lease.connector.cancel(self._run_id)
 
-    def _refuse_cancelled(self) -> None:
+    def _asked(self, query: tree.Query, deadline: float, stack: ExitStack) -> Result:
+        """The query's result, to be closed with its session by ``stack``."""
+        lease = self._leased(deadline, stack)
+        stack.callback(self._over)
+        with self._ending:
+            self._lease = lease
         if self._cancelled.is_set():
             raise QueryCancelled()
+        printed, limits = self._printed(query), self._limits(deadline)
+        asked = lease.connector.query(printed.sql, printed.params, limits, self._run_id)
+        return stack.enter_context(asked)
 
-    def _within(self, limits: Limits) -> Limits:
+    def _leased(self, deadline: float, stack: ExitStack) -> Lease:
+        """A session, however long other legs have them all."""
+        while True:
+            try:
+                return stack.enter_context(connections.leased(self.connection))
+            except WarehouseBusy:
+                if self._cancelled.is_set() or time.monotonic() > deadline:
+                    raise
+
+    def _over(self) -> None:
+        with self._ending:
+            self._lease = None
+
+    def _limits(self, deadline: float) -> Limits:
         """What the connection allows counts here as in any query."""
         config = ConnectionConfig.parse(self.connection.config)
-        timeout_s = min(config.timeout_s or limits.timeout_s, limits.timeout_s)
-        return replace(limits, timeout_s=timeout_s, max_bytes_scanned=config.max_bytes_scanned)
+        left_s = max(1.0, deadline - time.monotonic())
+        return Limits(
+            timeout_s=min(config.timeout_s or left_s, left_s),
+            max_rows=MAX_ROWS,
+            max_bytes_returned=MAX_BYTES,
+            max_bytes_scanned=config.max_bytes_scanned,
+        )
 
     def _narrowed(self, database: str) -> tree.Query:
         query = self.leg.query
@@ -130,17 +176,36 @@ class LegRun:
     def _write(self, database: str, result: Result) -> None:
         """The table is made of what has come, so that no value is changed."""
         table, owner = self.leg.table.name, client.owner()
+        fields = []
         # By place: some warehouses change the case of a column's name.
-        names = [name for name, _ in self.leg.query.columns]
-        kinds = [field.type for field in result.schema]
-        schema = pa.schema(list(zip(names, kinds, strict=True)))
+        for (name, kind), field in zip(self.leg.query.columns, result.schema, strict=True):
+            if kind.kind == Kind.DECIMAL and not pa.types.is_decimal(field.type):
+                raise DataError(
+                    f"{name} has numbers of any size, which cannot be brought together exactly.",
+                    hint="Have its warehouse give the column a precision and a scale.",
+                    fields={"connection": self.connection.name, "column": name},
+                )
+            fields.append(pa.field(name, field.type))
+        schema = pa.schema(fields)
         owner.command(ddl.create_scratch(database, table, types.columns(schema, ())))
-        owner.insert(database, table, schema, _fitting(result, schema))
+        owner.insert(database, table, schema, self._fitting(result, schema))
         if result.truncated:
             raise LegTooLarge(
                 f"The part of the query that {self.connection.name} answers has more than "
-                f"{MAX_ROWS:,} rows or {MAX_BYTES // 2**30} GB."
+                f"{MAX_ROWS:,} rows or {MAX_BYTES // 2**30} GB.",
+                fields={"connection": self.connection.name},
             )
+
+    def _fitting(self, result: Result, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Raises DataError for a value that the store cannot hold exactly."""
+        with told_of(self.connection):
+            for batch in result:
+                made = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+                for one in types.unfit(made):
+                    raise DataError(
+                        f"The store cannot hold {one.text} exactly.", fields={"column": one.column}
+                    )
+                yield made
 
 
 def arranged(
@@ -171,14 +236,3 @@ def _keys(database: str, one: KeyFilter) -> list[Any]:
     )
     with client.owner().query(sql) as rows:
         return list(rows.read_all().column(0).to_pylist())
-
-
-def _fitting(result: Result, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Raises DataError for a value that the store cannot hold exactly."""
-    for batch in result:
-        made = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-        for one in types.unfit(made):
-            raise DataError(
-                f"The store cannot hold {one.text} exactly.", fields={"column": one.column}
-            )
-        yield made

@@ -1,6 +1,6 @@
 """Parts of a resolved query, looked at and put back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from warehouse.hogql.nodes import JoinKind
 Change = Callable[[tree.Query], tree.Query]
 
 
-def optional(joins: tuple[tree.Join, ...]) -> set[str]:
+def optional(joins: Iterable[tree.Join]) -> set[str]:
     """The relations whose rows may be missing in the joined ones."""
     found, before = set[str](), set[str]()
     for join in joins:

@@ -1,7 +1,8 @@
 """How a team's query is answered: by the store, by one warehouse, or by several and the store."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -9,16 +10,20 @@ import structlog
 
 from connectors import registry
 from connectors.errors import ConnectorError
-from warehouse import connections, team_catalog
+from warehouse import connections, synced, team_catalog
 from warehouse.catalogs import catalogs
 from warehouse.federation.split import STORE, Split, sources, split
-from warehouse.hogql import tree
+from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import NameUnknown
+from warehouse.hogql.printing.printer import tables
+from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.models import WarehouseConnection
 
 log = structlog.get_logger(__name__)
+
+Found = Sequence[WarehouseConnection]
 
 
 class Mode(StrEnum):
@@ -32,12 +37,14 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """A resolved query; ``connections`` and ``dialects`` are those of its sources."""
+    """A resolved query; ``connections`` and ``dialects`` are those of its sources. ``as_of`` is
+    that of the oldest table in sync that it reads; ``None`` where it reads none."""
 
     text: str
     query: tree.Query
     connections: Mapping[str, WarehouseConnection]
     dialects: Mapping[str, str]
+    as_of: datetime | None
 
     @property
     def mode(self) -> Mode:
@@ -55,48 +62,87 @@ def planned(team: Any, text: str, values: Mapping[str, object]) -> Planned:
     of a connection that it names cannot be read."""
     active = WarehouseConnection.objects.for_team(team).filter(is_active=True).order_by("name")
     every = {str(one.pk): one for one in active}
-    folded = text.casefold()
-    named = [one for one in every.values() if one.name.casefold() in folded]
     own = team_catalog.catalog_of(team).tables
+    asked = _Asked.of(text, list(every.values()), own)
     try:
-        query = resolve(text, _known(own, _tables(named)), values)
+        query = resolve(text, asked.catalog(own), values)
     except NameUnknown:
-        # A short name may be of any connection.
-        others = [one for one in every.values() if one not in named]
-        if not others:
-            raise
-        more = [*_tables(named), *_tables(others, unnamed=True)]
-        query = resolve(text, _known(own, more), values)
+        # A table may be newer than what was kept of its connection's.
+        query = resolve(text, asked.catalog(own, anew=True), values)
     used = {source: every[source] for source in sources(query) - {STORE}}
     dialects = {
         source: registry.provider(one.provider).capabilities.dialect for source, one in used.items()
     }
-    return Planned(text, query, used, dialects)
+    return Planned(text, query, used, dialects, _as_of(team, query))
 
 
-def _known(own: Sequence[CatalogTable], theirs: Sequence[CatalogTable]) -> Catalog:
-    """A table that the store has is read there, and not in its warehouse."""
-    stored = {table.path for table in own}
-    return Catalog((*own, *(table for table in theirs if table.path not in stored)))
+@dataclass(frozen=True)
+class _Asked:
+    """The connections that a query may be about: those it names, and the others where it has a
+    name that may be of any of them."""
+
+    named: Found
+    others: Found
+
+    @classmethod
+    def of(cls, text: str, every: Found, own: Sequence[CatalogTable]) -> "_Asked":
+        chains = {tuple(part.casefold() for part in chain) for chain in _chains(read(text))}
+        named = [one for one in every if any(_is_of(chain, one) for chain in chains)]
+        known = {tuple(part.casefold() for part in table.path) for table in own}
+        free = [chain for chain in chains - known if not any(_is_of(chain, one) for one in named)]
+        return cls(named, [one for one in every if one not in named] if free else [])
+
+    def catalog(self, own: Sequence[CatalogTable], *, anew: bool = False) -> Catalog:
+        """A table that the store has is read there, and not in its warehouse."""
+        stored = {table.path for table in own}
+        theirs = [
+            *_tables(self.named, anew=anew),
+            *_tables(self.others, anew=anew, unnamed=True),
+        ]
+        return Catalog((*own, *(table for table in theirs if table.path not in stored)))
 
 
-def _tables(found: Sequence[WarehouseConnection], *, unnamed: bool = False) -> list[CatalogTable]:
+def _is_of(chain: tuple[str, ...], connection: WarehouseConnection) -> bool:
+    return len(chain) > 1 and chain[0] == connection.name.casefold()
+
+
+def _chains(part: object) -> Iterator[tuple[str, ...]]:
+    """The names of tables in a query as it was written, but for those of its own CTEs."""
+    ctes = {cte.name.casefold() for cte in _nodes(part) if isinstance(cte, nodes.Cte)}
+    for node in _nodes(part):
+        name = node.table if isinstance(node, nodes.Source) else None
+        if isinstance(name, tuple) and (len(name) > 1 or name[0].casefold() not in ctes):
+            yield name
+
+
+def _nodes(part: object) -> Iterator[nodes.Node]:
+    left = [part]
+    while left:
+        one = left.pop()
+        if isinstance(one, tuple):
+            left += one
+        elif isinstance(one, nodes.Node):
+            yield one
+            left += [getattr(one, field.name) for field in fields(one)]
+
+
+def _tables(found: Found, *, anew: bool, unnamed: bool = False) -> list[CatalogTable]:
     """The tables of connections, as ``connection.schema.table``."""
-    tables: list[CatalogTable] = []
+    listed: list[CatalogTable] = []
     for connection in found:
         if not registry.provider(connection.provider).capabilities.dialect:
             continue
         try:
             with connections.leased(connection) as lease:
-                listed = catalogs.of(connection, lease.connector).tables
+                theirs = catalogs.of(connection, lease.connector, anew=anew).tables
         except ConnectorError as exc:
             if not unnamed:
                 exc.fields = {**exc.fields, "connection": connection.name}
                 raise
             log.warning("catalog.not_read", connection=str(connection.pk), code=exc.code)
             continue
-        tables += [_seen(connection, table) for table in listed]
-    return tables
+        listed += [_seen(connection, table) for table in theirs]
+    return listed
 
 
 def _seen(connection: WarehouseConnection, table: CatalogTable) -> CatalogTable:
@@ -106,3 +152,10 @@ def _seen(connection: WarehouseConnection, table: CatalogTable) -> CatalogTable:
         stored_as=table.path,
         source=str(connection.pk),
     )
+
+
+def _as_of(team: Any, query: tree.Query) -> datetime | None:
+    """Of what the store has of warehouses, as far as the query reads it."""
+    read_of_store = {one.table.stored_as for one in tables(query) if one.table.source == STORE}
+    found = [one.as_of for one in synced.store_tables(team) if (one.store_table,) in read_of_store]
+    return min(found, default=None)

@@ -1,13 +1,13 @@
 """A query over several systems: its legs side by side into the store, and the rest of it there."""
 
+import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, QueryCancelled
 from connectors.types import Limits, RunStats
-from warehouse.federation import leg as legs
 from warehouse.federation.leg import LegRun, arranged
 from warehouse.federation.planner import Planned
 from warehouse.federation.split import Split
@@ -26,7 +26,7 @@ class FederatedRun(StoreRun):
     def __init__(
         self, team: Any, split: Split, found: Planned, limits: Limits, run_id: str
     ) -> None:
-        super().__init__(team, self._bring, limits, run_id)
+        super().__init__(team, self._bring, limits, run_id, found.as_of)
         self._split = split
         self._text = found.text
         self.legs = [
@@ -44,19 +44,20 @@ class FederatedRun(StoreRun):
         """Every leg's rows, or the first error of one, with the others ended."""
         printed = print_query(self._split.query, STORE_DIALECT, self._text)
         database = client.create_database(self._team.pk)
-        limits = Limits(self._limits.timeout_s, legs.MAX_ROWS, legs.MAX_BYTES)
+        deadline = time.monotonic() + self._limits.timeout_s
         with ThreadPoolExecutor(AT_ONCE, "leg") as threads:
             if self._split.filters:
                 estimates = list(threads.map(LegRun.estimated_rows, self.legs))
                 # In this order nobody waits for a leg that has no thread yet.
                 self.legs = arranged(self.legs, self._split.filters, estimates)
-            bring = [threads.submit(leg.bring, database, limits) for leg in self.legs]
+            bring = [threads.submit(leg.bring, database, deadline) for leg in self.legs]
             ended, _ = wait(bring, return_when=FIRST_EXCEPTION)
-            failed = [one for one in ended if one.exception() is not None]
-            if failed:
+            if any(one.exception() for one in ended):
                 self._end_legs()
-        for one in failed:
-            one.result()
+        errors = [error for one in bring if (error := one.exception()) is not None]
+        if errors:
+            # Those that were ended for another's sake say nothing new.
+            raise next((one for one in errors if not isinstance(one, QueryCancelled)), errors[0])
         return printed
 
     @property
@@ -71,8 +72,7 @@ class FederatedRun(StoreRun):
 
     def cancel(self) -> bool:
         self._end_legs()
-        super().cancel()
-        return True
+        return super().cancel()
 
     def close(self) -> None:
         try:
@@ -86,8 +86,10 @@ class FederatedRun(StoreRun):
 
     def _end_legs(self) -> None:
         for leg in self.legs:
-            with suppress(ConnectorError):
-                leg.cancel()
+            leg.give_up()
+        with ThreadPoolExecutor(AT_ONCE, "leg-end") as threads:
+            for leg in self.legs:
+                threads.submit(leg.cancel)
 
 
 def _sum(values: list[int | None]) -> int | None:

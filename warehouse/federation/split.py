@@ -123,21 +123,17 @@ class _Splitter:
         """The query without the conditions that its legs see to, which go into ``pushed``."""
         relations = {join.relation.alias: join.relation for join in query.joins}
         joins: list[tree.Join] = []
-        optional = set[str]()
-        """Relations whose rows may be missing: what is asked of them is asked of NULLs, too."""
         for join in query.joins:
             alias, before = join.relation.alias, {one.relation.alias for one in joins}
+            # What is asked of relations whose rows may be missing is asked of NULLs, too.
+            missing = optional(joins)
             own = {
                 JoinKind.LEFT: {alias},
-                JoinKind.RIGHT: before - optional,
+                JoinKind.RIGHT: before - missing,
                 JoinKind.FULL: set[str](),
-            }.get(join.kind or JoinKind.CROSS, {alias, *before} - optional)
+            }.get(join.kind or JoinKind.CROSS, {alias, *before} - missing)
             joins.append(self._on(join, relations, own, pushed))
-            if join.kind in (JoinKind.RIGHT, JoinKind.FULL):
-                optional |= before
-            if join.kind in (JoinKind.LEFT, JoinKind.FULL):
-                optional.add(alias)
-        kept = self._kept(query.where, relations, relations.keys() - optional, pushed)
+        kept = self._kept(query.where, relations, relations.keys() - optional(joins), pushed)
         return replace(query, joins=tuple(joins), where=all_of(kept))
 
     def _on(

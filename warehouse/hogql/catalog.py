@@ -51,21 +51,23 @@ class CatalogTable:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The tables of one connection. Names match in any case where no exact one does."""
+    """The tables that one query may name. Names match in any case where no exact one does; a name
+    that is all of a table's path is that table's, whatever others end so."""
 
     tables: tuple[CatalogTable, ...]
 
     @classmethod
-    def of(cls, team: str, tables: Iterable[Table], source: str = "") -> "Catalog":
+    def of(cls, team: str, tables: Iterable[Table]) -> "Catalog":
         """Of what a connector's ``fetch_tables`` gives."""
-        return cls(tuple(_table(team, table, source) for table in tables))
+        return cls(tuple(_table(team, table) for table in tables))
 
     def find(self, chain: Sequence[str]) -> list[CatalogTable]:
         """The tables that a name can mean: more than one is ambiguous, none unknown."""
         folded = _folded(chain)
         found = self._by_end.get(folded, [])
         exact = [table for table in found if table.path[-len(folded) :] == tuple(chain)]
-        return exact or found
+        whole = [table for table in exact or found if len(table.path) == len(folded)]
+        return whole or exact or found
 
     def nearest(self, chain: Sequence[str]) -> list[str]:
         """Names like that one, as a query may write them."""
@@ -95,9 +97,9 @@ def _folded(path: Sequence[str]) -> tuple[str, ...]:
     return tuple(part.casefold() for part in path)
 
 
-def _table(team: str, table: Table, source: str) -> CatalogTable:
+def _table(team: str, table: Table) -> CatalogTable:
     path = (
         (table.catalog, table.schema, table.name) if table.catalog else (table.schema, table.name)
     )
     columns = tuple((column.name, types.of_column(column)) for column in table.columns)
-    return CatalogTable(team, path, columns, source=source)
+    return CatalogTable(team, path, columns)
