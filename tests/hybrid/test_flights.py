@@ -136,6 +136,7 @@ def test_next_who_waits_takes_over_when_the_fetcher(
     with query_executor.run(hybrid, Statement(sql)) as first:
         first.start()
         waiting = asking(sql)
+        # Time enough to have asked the warehouse itself.
         time.sleep(0.3)
         assert not waiting.done()
         if end == "fails":

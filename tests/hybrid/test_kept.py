@@ -175,6 +175,7 @@ def test_killed_keeper_leaves_no_table(
     wait_for(pieces.tables, 20)
     doomed.kill()
     doomed.communicate()
+    # Longer than the lease that the dead one had.
     time.sleep(0.2)
     cache.sweep()
     answers = list(CachedResult.all_teams.all())

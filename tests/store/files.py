@@ -11,7 +11,7 @@ from connectors.types import StagedFile
 
 
 class Files:
-    """Staged files, in a folder."""
+    """Staged files, in a folder; a load into the store asks for their bytes and nothing else."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
