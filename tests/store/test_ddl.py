@@ -46,12 +46,14 @@ def test_clickhouse_can_parse_them(cluster: str, store: Engine, settings: Any) -
 def test_tables_of_a_cluster_are_replicated(settings: Any) -> None:
     columns = [("k", "Int64")]
     settings.CLICKHOUSE_CLUSTER = ""
-    assert "ENGINE = MergeTree ORDER BY" in ddl.create_table("d", "t", columns, ["k"])
+    made = ddl.create_table("d", "t", columns, ["k"])
+    assert "ENGINE = MergeTree ORDER BY" in made
+    assert "replicated" not in made
     settings.CLICKHOUSE_CLUSTER = "main"
     made = ddl.create_table("d", "t", columns, ["k"])
     assert made.startswith("CREATE TABLE `d`.`t` ON CLUSTER `main` (`k` Int64)")
     assert "ENGINE = ReplicatedMergeTree ORDER BY (`k`)" in made
-    assert " replicated_deduplication_window = " in made
+    assert " replicated_deduplication_window = 0," in made
 
 
 def test_reader_signs_in_with_what_the_script_has_set(settings: Any) -> None:

@@ -124,20 +124,17 @@ class Session:
         table: str,
         schema: pa.Schema,
         batches: Iterable[pa.RecordBatch],
-        *,
-        once: str = "",
     ) -> int:
         """Write batches as they come, in one request; how many rows.
 
         They are on disk when this returns. If it raises, blocks of about a million rows may have
         been written, and none is written in part.
         """
-        settings: Settings = {"insert_deduplication_token": once} if once else {}
         columns = ", ".join(map(names.quote, schema.names))
         target = f"{names.quote(database)}.{names.quote(table)} ({columns})"
         with told():
             summary = self._client().raw_insert(
-                target, insert_block=_encoded(schema, batches), fmt="ArrowStream", settings=settings
+                target, insert_block=_encoded(schema, batches), fmt="ArrowStream"
             )
         return int(summary.summary.get("written_rows", 0))
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from warehouse import conf
 from warehouse.store.names import literal, quote
 
-DEDUPLICATED_INSERTS = 1000
-"""How many of a table's last inserts are remembered by their token."""
+_FORGETFUL = "replicated_deduplication_window = 0, "
+"""Left to itself a replicated table drops an insert whose rows equal those of an earlier one, be it
+meant or not. It also remembers inserts that a crash has undone, and then drops their repetition."""
 
 
 def create_database(name: str) -> str:
@@ -43,15 +44,12 @@ def create_table(
     defined = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
     key = ", ".join(map(quote, order_by))
     replicated = bool(conf.clickhouse_cluster())
-    window = (
-        "replicated_deduplication_window" if replicated else "non_replicated_deduplication_window"
-    )
     return (
         f"CREATE TABLE {'IF NOT EXISTS ' if if_missing else ''}"
         f"{quote(database)}.{quote(table)}{on_cluster()} ({defined}) "
         f"ENGINE = {'Replicated' if replicated else ''}{engine} ORDER BY ({key}) "
         # As the embedded engine has it for all tables: acknowledged means on disk.
-        f"SETTINGS {window} = {DEDUPLICATED_INSERTS}, fsync_after_insert = 1, "
+        f"SETTINGS {_FORGETFUL if replicated else ''}fsync_after_insert = 1, "
         "fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1"
         + (f" COMMENT {literal(comment)}" if comment else "")
     )
