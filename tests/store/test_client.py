@@ -248,7 +248,7 @@ def test_no_query_is_in_the_log(
     for sql in ("SELECT 'a-literal', intDiv(1, 0)", "SELECT {literal:String}, nothing FROM events"):
         with pytest.raises(ConnectorError):
             queries.run(OURS, sql, {"literal": "a-literal"}).read_all()
-    insert(1, once="a-literal")
+    insert(1)
     settings.CLICKHOUSE_URL = "http://u:p@127.0.0.1:9"
     with pytest.raises(StoreUnavailable):
         client.owner().command("SELECT 'a-literal'")

@@ -251,14 +251,17 @@ def _unread(exc: HTTPError) -> bytes:
 @lru_cache(maxsize=KEPT_CLIENTS)
 def _connect(login: Login, _process: int) -> "Client":
     import clickhouse_connect
-    from clickhouse_connect.driver.httputil import get_pool_manager
+    from clickhouse_connect.driver.httputil import check_env_proxy, get_pool_manager
 
-    options: dict[str, Any] = {}
-    if place.embedded():
-        # Of its own: with a proxy in the environment the token would go there.
-        options["pool_mgr"] = get_pool_manager(maxsize=16)
+    from warehouse.store.transport import insisting_on_whole_heads
+
+    scheme = "https" if login.secure else "http"
+    # The embedded engine's token is not for a proxy that the environment may name.
+    proxy = None if place.embedded() else check_env_proxy(scheme, login.host, login.port)
+    manager = get_pool_manager(maxsize=16, **{f"{scheme}_proxy": proxy})
     client: Any = clickhouse_connect.get_client(
-        interface="https" if login.secure else "http",
+        interface=scheme,
+        pool_mgr=insisting_on_whole_heads(manager),
         host=login.host,
         port=login.port,
         username=login.user,
@@ -270,7 +273,6 @@ def _connect(login: Login, _process: int) -> "Client":
         # Sessions would put the queries of one client in a row.
         autogenerate_session_id=False,
         client_name="warehouse",
-        **options,
     )
     # Whoever calls decides what is repeated.
     client.http_retries = 0
