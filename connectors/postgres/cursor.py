@@ -32,10 +32,12 @@ SELECT {_TEXT.format("statement_timestamp()")}, {_TEXT.format(_EARLIEST)},
        coalesce(bool_or(state = 'disabled'), false)
 FROM pg_stat_activity
 WHERE pid <> pg_backend_pid()
+  AND backend_type IS DISTINCT FROM 'autovacuum worker'
   AND (datid IS NULL OR datid = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 """The clock, as it was before anything else was looked at; the earliest beginning of a transaction
-in this database, or the clock, less the margin; and whether that can be trusted."""
+in this database, or the clock, less the margin; and whether that can be trusted. A vacuum, which
+may take hours, writes no row."""
 PREPARED = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())"
 """To be asked after OPEN: what was prepared meanwhile was open then."""
 INDEXED = """

@@ -21,6 +21,10 @@ Owner = psycopg.Connection[Any]
 Ids = list[int]
 DAY_S = 86_400.0
 LONG_AGO = "2001-02-03"
+NOBODY_ELSE = """
+SELECT count(*) FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 
 
 @pytest.fixture
@@ -55,8 +59,9 @@ def extract(opened: Callable[..., Connector], source: str) -> Callable[..., tupl
 
 
 @pytest.fixture
-def writer(endpoints: dict[str, Any]) -> Iterator[Callable[[], Owner]]:
-    """Makes sessions whose transactions stay open until they are ended."""
+def writer(owner: Owner, endpoints: dict[str, Any]) -> Iterator[Callable[[], Owner]]:
+    """Makes sessions whose transactions stay open until they are ended, the only ones there are."""
+    wait_for(lambda: owner.execute(NOBODY_ELSE).fetchone() == (0,), 60)
     with ExitStack() as stack:
         yield lambda: stack.enter_context(psycopg.connect(endpoints["postgres"]["datavault_dsn"]))
 

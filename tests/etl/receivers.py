@@ -96,10 +96,10 @@ def drip(connection: socket.socket) -> None:
 def flood(connection: socket.socket) -> None:
     """Headers without end."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    # Many at a time: a thread that sends each by itself hardly lets that of the reader run.
-    headers = (b"X-Large: " + b"x" * 60_000 + b"\r\n") * 200
+    headers = (b"X-Large: " + b"x" * 60_000 + b"\r\n") * 16
     while True:
         connection.sendall(headers)
+        time.sleep(0.02)  # A thread that only sends hardly lets that of the reader run.
 
 
 def large_body(connection: socket.socket) -> None:
