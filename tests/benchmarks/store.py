@@ -5,8 +5,8 @@ of three columns, streamed). The floor has no HTTP between, and no other process
 through the same Arrow stream. ``engine_peak_rss_mb`` is, by case, the most that the engine's
 process had.
 
-``sync`` is a load of staged Parquet, 10,000,000 rows of the same columns, beside chdb's own INSERT
-from the files (the floor) and a bare client's ``insert_arrow``.
+``sync`` is a load of Parquet staged on S3, 10,000,000 rows of the same columns, beside chdb's own
+INSERT FROM s3() (the floor) and a bare client's ``insert_arrow``.
 
 ``hybrid_hit`` and ``hybrid_hit_10k`` read 100 and 10,000 rows again and again: a kept answer, the
 direct query, the warehouse's bare client (the floor), and a bare client of the store that has the
@@ -83,13 +83,10 @@ def cases(names: list[str], size: dict[str, int]) -> list[Case]:
     ]
 
 
-def syncs(names: list[str], rows: int) -> list[Case]:
+def sync(rows: int) -> Case:
     module = ("-m", "tests.benchmarks.sync_work")
     who = ("ours", FLOOR, "clickhouse-connect")
-    return [
-        Case(name, tuple(Contender(one, (*module, one, name, str(rows))) for one in who))
-        for name in names
-    ]
+    return Case("sync", tuple(Contender(one, (*module, one, str(rows))) for one in who))
 
 
 def hits(names: list[str], times: int) -> list[Case]:
@@ -107,12 +104,17 @@ def hits(names: list[str], times: int) -> list[Case]:
 
 
 @contextmanager
-def warehouse(bench: Bench) -> Iterator[None]:
-    """What a hybrid connection needs beside the store, on a sandbox of its own."""
+def sandbox(bench: Bench, *services: str) -> Iterator[Sandbox]:
+    """What a case needs beside the store, in a sandbox of its own."""
     home = Path(os.environ.setdefault("SANDBOX_HOME", str(ROOT / ".sandbox-bench")))
-    with Sandbox(
-        home, ("postgres", "redis"), lambda line: bench.console.print(line, markup=False)
-    ) as box:
+    with Sandbox(home, services, lambda line: bench.console.print(line, markup=False)) as box:
+        yield box
+
+
+@contextmanager
+def warehouse(bench: Bench) -> Iterator[None]:
+    """A service with a hybrid connection."""
+    with sandbox(bench, "postgres", "redis") as box:
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(command, cwd=ROOT, check=True)
         hybrid_work.prepare(box.endpoints)
@@ -137,7 +139,9 @@ def main() -> None:
             wanted = [given.case] if given.case else [*CASES]
             bench.run(cases([name for name in wanted if name in size], size), rounds)
             synced = QUICK_SYNCED if given.quick else SYNCED
-            bench.run(syncs([name for name in wanted if name == "sync"], synced), rounds)
+            if "sync" in wanted:
+                with sandbox(bench, "s3"):
+                    bench.run([sync(synced)], rounds)
             if kept := [name for name in wanted if name in HITS]:
                 os.environ["STORE_PATH"] = str(Path(folder) / "engine")
                 with warehouse(bench):

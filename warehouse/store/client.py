@@ -258,7 +258,8 @@ def _connect(login: Login, _process: int) -> "Client":
     scheme = "https" if login.secure else "http"
     # The embedded engine's token is not for a proxy that the environment may name.
     proxy = None if place.embedded() else check_env_proxy(scheme, login.host, login.port)
-    manager = get_pool_manager(maxsize=16, **{f"{scheme}_proxy": proxy})
+    through: dict[str, Any] = {f"{scheme}_proxy": proxy}
+    manager = get_pool_manager(maxsize=16, **through)
     client: Any = clickhouse_connect.get_client(
         interface=scheme,
         pool_mgr=insisting_on_whole_heads(manager),

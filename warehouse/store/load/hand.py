@@ -19,8 +19,6 @@ from warehouse.store.load.sql import Table
 
 PIECE_BYTES = 2**20
 OURS: Settings = {
-    # Two blocks of equal rows are two blocks; a load that is done again begins a new table.
-    "insert_deduplicate": 0,
     "join_use_nulls": 1,
     "join_algorithm": "grace_hash,hash",
     "mutations_sync": 2,
