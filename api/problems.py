@@ -16,11 +16,20 @@ from connectors import errors
 from connectors.errors import ConnectorError
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl.errors import RunEnded, RunInProgress, RunNotFailed, RunSuperseded
-from warehouse.errors import ConnectionInUse, CredentialsUnreadable, KeysUnavailable, NameTaken
+from warehouse.errors import (
+    ConnectionInUse,
+    CredentialsUnreadable,
+    KeysUnavailable,
+    NameTaken,
+    StoreLost,
+    StoreUnavailable,
+)
 
 log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+"""An engine that has died is back by then."""
 
 STATUS: dict[type[ConnectorError], int] = {
     errors.InvalidInput: 400,
@@ -41,6 +50,8 @@ STATUS: dict[type[ConnectorError], int] = {
     errors.Unsupported: 400,
     CredentialsUnreadable: 503,
     KeysUnavailable: 503,
+    StoreUnavailable: 503,
+    StoreLost: 503,
     ConnectorError: 502,
 }
 """HTTP status of an error class; a class that is not here has its nearest parent's."""
@@ -116,7 +127,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: every exception ends as a problem."""
     set_rollback()
     problem = of(exc, path=context["request"].path)
-    headers = _headers(exc)
+    headers = _headers(exc, problem)
     return Response(problem.as_json(), problem.status, headers=headers, content_type=CONTENT_TYPE)
 
 
@@ -158,8 +169,10 @@ def _of_drf(exc: drf.APIException) -> Problem:
     return Problem(exc.status_code, code, detail, hint, retryable=code == "throttled")
 
 
-def _headers(exc: Exception) -> dict[str, str]:
+def _headers(exc: Exception, problem: Problem) -> dict[str, str]:
     header, wait_s = getattr(exc, "auth_header", None), getattr(exc, "wait", None)
+    if problem.status == 503 and problem.retryable:
+        wait_s = RETRY_AFTER_S
     headers = {"WWW-Authenticate": header} if header else {}
     return headers | ({"Retry-After": str(wait_s)} if wait_s else {})
 

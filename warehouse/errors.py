@@ -1,6 +1,12 @@
 """What can go wrong with a team's own things; grown on the tree in connectors/errors.py."""
 
-from connectors.errors import ConnectError, ConnectorError, InvalidInput, LimitExceeded
+from connectors.errors import (
+    ConnectError,
+    ConnectionLost,
+    ConnectorError,
+    InvalidInput,
+    LimitExceeded,
+)
 
 
 class NameTaken(InvalidInput):
@@ -78,4 +84,12 @@ class StoreUnavailable(ConnectError):
     code = "store_unavailable"
     retryable = True
     message = "The store does not answer at the moment."
+    hint = "Try again in a few seconds."
+
+
+class StoreLost(ConnectionLost):
+    """The store went away before it had answered; what was written may or may not be there."""
+
+    code = "store_lost"
+    message = "The store went away before it had answered."
     hint = "Try again in a few seconds."

@@ -15,8 +15,9 @@ import etl.errors
 import warehouse.errors
 from api import problems
 from connectors import errors
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, WarehouseBusy
 from tests.api.shapes import PROBLEM, problem
+from warehouse.errors import StoreLost, StoreUnavailable
 from warehouse.models import WarehouseConnection
 
 TREES = (errors, warehouse.errors, etl.errors)
@@ -98,6 +99,13 @@ def test_throttled_client_is_told_when_to_come_again() -> None:
     answer = problems.handle(drf.Throttled(wait=7), {"request": RequestFactory().get("/")})
     assert (answer.status_code, answer.data["code"]) == (429, "throttled")
     assert (answer["Retry-After"], answer.data["retryable"]) == ("7", True)
+
+
+@pytest.mark.parametrize("error", [StoreLost(), StoreUnavailable(), WarehouseBusy()])
+def test_what_is_over_in_a_moment_says_when_to_come_again(error: ConnectorError) -> None:
+    answer = problems.handle(error, {"request": RequestFactory().get("/")})
+    assert (answer.status_code, answer.data["retryable"]) == (503, True)
+    assert int(answer["Retry-After"]) > 0
 
 
 def test_refusal_of_a_host_project_has_the_shape_too() -> None:

@@ -3,8 +3,6 @@
 import os
 import signal
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,6 +12,7 @@ from service.main_job.client import Api
 from service.main_job.screen import Screen
 from service.main_job.stack import Stack
 from service.main_job.story import Vault, credentials, make_stage
+from tests.end_to_end.conftest import MakeStack
 from tests.waiting import wait_for
 
 RECORDS = 60_000
@@ -22,17 +21,11 @@ TARGET = f"KILLED_{UNIQUE.upper()}"
 
 
 @pytest.fixture
-def stack(vault: Any, endpoints: dict[str, Any]) -> Iterator[Stack]:
-    """The service with its own processes beside the tests' sandbox; vault empties the source."""
-    home = Path(os.environ["SANDBOX_HOME"])
-    running = Stack(home, endpoints, settings={"PIPELINE_LEASE_S": "3"})
-    running.manage("migrate", "--verbosity", "0")
-    try:
-        running.start_vault()
-        running.start_service()
-        yield running
-    finally:
-        running.stop()
+def stack(make_stack: MakeStack) -> Stack:
+    running = make_stack(PIPELINE_LEASE_S="3")
+    running.start_vault()
+    running.start_service()
+    return running
 
 
 def worker_processes() -> list[psutil.Process]:

@@ -79,7 +79,7 @@ def test_killed_engine_loses_nothing_that_was_acknowledged(doomed: Engine) -> No
     for pause_s in ("0.1", "0.2"):
         assert f"started again in {pause_s} s" in said_by_keeper
     for load in said:
-        assert set(load["errors"]) <= {"store_unavailable", "connection_lost"}, load["errors"]
+        assert set(load["errors"]) <= {"store_unavailable", "store_lost"}, load["errors"]
 
 
 def rows() -> dict[int, Counter[int]]:

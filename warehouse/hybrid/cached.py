@@ -13,8 +13,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
-from connectors.errors import ConnectionLost, QueryCancelled
+from connectors.errors import QueryCancelled
 from connectors.types import RunStats
+from warehouse.errors import StoreLost
 from warehouse.hybrid import pieces
 from warehouse.hybrid.flights import Found
 from warehouse.models import CachedResult
@@ -87,7 +88,7 @@ class CachedRun(Run):
                 yield batch
         if self._rows != self._result.rows:
             # A stream that was cut off between two batches looks complete to Arrow.
-            raise ConnectionLost()
+            raise StoreLost()
         log.info("query.answered_from_cache", run_id=self.run_id, rows=self._rows)
 
     def cancel(self) -> bool:

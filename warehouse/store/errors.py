@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from connectors import errors
 from connectors.errors import ConnectorError
-from warehouse.errors import StoreUnavailable
+from warehouse.errors import StoreLost, StoreUnavailable
 
 CODES: dict[int, type[ConnectorError]] = {
     **dict.fromkeys([47, 60, 81], errors.ObjectNotFound),
@@ -28,7 +28,7 @@ CODES: dict[int, type[ConnectorError]] = {
     **dict.fromkeys([192, 193, 194, 516], errors.CredentialsRejected),
     159: errors.QueryTimeout,
     394: errors.QueryCancelled,
-    **dict.fromkeys([209, 210, 279], errors.ConnectionLost),
+    **dict.fromkeys([209, 210, 279], StoreLost),
 }  # fmt: skip
 
 _CODE = re.compile(rb"\s*Code: (\d+)\. DB::")
@@ -82,7 +82,7 @@ def _ours(exc: Exception, tail: Tail | None) -> ConnectorError:
     if isinstance(exc, pa.ArrowException) and not isinstance(exc, OSError):
         # Rows that cannot be read, of a stream that has not been cut off.
         return errors.WarehouseError()
-    return errors.ConnectionLost() if _is_transport(exc) else errors.WarehouseError()
+    return StoreLost() if _is_transport(exc) else errors.WarehouseError()
 
 
 def _is_transport(exc: Exception) -> bool:
