@@ -15,11 +15,13 @@ from rest_framework.response import Response
 
 from api import results
 from api.access import StrictSerializer, TeamViewSet, valid
+from api.explanation import ExplanationSerializer
 from api.hangup import HangupWatch
 from api.result_shape import ResultSerializer
 from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
 from connectors.types import Estimate
+from etl import table_modes
 from warehouse import connections, query_executor
 from warehouse.access import Role
 from warehouse.connections import ConnectionTest, Draft
@@ -76,6 +78,10 @@ class ConnectionChangesSerializer(StrictSerializer):
         required=False,
         help_text=CREDENTIALS_HELP + " A field left out keeps its value; null takes it away.",
     )
+
+
+class ModeSerializer(StrictSerializer):
+    mode = serializers.ChoiceField(ConnectionMode.choices)
 
 
 class SqlSerializer(StrictSerializer):
@@ -162,6 +168,7 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         "list": Role.VIEWER,
         "retrieve": Role.VIEWER,
         "tables": Role.VIEWER,
+        "explain_mode": Role.VIEWER,
         "test": Role.ANALYST,
         "test_unsaved": Role.ADMIN,
         "estimate_cost": Role.ANALYST,
@@ -214,8 +221,16 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         """Tables and columns, from the warehouse's metadata, page by page."""
         wanted = WantedTablesSerializer(data=request.query_params.dict())
         wanted.is_valid(raise_exception=True)
-        tables, more = query_executor.list_tables(self.get_object(), **wanted.validated_data)
-        return Response(page(tables, more=more))
+        connection = self.get_object()
+        tables, more = query_executor.list_tables(connection, **wanted.validated_data)
+        return Response(page(tables, table_modes.of(connection), more=more))
+
+    @extend_schema(request=ModeSerializer, responses=ExplanationSerializer)
+    @action(detail=True, methods=["post"])
+    def explain_mode(self, request: Request, **_: Any) -> Response:
+        """What giving the connection another mode would do, without doing it."""
+        mode = ConnectionMode(valid(ModeSerializer, request)["mode"])
+        return Response(vars(table_modes.explain_connection(self.get_object(), mode)))
 
     @extend_schema(request=SqlSerializer, responses=EstimateSerializer)
     @action(detail=True, methods=["post"])

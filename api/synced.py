@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet, valid
+from api.explanation import ExplanationSerializer
 from api.run import PipelineRunSerializer
 from etl import pipelines, sync
 from etl.models import PipelineTable, ReadMode, Trigger
@@ -38,13 +39,6 @@ class WishSerializer(StrictSerializer):
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     stale_after_minutes = serializers.IntegerField(
         default=None, allow_null=True, min_value=1, max_value=MAX_STALE_MINUTES
-    )
-
-
-class ExplanationSerializer(serializers.Serializer[Any]):
-    steps = serializers.ListField(child=serializers.CharField())
-    faults = serializers.DictField(
-        child=serializers.CharField(), help_text="What keeps it from being done, by field."
     )
 
 
@@ -83,13 +77,13 @@ class SyncedTableViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     roles: ClassVar = dict.fromkeys(("list", "retrieve", "explain", "explain_removal"), Role.VIEWER)
 
     def get_queryset(self) -> QuerySet[PipelineTable]:
-        return sync.tables(self._connection())
+        return sync.tables(connection_of(self))
 
     @extend_schema(request=WishSerializer, responses={201: SyncedTableSerializer})
     def create(self, request: Request, **_: Any) -> Response:
         """Put a table into sync; its first run is queued."""
         wish = Wish(**valid(WishSerializer, request))
-        made = sync.put(self._connection(), request.user, wish)
+        made = sync.put(connection_of(self), request.user, wish)
         return Response(SyncedTableSerializer(made).data, status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
@@ -103,7 +97,7 @@ class SyncedTableViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     def explain(self, request: Request, **_: Any) -> Response:
         """What putting a table into sync would do, without doing it."""
         wish = Wish(**valid(WishSerializer, request))
-        return Response(vars(sync.explain(self._connection(), wish)))
+        return Response(vars(sync.explain(connection_of(self), wish)))
 
     @extend_schema(responses=ExplanationSerializer)
     @action(detail=True)
@@ -118,9 +112,11 @@ class SyncedTableViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         run = pipelines.request_run(self.get_object().pipeline, Trigger.API)
         return Response(PipelineRunSerializer(run).data, status.HTTP_202_ACCEPTED)
 
-    def _connection(self) -> WarehouseConnection:
-        of_team = WarehouseConnection.objects.for_team(self.team)
-        found = of_team.filter(pk=self.kwargs["connection_id"]).first()
-        if found is None:
-            raise NotFound()
-        return found
+
+def connection_of(view: TeamViewSet) -> WarehouseConnection:
+    """The connection in the address; raises NotFound for another team's."""
+    of_team = WarehouseConnection.objects.for_team(view.team)
+    found = of_team.filter(pk=view.kwargs["connection_id"]).first()
+    if found is None:
+        raise NotFound()
+    return found

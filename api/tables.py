@@ -10,6 +10,8 @@ from rest_framework import serializers
 
 from api.access import StrictSerializer
 from connectors.types import Column, Table
+from etl.table_modes import Modes
+from warehouse.models import ConnectionMode
 
 PAGE_TABLES = 200
 MOST_TABLES = 1_000
@@ -66,6 +68,10 @@ class TableSerializer(serializers.Serializer[Any]):
     primary_key = serializers.ListField(child=serializers.CharField())
     row_count = serializers.IntegerField(allow_null=True)
     size_bytes = serializers.IntegerField(allow_null=True)
+    mode = serializers.ChoiceField(ConnectionMode.choices)
+    as_of = serializers.DateTimeField(
+        allow_null=True, help_text="Of its copy in the store; null: queries ask the warehouse."
+    )
     columns = ColumnSerializer(many=True)
 
 
@@ -76,17 +82,18 @@ class TablesSerializer(serializers.Serializer[Any]):
     )
 
 
-def page(tables: Sequence[Table], *, more: bool) -> dict[str, Any]:
+def page(tables: Sequence[Table], modes: Modes, *, more: bool) -> dict[str, Any]:
     """The page as it is sent, with its cursor while more follow."""
     last = [tables[-1].schema, tables[-1].name] if more else None
     cursor = None if last is None else base64.urlsafe_b64encode(json.dumps(last).encode()).decode()
-    return {"tables": [_shown(table) for table in tables], "next": cursor}
+    return {"tables": [_shown(table, modes) for table in tables], "next": cursor}
 
 
-def _shown(table: Table) -> dict[str, Any]:
+def _shown(table: Table, modes: Modes) -> dict[str, Any]:
     # Not asdict(): it copies every value, and an Arrow type is none that JSON knows.
     columns = [_shown_column(column) for column in table.columns]
-    return {**vars(table), "columns": columns}
+    name = (table.schema, table.name)
+    return {**vars(table), "mode": modes.of(name), "as_of": modes.as_of(name), "columns": columns}
 
 
 def _shown_column(column: Column) -> dict[str, Any]:

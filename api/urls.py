@@ -11,6 +11,7 @@ from api.pipeline import PipelineViewSet
 from api.provider import ProviderViewSet
 from api.query import QueryViewSet
 from api.synced import SyncedTableViewSet
+from api.table_mode import TableModeViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register(
@@ -20,6 +21,11 @@ router.register(
     "warehouse_connections/<uuid:connection_id>/synced_tables",
     SyncedTableViewSet,
     basename="synced-table",
+)
+router.register(
+    "warehouse_connections/<uuid:connection_id>/table_modes",
+    TableModeViewSet,
+    basename="table-mode",
 )
 router.register("warehouse_providers", ProviderViewSet, basename="warehouse-provider")
 router.register("pipelines", PipelineViewSet, basename="pipeline")

@@ -16,7 +16,7 @@ from django.utils import timezone
 from connectors.base import Connector
 from connectors.result import Result
 from connectors.types import Basis, Estimate, Limits, RunStats, Table
-from warehouse import conf, connections
+from warehouse import conf, connections, modes
 from warehouse.connection_config import ConnectionConfig
 from warehouse.federation import planner
 from warehouse.federation.leg import told_of
@@ -141,7 +141,8 @@ def run_hogql(
         case Mode.PUSH_DOWN:
             ((source, connection),) = found.connections.items()
             printed = print_query(found.query, found.dialects[source], text)
-            return run(connection, Statement(printed.sql, printed.params), max_rows)
+            read = modes.tables_of(found.query)
+            return run(connection, Statement(printed.sql, printed.params, tables=read), max_rows)
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     return FederatedRun(team, split, found, limits, run_id)
 

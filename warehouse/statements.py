@@ -12,6 +12,9 @@ from warehouse.hogql.printing.printer import Printed
 from warehouse.hogql.translate import translate
 from warehouse.models import WarehouseConnection
 
+TableName = tuple[str, str]
+"""Schema and name, as the connection lists them."""
+
 
 class Language(StrEnum):
     """``native`` is the SQL of the connection's warehouse."""
@@ -22,12 +25,16 @@ class Language(StrEnum):
 
 @dataclass(frozen=True)
 class Statement:
-    """``params`` are those of the warehouse's own SQL, ``values`` are HogQL's ``{name}``."""
+    """``params`` are those of the warehouse's own SQL, ``values`` are HogQL's ``{name}``.
+
+    ``tables`` are all that it reads, where they are known for sure.
+    """
 
     sql: str
     params: Params = ()
     language: Language = Language.NATIVE
     values: Mapping[str, object] = field(default_factory=dict)
+    tables: frozenset[TableName] = frozenset()
 
     def printed(self, connection: WarehouseConnection, connector: Connector) -> Printed:
         """As the connector is to be given it; its own guard judges it there.

@@ -21,6 +21,7 @@ class Route(NamedTuple):
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
 CHANNELS = "alert_channels/"
 SYNCED = CONNECTIONS + "<connection_id>/synced_tables/"
+MODES = CONNECTIONS + "<connection_id>/table_modes/"
 ROUTES = [
     Route("GET", "warehouse_providers/", VIEWER),
     Route("GET", CONNECTIONS, VIEWER),
@@ -29,6 +30,7 @@ ROUTES = [
     Route("GET", CONNECTIONS + "<pk>/", VIEWER),
     Route("PATCH", CONNECTIONS + "<pk>/", ADMIN, {"name": "renamed"}),
     Route("DELETE", CONNECTIONS + "<pk>/", ADMIN),
+    Route("POST", CONNECTIONS + "<pk>/explain_mode/", VIEWER, {"mode": "hybrid"}),
     Route("POST", CONNECTIONS + "<pk>/test/", ANALYST),
     Route("GET", CONNECTIONS + "<pk>/schema/", VIEWER),
     Route("POST", CONNECTIONS + "<pk>/estimate_cost/", ANALYST, SQL),
@@ -41,6 +43,9 @@ ROUTES = [
     Route("DELETE", SYNCED + "<pk>/", ADMIN),
     Route("GET", SYNCED + "<pk>/explain_removal/", VIEWER),
     Route("POST", SYNCED + "<pk>/run/", ADMIN),
+    Route("GET", MODES, VIEWER),
+    Route("POST", MODES, ADMIN, {}),
+    Route("POST", MODES + "explain/", VIEWER, {}),
     Route("GET", PIPELINES, VIEWER),
     Route("POST", PIPELINES, ADMIN, {}),
     Route("GET", PIPELINES + "<pk>/", VIEWER),

@@ -200,6 +200,13 @@ class Caller:
             self.api("GET", path)
         self.api("POST", f"{one}run/")
         self.api("DELETE", one)
+        modes = f"warehouse_connections/{ids['postgres']}/table_modes/"
+        for mode in ("sync", "hybrid", LITERAL, None):
+            self.api("POST", f"{modes}explain/", body | {"mode": mode})
+            self.api("POST", modes, body | {"mode": mode})
+        self.api("GET", modes)
+        explained = f"warehouse_connections/{ids['postgres']}/explain_mode/"
+        self.api("POST", explained, {"mode": "hybrid"})
 
     def queue_pipeline(self, ids: dict[str, str]) -> str:
         """A run that no worker takes; its id."""

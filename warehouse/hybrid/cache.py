@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from connectors.errors import ConnectorError
@@ -37,6 +37,20 @@ def invalidate(
     if tables is not None:
         results = results.filter(_naming(tables))
     return _forget(results.select_for_update(of=("self",)))
+
+
+def kept(
+    connection: WarehouseConnection, tables: Iterable[str] | None = None
+) -> tuple[int, datetime | None]:
+    """How many answers of a connection may serve others, and as of when the oldest is; of
+    ``tables`` those whose text names one."""
+    ready = CachedResult.objects.for_team(connection.team_id).filter(
+        connection=connection, status=CacheStatus.READY, expires_at__gt=Now()
+    )
+    if tables is not None:
+        ready = ready.filter(_naming(tables))
+    found = ready.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    return found["count"], found["oldest"]
 
 
 def make_room() -> int:

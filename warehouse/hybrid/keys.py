@@ -52,6 +52,7 @@ def inputs_of(statement: Statement, max_rows: int | None) -> str:
         "language": statement.language,
         "values": statement.values,
         "max_rows": max_rows,
+        "tables": sorted(statement.tables),
     }
     try:
         text = json.dumps(inputs)
@@ -65,7 +66,9 @@ def recalled(sql: str, inputs: str) -> tuple[Statement, int | None]:
     """The statement, and the caller's limit of rows, that ``inputs_of`` was given."""
     found = json.loads(inputs)
     language = Language(found["language"])
-    return Statement(sql, found["params"], language, found["values"]), found["max_rows"]
+    # An answer that an older release has kept says nothing of them.
+    tables = frozenset((schema, name) for schema, name in found.get("tables", ()))
+    return Statement(sql, found["params"], language, found["values"], tables), found["max_rows"]
 
 
 def _text(connection: WarehouseConnection, statement: Statement) -> str:

@@ -8,13 +8,14 @@ import structlog
 
 from connectors.errors import ConnectorError, ObjectNotFound, QueryCancelled
 from connectors.types import Limits, RunStats
+from warehouse import modes
 from warehouse.connection_config import ConnectionConfig
 from warehouse.errors import ConnectionPaused
 from warehouse.hybrid import flights, keys
 from warehouse.hybrid.cached import CachedRun
 from warehouse.hybrid.flights import Flight, Found, Wish
 from warehouse.hybrid.keeping import KeepingRun, Label
-from warehouse.models import ConnectionMode, WarehouseConnection
+from warehouse.models import WarehouseConnection
 from warehouse.runs import Origin, Run
 from warehouse.statements import Statement
 
@@ -30,11 +31,12 @@ def wish_of(
     limits: Limits,
     max_age_s: float | None = None,
 ) -> Wish | None:
-    """Which kept answer would do; ``None`` where none can: another mode, odd parameters.
+    """Which kept answer would do; ``None`` where none can: another mode, of the connection or of
+    a table, or odd parameters.
 
     ``max_age_s`` takes the place of the connection's, and then nothing older is served.
     """
-    if connection.mode != ConnectionMode.HYBRID:
+    if not modes.keeps(connection, statement):
         return None
     key = keys.key_of(connection, statement, limits)
     if key is None:

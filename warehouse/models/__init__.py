@@ -5,6 +5,7 @@ from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseCon
 from warehouse.models.scope import TeamManager
 from warehouse.models.sealed import Sealed
 from warehouse.models.synced import SyncedTable
+from warehouse.models.table_mode import TableMode
 from warehouse.models.team import Membership, Team, team_model
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Membership",
     "Sealed",
     "SyncedTable",
+    "TableMode",
     "Team",
     "TeamManager",
     "TestStatus",
