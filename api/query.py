@@ -1,6 +1,6 @@
 """`/api/environments/<team_id>/queries/`: HogQL over all that a team has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -16,10 +16,14 @@ from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
 from api.result_shape import ResultSerializer
 from connectors.sql_guard import MAX_SQL_CHARS
+from etl import table_modes
 from warehouse import query_executor
 from warehouse.access import Role
 from warehouse.federation.planner import Mode
+from warehouse.federation.split import STORE
+from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.errors import HogQLError
+from warehouse.models import ConnectionMode, WarehouseConnection
 
 
 class HogQLSerializer(StrictSerializer):
@@ -39,9 +43,19 @@ class PlannedLegSerializer(serializers.Serializer[Any]):
     estimate = EstimateSerializer(allow_null=True, help_text="null: the store bills nothing.")
 
 
+class PlannedTableSerializer(serializers.Serializer[Any]):
+    connection = serializers.CharField()
+    schema = serializers.CharField()
+    table = serializers.CharField()
+    mode = serializers.ChoiceField(ConnectionMode.choices)
+    in_store = serializers.BooleanField(help_text="Read there, and not in its warehouse.")
+    as_of = serializers.DateTimeField(allow_null=True, help_text="Of its copy in the store.")
+
+
 class PlanSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField([mode.value for mode in Mode])
     legs = PlannedLegSerializer(many=True)
+    tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
 
 
 class QueryViewSet(TeamViewSet):
@@ -80,7 +94,30 @@ class QueryViewSet(TeamViewSet):
             }
             for leg in found.legs
         ]
-        return Response({"mode": found.mode.value, "legs": legs})
+        tables = _tables(self.team, found.tables)
+        return Response({"mode": found.mode.value, "legs": legs, "tables": tables})
+
+
+def _tables(team: Any, tables: Sequence[CatalogTable]) -> list[dict[str, Any]]:
+    """As PlannedTableSerializer has them."""
+    names = {table.path[0] for table in tables}
+    used = WarehouseConnection.objects.for_team(team).filter(name__in=names)
+    modes = {one.name: table_modes.of(one) for one in used}
+    found = []
+    for table in tables:
+        connection, schema, name = table.path
+        of_connection = modes[connection]
+        found.append(
+            {
+                "connection": connection,
+                "schema": schema,
+                "table": name,
+                "mode": of_connection.of((schema, name)),
+                "in_store": table.source == STORE,
+                "as_of": of_connection.as_of((schema, name)),
+            }
+        )
+    return found
 
 
 @contextmanager

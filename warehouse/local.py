@@ -64,7 +64,7 @@ class StoreExecution(Execution):
 
 
 class StoreRun(Run):
-    """One query: what ``QueryRun`` is in a warehouse, in the store."""
+    """One query: what ``DirectRun`` is in a warehouse, in the store."""
 
     def __init__(
         self,

@@ -1,36 +1,33 @@
 """The only door to a warehouse's data: price, run and explore on behalf of a team."""
 
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
 import structlog
-from django.utils import timezone
 
 from connectors.base import Connector
 from connectors.result import Result
-from connectors.types import Basis, Estimate, Limits, RunStats, Table
+from connectors.types import Basis, Estimate, Limits, Table
 from warehouse import conf, connections, modes
 from warehouse.connection_config import ConnectionConfig
+from warehouse.direct import DirectRun
 from warehouse.federation import planner
 from warehouse.federation.leg import told_of
 from warehouse.federation.planner import Mode
 from warehouse.federation.run import STORE_DIALECT, FederatedRun
 from warehouse.federation.tidy import PREFIX
+from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tree import Query
 from warehouse.hybrid import flights
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.local import StoreRun
 from warehouse.models import WarehouseConnection
-from warehouse.pool import Lease, in_doubt
-from warehouse.runs import Origin, Run
+from warehouse.runs import Run
 from warehouse.statements import Language, Statement
 
 MAX_RESULT_BYTES = 100 * 2**20
@@ -107,7 +104,7 @@ def run(
     return HybridRun(wish, label_of(connection, statement, max_rows), direct)
 
 
-def _direct(connection: WarehouseConnection, statement: Statement, limits: Limits) -> "QueryRun":
+def _direct(connection: WarehouseConnection, statement: Statement, limits: Limits) -> DirectRun:
     """Run in the warehouse, whatever is kept."""
     run_id = str(uuid.uuid4())
 
@@ -116,7 +113,7 @@ def _direct(connection: WarehouseConnection, statement: Statement, limits: Limit
         printed = statement.printed(connection, connector)
         return connector.query(printed.sql, printed.params, limits, run_id)
 
-    return QueryRun(run_id, partial(connections.leased, connection), start)
+    return DirectRun(run_id, partial(connections.leased, connection), start)
 
 
 def run_hogql(
@@ -162,13 +159,16 @@ class HogQLPlan:
 
     mode: Mode
     legs: tuple[PlannedLeg, ...]
+    tables: tuple[CatalogTable, ...]
+    """Those of connections that it reads."""
 
 
 def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None) -> HogQLPlan:
     """How ``run_hogql`` would answer, without running anything; raises as it does."""
     found = planner.planned(team, text, values or {})
     if found.mode == Mode.LOCAL:
-        return HogQLPlan(found.mode, (PlannedLeg(None, _stored(found.query, text), None),))
+        legs = [PlannedLeg(None, _stored(found.query, text), None)]
+        return HogQLPlan(found.mode, tuple(legs), tuple(found.reads))
     split = found.split(PREFIX)
     legs = []
     for leg in split.legs:
@@ -179,7 +179,7 @@ def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None)
         legs.append(PlannedLeg(connection, printed.sql, estimate))
     if found.mode == Mode.FEDERATED:
         legs.append(PlannedLeg(None, _stored(split.query, text), None))
-    return HogQLPlan(found.mode, tuple(legs))
+    return HogQLPlan(found.mode, tuple(legs), tuple(found.reads))
 
 
 def _stored(query: Query, text: str) -> str:
@@ -196,88 +196,3 @@ def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
         max_bytes_returned=MAX_RESULT_BYTES,
         max_bytes_scanned=config.max_bytes_scanned,
     )
-
-
-class QueryRun(Run):
-    """A query in a warehouse."""
-
-    def __init__(
-        self,
-        run_id: str,
-        leased: Callable[[], AbstractContextManager[Lease]],
-        query: Callable[[Connector], Result],
-    ) -> None:
-        self.run_id = run_id
-        self._leased = leased
-        self._query = query
-        self._resources = ExitStack()
-        self._lease: Lease | None = None
-        self._ending = threading.Lock()
-        self._over = False
-
-    def start(self) -> None:
-        """Send it, and return when its first rows can be read; raises ConnectorError."""
-        lease = self._resources.enter_context(self._leased())
-        self._lease = lease
-        self._as_of = timezone.now()
-        with self._ending_what_is_in_doubt(lease):
-            self._result = self._resources.enter_context(self._query(lease.connector))
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self._result.schema
-
-    @property
-    def rows(self) -> int:
-        return self._result.rows
-
-    @property
-    def truncated(self) -> bool:
-        return self._result.truncated
-
-    @property
-    def stats(self) -> RunStats:
-        return self._result.stats
-
-    @property
-    def origin(self) -> Origin:
-        return Origin(self._as_of, self.run_id, self.stats.vendor_query_id)
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        if self._lease is None:
-            raise RuntimeError("A query is read after it has been started.")
-        with self._ending_what_is_in_doubt(self._lease):
-            yield from self._result
-        log.info("query.finished", run_id=self.run_id, rows=self.rows, truncated=self.truncated)
-
-    def cancel(self) -> bool:
-        """End the query in the warehouse, from another thread; its reader gets QueryCancelled.
-
-        False while it has not been sent yet.
-        """
-        with self._ending:
-            if self._over:
-                return True
-            if self._lease is None:
-                return False
-            # It may arrive when this query is over; by then nobody else has the session.
-            self._lease.end_after()
-        reached = self._lease.connector.cancel(self.run_id)
-        log.info("query.cancelled", run_id=self.run_id, reached=reached)
-        return reached
-
-    def close(self) -> None:
-        """End the query if it still runs, and give its session back."""
-        with self._ending:
-            self._over = True
-        self._resources.close()
-
-    @contextmanager
-    def _ending_what_is_in_doubt(self, lease: Lease) -> Iterator[None]:
-        """What goes wrong is told to the reader, who then closes: the pool would not see it."""
-        try:
-            yield
-        except Exception as exc:
-            if in_doubt(exc):
-                lease.end_after()
-            raise

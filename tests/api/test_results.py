@@ -15,8 +15,8 @@ from api.results import SAFE_INTEGER, JsonRows, encode_rows
 from connectors import connect
 from connectors.result import Execution, Result
 from connectors.types import Limits, RunStats
+from warehouse.direct import DirectRun
 from warehouse.pool import Lease, Session
-from warehouse.query_executor import QueryRun
 
 NAN, INFINITE = float("nan"), float("inf")
 BIG = SAFE_INTEGER + 1
@@ -116,7 +116,7 @@ def test_what_nobody_foresaw_stands_in_error_and_is_logged(
     found.start(FarFuture())
     form = {"host": "db.example.com", "database": "d", "user": "u", "password": "not-a-real-one"}
     lease = Lease(Session("c1", 1), connect("postgres", form))
-    run = QueryRun("r1", lambda: nullcontext(lease), lambda _: found)
+    run = DirectRun("r1", lambda: nullcontext(lease), lambda _: found)
     body = json.loads(b"".join(JsonRows(run, {})))
     assert body["rows"] == [["1970-01-01T00:00:00"]]
     assert body["error"]["code"] == "internal_error"

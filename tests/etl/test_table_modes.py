@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from tests.etl.conftest import succeed
 from tests.etl.test_sync import stored
 from tests.waiting import wait_for
 from warehouse import connections, query_executor, synced
+from warehouse.connections import Draft
 from warehouse.models import CachedResult, ConnectionMode, TableMode, Team, WarehouseConnection
 from warehouse.store import client
 from warehouse.store.load.loader import StoreLoad
@@ -293,6 +295,65 @@ def test_every_listed_table_says_its_mode_and_how_fresh_it_is(
     found = alice.get(url.replace("table_modes/", "schema/?schema=public")).json()["tables"]
     modes = {one["name"]: (one["mode"], one["as_of"] is not None) for one in found}
     assert modes == {"records": ("sync", True), "others": ("hybrid", False)}
+
+
+def test_plan_says_of_each_table_its_mode_and_where_it_is_read(
+    team: Team, alice: APIClient, source: WarehouseConnection, set_mode: Any, records: Add
+) -> None:
+    def planned() -> Any:
+        url = f"/api/environments/{team.pk}/queries/plan/"
+        (found,) = alice.post(url, {"query": COUNT}, "json").json()["tables"]
+        return found["mode"], found["in_store"], found["as_of"] is not None
+
+    records(3)
+    assert planned() == ("direct", False, False)
+    connections.update(source, {"mode": SYNC})
+    assert planned() == ("sync", False, False)
+    set_mode("hybrid")
+    assert planned() == ("hybrid", False, False)
+    set_mode("sync")
+    assert planned() == ("sync", False, False)
+    runner.execute(PipelineRun.objects.get().pk)
+    assert planned() == ("sync", True, True)
+
+
+def test_part_of_a_query_over_several_systems_is_kept(
+    team: Team,
+    source: WarehouseConnection,
+    credentials: dict[str, Any],
+    set_mode: Any,
+    records: Add,
+) -> None:
+    """Of the same warehouse by another connection, which is direct."""
+    draft = Draft.of(name="live", provider="postgres", credentials=credentials["postgres"])
+    live = connections.create(team, None, draft)
+    text = """
+    SELECT (SELECT count() FROM vault.public.records) AS kept,
+        (SELECT count() FROM live.public.records) AS live"""
+
+    def ask(text: str) -> tuple[list[Any], Any]:
+        with query_executor.run_hogql(team, text) as run:
+            run.start()
+            rows = [row for batch in run for row in batch.to_pylist()]
+            return [list(row.values()) for row in rows], run.origin
+
+    records(3)
+    set_mode("hybrid")
+    (rows, first) = ask(text)
+    assert (rows, first.cached) == ([[3, 3]], False)
+    records(2)
+    (rows, again) = ask(text)
+    # As of its oldest part.
+    assert (rows, again.cached, again.as_of < first.as_of + timedelta(seconds=1)) == (
+        *([[3, 5]], False, True),
+    )
+    connections.update(live, {"mode": HYBRID})
+    ask(text)
+    records(1)
+    (rows, kept) = ask(text)
+    assert (rows, kept.cached, kept.age_s > 0) == ([[3, 5]], True, True)
+    set_mode("direct")
+    assert ask(text)[0] == [[6, 5]]
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from connectors.types import Limits
 from tests.api.conftest import Sessions
 from tests.waiting import until
 from warehouse import connections, pool, query_executor
+from warehouse.direct import DirectRun
 from warehouse.errors import ConnectionPaused, CredentialsUnreadable
 from warehouse.models import Team, WarehouseConnection
-from warehouse.query_executor import QueryRun
 from warehouse.statements import Statement
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def ask(connection: WarehouseConnection, sql: str = PID) -> Any:
         return value_of(run)
 
 
-def value_of(run: QueryRun) -> Any:
+def value_of(run: DirectRun) -> Any:
     """The only value of a run that has been started."""
     return next(value for batch in list(run) for value in batch.column(0).to_pylist())
 

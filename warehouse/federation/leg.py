@@ -4,17 +4,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any
 
 import pyarrow as pa
 import structlog
+from django.db import connection as database_connection
 
+from connectors.base import Connector
 from connectors.errors import ConnectorError, DataError, QueryCancelled, WarehouseBusy
 from connectors.result import Result
 from connectors.types import Limits, RunStats
-from warehouse import connections
+from warehouse import connections, modes
 from warehouse.connection_config import ConnectionConfig
+from warehouse.direct import DirectRun
 from warehouse.errors import LegTooLarge
 from warehouse.federation.conditions import EQUAL_SHARE, share
 from warehouse.federation.keys import KeyFilter, narrowed
@@ -22,8 +27,11 @@ from warehouse.federation.split import Leg
 from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import Printed, print_query
 from warehouse.hogql.types import Kind
+from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease
+from warehouse.runs import Origin, Run
+from warehouse.statements import Statement
 from warehouse.store import client, ddl
 from warehouse.store.load import types
 from warehouse.store.names import quote
@@ -53,7 +61,7 @@ def told_of(connection: WarehouseConnection) -> Iterator[None]:
 
 
 class LegRun:
-    """``stats`` and ``rows`` are known once ``bring`` has returned."""
+    """``stats``, ``rows`` and ``origin`` are known once ``bring`` has returned."""
 
     def __init__(
         self, leg: Leg, connection: WarehouseConnection, dialect: str, text: str, run_id: str
@@ -62,12 +70,12 @@ class LegRun:
         self.connection = connection
         self.rows = 0
         self.stats = RunStats()
+        self.origin: Origin | None = None
         self._dialect = dialect
         self._text = text
         self._run_id = run_id
         self._after: list[tuple[KeyFilter, LegRun]] = []
-        self._ending = threading.Lock()
-        self._lease: Lease | None = None
+        self._run: Run | None = None
         self._brought = threading.Event()
         self._cancelled = threading.Event()
 
@@ -98,14 +106,16 @@ class LegRun:
             query = self._narrowed(database)
             with ExitStack() as stack:
                 with told_of(self.connection):
-                    result = self._asked(query, deadline, stack)
-                self._write(database, result)
-                self.rows, self.stats = result.rows, result.stats
+                    run = self._asked(query, deadline, stack)
+                self._write(database, run)
+                self.rows, self.stats, self.origin = run.rows, run.stats, run.origin
         except BaseException:
             self.give_up()
             raise
         finally:
             self._brought.set()
+            # Of this thread, which looked for an answer that is kept.
+            database_connection.close()
         log.info("leg.brought", run_id=self._run_id, rows=self.rows)
 
     def give_up(self) -> None:
@@ -115,38 +125,47 @@ class LegRun:
     def cancel(self) -> None:
         """End it, in its warehouse too; from another thread."""
         self.give_up()
-        with self._ending:
-            lease = self._lease
-            if lease is None:
-                return
-            # It may arrive when the leg is over; by then nobody else has the session.
-            lease.end_after()
-        lease.connector.cancel(self._run_id)
+        if self._run is not None:
+            self._run.cancel()
 
-    def _asked(self, query: tree.Query, deadline: float, stack: ExitStack) -> Result:
-        """The query's result, to be closed with its session by ``stack``."""
-        lease = self._leased(deadline, stack)
-        stack.callback(self._over)
-        with self._ending:
-            self._lease = lease
+    def _asked(self, query: tree.Query, deadline: float, stack: ExitStack) -> Run:
+        """The query, begun, to be closed with its session by ``stack``; or what is kept of it."""
+        printed, limits = self._printed(query), self._limits(deadline)
+        statement = Statement(printed.sql, printed.params, tables=modes.tables_of(query))
+
+        def ask(connector: Connector) -> Result:
+            if self._cancelled.is_set():
+                raise QueryCancelled()
+            return connector.query(printed.sql, printed.params, limits, self._run_id)
+
+        direct = partial(DirectRun, self._run_id, partial(self._leased, deadline), ask)
+        wish = wish_of(self.connection, statement, limits)
+        if wish is None:
+            self._run = direct()
+        else:
+            # Nobody could fetch a leg anew by itself: what it asks for is a part of a query.
+            wish = replace(wish, stale_s=0)
+            label = label_of(self.connection, statement, limits.max_rows)
+            self._run = HybridRun(wish, label, direct)
+        run = stack.enter_context(self._run)
         if self._cancelled.is_set():
             raise QueryCancelled()
-        printed, limits = self._printed(query), self._limits(deadline)
-        asked = lease.connector.query(printed.sql, printed.params, limits, self._run_id)
-        return stack.enter_context(asked)
+        run.start()
+        return run
 
-    def _leased(self, deadline: float, stack: ExitStack) -> Lease:
+    @contextmanager
+    def _leased(self, deadline: float) -> Iterator[Lease]:
         """A session, however long other legs have them all."""
-        while True:
-            try:
-                return stack.enter_context(connections.leased(self.connection))
-            except WarehouseBusy:
-                if self._cancelled.is_set() or time.monotonic() > deadline:
-                    raise
-
-    def _over(self) -> None:
-        with self._ending:
-            self._lease = None
+        with ExitStack() as stack:
+            while True:
+                try:
+                    lease = stack.enter_context(connections.leased(self.connection))
+                except WarehouseBusy:
+                    if self._cancelled.is_set() or time.monotonic() > deadline:
+                        raise
+                else:
+                    break
+            yield lease
 
     def _limits(self, deadline: float) -> Limits:
         """What the connection allows counts here as in any query."""
@@ -173,7 +192,7 @@ class LegRun:
     def _printed(self, query: tree.Query) -> Printed:
         return print_query(query, self._dialect, self._text)
 
-    def _write(self, database: str, result: Result) -> None:
+    def _write(self, database: str, result: Run) -> None:
         """The table is made of what has come, so that no value is changed."""
         table, owner = self.leg.table.name, client.owner()
         fields = []
@@ -196,7 +215,7 @@ class LegRun:
                 fields={"connection": self.connection.name},
             )
 
-    def _fitting(self, result: Result, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _fitting(self, result: Run, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Raises DataError for a value that the store cannot hold exactly."""
         with told_of(self.connection):
             for batch in result:

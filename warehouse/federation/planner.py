@@ -24,6 +24,8 @@ from warehouse.models import WarehouseConnection
 log = structlog.get_logger(__name__)
 
 Found = Sequence[WarehouseConnection]
+PATH_PARTS = 3
+"""Connection, schema, name: what the store has of its own is called by less."""
 
 
 class Mode(StrEnum):
@@ -52,6 +54,12 @@ class Planned:
             return Mode.LOCAL
         is_one = len(self.connections) == 1 and STORE not in sources(self.query)
         return Mode.PUSH_DOWN if is_one else Mode.FEDERATED
+
+    @property
+    def reads(self) -> list[CatalogTable]:
+        """The tables of connections that it reads, by their paths, wherever they are read."""
+        found = {one.table.path: one.table for one in tables(self.query)}
+        return [table for path, table in sorted(found.items()) if len(path) == PATH_PARTS]
 
     def split(self, prefix: str) -> Split:
         return split(self.query, self.text, self.dialects, prefix)

@@ -13,6 +13,7 @@ from warehouse.federation.planner import Planned
 from warehouse.federation.split import Split
 from warehouse.hogql.printing.printer import Printed, print_query
 from warehouse.local import StoreRun
+from warehouse.runs import Origin
 from warehouse.store import client, ddl, names
 
 AT_ONCE = 8
@@ -21,7 +22,7 @@ STORE_DIALECT = "clickhouse"
 
 
 class FederatedRun(StoreRun):
-    """To be used as ``QueryRun`` is. Its tables in the store are gone when it is closed."""
+    """To be used as ``DirectRun`` is. Its tables in the store are gone when it is closed."""
 
     def __init__(
         self, team: Any, split: Split, found: Planned, limits: Limits, run_id: str
@@ -68,6 +69,18 @@ class FederatedRun(StoreRun):
             super().stats,
             bytes_scanned=_sum([one.bytes_scanned for one in found]),
             bytes_billed=_sum([one.bytes_billed for one in found]),
+        )
+
+    @property
+    def origin(self) -> Origin:
+        """As of its oldest part; kept, where no warehouse was asked for any."""
+        own, legs = super().origin, [leg.origin for leg in self.legs if leg.origin is not None]
+        is_kept = len(legs) == len(self.legs) and all(one.cached for one in legs)
+        return replace(
+            own,
+            as_of=min([own.as_of, *(one.as_of for one in legs)]),
+            cached=is_kept,
+            age_s=max(one.age_s for one in legs) if is_kept else 0.0,
         )
 
     def cancel(self) -> bool:

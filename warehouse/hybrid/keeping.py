@@ -14,7 +14,6 @@ from django.db.models import F
 
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
-from warehouse import conf
 from warehouse.hybrid import cache, pieces
 from warehouse.hybrid.flights import Flight
 from warehouse.hybrid.spool import Spool
@@ -107,7 +106,7 @@ class KeepingRun(Run):
             file = spool.finish()
         except (OSError, pa.ArrowException):
             spool.is_whole = False
-        if not spool.is_whole or spool.size_bytes > conf.store_cache_mb() * 10**6:
+        if not spool.is_whole:
             spool.close()
             self._flight.give_up(tell=True)
         elif spool.size_bytes <= CONTENT_BYTES:

@@ -6,6 +6,8 @@ from typing import IO
 import pyarrow as pa
 import structlog
 
+from warehouse import conf
+
 log = structlog.get_logger(__name__)
 
 MEMORY_BYTES = 2**20
@@ -13,7 +15,10 @@ MEMORY_BYTES = 2**20
 
 
 class Spool:
-    """Batches as Arrow's stream, exactly as they came; it never fails its writer."""
+    """Batches as Arrow's stream, exactly as they came; it never fails its writer.
+
+    It is whole while it has all of them: one that will not be kept for its size is not copied on.
+    """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._file: IO[bytes] = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 closed by close()
@@ -25,6 +30,7 @@ class Spool:
         if self.is_whole:
             try:
                 self._writer.write_batch(batch)
+                self.is_whole = self._file.tell() <= conf.store_cache_mb() * 10**6
             except (OSError, pa.ArrowException) as exc:
                 self.is_whole = False
                 log.warning("cached_result.not_copied", error=type(exc).__name__)

@@ -50,7 +50,7 @@ class CachedResult(models.Model):
     rows = models.BigIntegerField(default=0)
     size_bytes = models.BigIntegerField(default=0)
     truncated = models.BooleanField(default=False)
-    run_id = models.CharField(max_length=36, blank=True)
+    run_id = models.CharField(max_length=50, blank=True)
     vendor_query_id = models.CharField(max_length=255, null=True)  # None is unknown
     bytes_scanned = models.BigIntegerField(null=True)
     bytes_billed = models.BigIntegerField(null=True)
