@@ -19,7 +19,8 @@ from warehouse.access import Role, policy
 
 
 class TeamViewSet(GenericViewSet[Any]):
-    """Views under ``/api/environments/<team_id>/``; ``self.team`` is set before any action.
+    """Views under ``/api/environments/<team_id>/``; ``self.team``, and the caller's ``self.role``
+    in it, are set before any action.
 
     Everything but authentication is declared here, so that it holds whatever else a host
     project has in its REST_FRAMEWORK setting.
@@ -34,6 +35,7 @@ class TeamViewSet(GenericViewSet[Any]):
     roles: ClassVar[dict[str, Role]] = {}
     """Least role for an action; one that is not listed needs ADMIN."""
     team: Any
+    role: Role
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -49,6 +51,7 @@ class TeamViewSet(GenericViewSet[Any]):
         needed = self.roles.get(self.action or "", Role.ADMIN)
         if role < needed:
             raise PermissionDenied(f"This needs the role {needed.name.lower()}.")
+        self.role = role
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return problems.handle

@@ -13,7 +13,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import results
+from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.explanation import ExplanationSerializer
 from api.hangup import HangupWatch
@@ -245,14 +245,18 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         request=QuerySerializer,
         responses=OpenApiResponse(ResultSerializer, results.__doc__ or ""),
     )
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], renderer_classes=answer.RENDERERS)
     def query(self, request: Request, **_: Any) -> StreamingHttpResponse:
         """Run one read-only query; the rows are streamed."""
         data = valid(QuerySerializer, request)
         run = query_executor.run(
-            self.get_object(), _statement(data), data.get("max_rows"), data.get("max_age_s")
+            self.get_object(),
+            _statement(data),
+            data.get("max_rows"),
+            data.get("max_age_s"),
+            user=request.user,
         )
-        return results.stream(run, request.META)
+        return answer.streamed(run, request)
 
     @extend_schema(request=None, responses=InvalidatedSerializer)
     @action(detail=True, methods=["post"])

@@ -21,6 +21,11 @@ from warehouse.errors import (
     CredentialsUnreadable,
     KeysUnavailable,
     NameTaken,
+    QueryAbandoned,
+    QueryRunning,
+    QueueUnavailable,
+    ResultGone,
+    ServiceFailed,
     StoreLost,
     StoreUnavailable,
 )
@@ -52,6 +57,11 @@ STATUS: dict[type[ConnectorError], int] = {
     KeysUnavailable: 503,
     StoreUnavailable: 503,
     StoreLost: 503,
+    QueryRunning: 409,
+    ResultGone: 410,
+    QueryAbandoned: 503,
+    QueueUnavailable: 503,
+    ServiceFailed: 500,
     ConnectorError: 502,
 }
 """HTTP status of an error class; a class that is not here has its nearest parent's."""

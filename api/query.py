@@ -1,29 +1,39 @@
-"""`/api/environments/<team_id>/queries/`: HogQL over all that a team has."""
+"""`/api/environments/<team_id>/queries/`: what a team asks, of all it has or of one warehouse."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
+from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import results
+from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
+from api.query_run import QueryRunSerializer, runs_of
 from api.result_shape import ResultSerializer
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl import table_modes
-from warehouse import query_executor
+from warehouse import accounts, background, kept, query_executor
 from warehouse.access import Role
+from warehouse.accounts import Asked
 from warehouse.federation.planner import Mode
 from warehouse.federation.split import STORE
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.errors import HogQLError
-from warehouse.models import ConnectionMode, WarehouseConnection
+from warehouse.models import ConnectionMode, QueryOutcome, QueryRun, WarehouseConnection
+from warehouse.statements import Language, Statement
+
+MAX_WAIT_S = 60
 
 
 class HogQLSerializer(StrictSerializer):
@@ -33,8 +43,39 @@ class HogQLSerializer(StrictSerializer):
     values = serializers.DictField(default=dict, help_text="A value for each {name} of the query.")
 
 
-class HogQLQuerySerializer(HogQLSerializer):
+class QueryRequestSerializer(HogQLSerializer):
+    query = serializers.CharField(max_length=MAX_SQL_CHARS, trim_whitespace=False)
+    dialect = serializers.ChoiceField(
+        [language.value for language in Language],
+        default=Language.HOGQL.value,
+        help_text="native is the SQL of the connection's warehouse.",
+    )
+    connection = serializers.CharField(
+        required=False, max_length=200, help_text="With native: its id or name."
+    )
+    params = serializers.JSONField(
+        required=False, help_text="With native: a list, or an object of named values."
+    )
     max_rows = serializers.IntegerField(min_value=1, required=False)
+    wait_s = serializers.FloatField(
+        min_value=0,
+        max_value=MAX_WAIT_S,
+        required=False,
+        help_text="A worker runs the query and its rows are kept for an hour: the answer has them "
+        "if they are there by then, and else says where they will be (202).",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["dialect"] == Language.NATIVE:
+            if "connection" not in attrs:
+                raise ValidationError({"connection": "Say which warehouse's SQL it is."})
+            if attrs["values"]:
+                raise ValidationError({"values": "Here it is params."})
+        elif unfit := attrs.keys() & {"connection", "params"}:
+            raise ValidationError(dict.fromkeys(unfit, "This goes with the dialect native."))
+        if not isinstance(attrs.get("params", []), list | dict):
+            raise ValidationError({"params": "Give a list, or an object of named values."})
+        return attrs
 
 
 class PlannedLegSerializer(serializers.Serializer[Any]):
@@ -58,29 +99,50 @@ class PlanSerializer(serializers.Serializer[Any]):
     tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
 
 
-class QueryViewSet(TeamViewSet):
+ROWS = OpenApiResponse(ResultSerializer, results.__doc__ or "")
+
+
+class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     """Queries over the team's connections, and what it has in the store."""
 
-    serializer_class = HogQLQuerySerializer
-    pagination_class = None
-    filter_backends = ()
-    roles: ClassVar = {"create": Role.ANALYST, "plan": Role.ANALYST}
+    queryset = QueryRun.objects.none()  # names the model; rows come by get_queryset
+    serializer_class = QueryRunSerializer
+    filterset_fields = ("outcome", "dialect", "mode", "cached")
+    lookup_value_converter = "uuid"
+    roles: ClassVar = {
+        "list": Role.VIEWER,
+        "retrieve": Role.VIEWER,
+        "create": Role.ANALYST,
+        "plan": Role.ANALYST,
+        "result": Role.ANALYST,
+        "cancel": Role.ANALYST,
+    }
 
-    @extend_schema(
-        request=HogQLQuerySerializer,
-        responses=OpenApiResponse(ResultSerializer, results.__doc__ or ""),
-    )
-    def create(self, request: Request, **_: Any) -> StreamingHttpResponse:
-        """Run one query over events, persons, and tables of any connection; rows are streamed."""
-        data = valid(HogQLQuerySerializer, request)
+    def get_queryset(self) -> QuerySet[QueryRun]:
+        found = runs_of(self.team)
+        accounts.end_lost(QueryRun.objects.for_team(self.team))
+        return found
+
+    def get_renderers(self) -> list[Any]:
+        if self.action == "create":
+            return [renderer() for renderer in answer.RENDERERS]
+        return super().get_renderers()
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "sees": self._sees}
+
+    @extend_schema(request=QueryRequestSerializer, responses={200: ROWS, 202: QueryRunSerializer})
+    def create(self, request: Request, **_: Any) -> HttpResponseBase:
+        """Run one query over events, persons, views, and tables of any connection, or in one
+        connection's own SQL. The rows are streamed."""
+        data = valid(QueryRequestSerializer, request)
         with _told_of_the_query():
-            run = query_executor.run_hogql(
-                self.team, data["query"], data["values"], data.get("max_rows")
-            )
-            return results.stream(run, request.META)
+            if "wait_s" in data:
+                return self._handed_over(request, data)
+            return answer.streamed(self._run(request, data), request)
 
     @extend_schema(request=HogQLSerializer, responses=PlanSerializer)
-    @action(detail=False, methods=["post"])
+    @action(detail=False, methods=["post"], pagination_class=None, filter_backends=())
     def plan(self, request: Request, **_: Any) -> Response:
         """Which systems a query would ask, what each would be sent, and its price."""
         data = valid(HogQLSerializer, request)
@@ -96,6 +158,80 @@ class QueryViewSet(TeamViewSet):
         ]
         tables = _tables(self.team, found.tables)
         return Response({"mode": found.mode.value, "legs": legs, "tables": tables})
+
+    @extend_schema(responses=ROWS)
+    @action(detail=True, renderer_classes=answer.RENDERERS)
+    def result(self, request: Request, **_: Any) -> StreamingHttpResponse:
+        """The rows of a query that a worker has run, while they are kept."""
+        return answer.streamed(kept.rows_of(self._own()), request)
+
+    @extend_schema(request=None, responses={202: QueryRunSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, **_: Any) -> Response:
+        """End a query with all its legs, wherever it runs; it takes a few seconds."""
+        run = self._own()
+        accounts.ask_to_end(run)
+        run.refresh_from_db()
+        return Response(self.get_serializer(run).data, status.HTTP_202_ACCEPTED)
+
+    def _run(self, request: Request, data: dict[str, Any]) -> Any:
+        if data["dialect"] == Language.NATIVE:
+            statement = Statement(data["query"], data.get("params", ()))
+            connection = self._connection(data["connection"])
+            return query_executor.run(
+                connection, statement, data.get("max_rows"), user=request.user
+            )
+        return query_executor.run_hogql(
+            self.team, data["query"], data["values"], data.get("max_rows"), user=request.user
+        )
+
+    def _handed_over(self, request: Request, data: dict[str, Any]) -> HttpResponseBase:
+        inputs = {
+            "values": data["values"],
+            "params": data.get("params", []),
+            "max_rows": data.get("max_rows"),
+        }
+        waiting = background.hand_over(self._asked(request, data), inputs)
+        run = background.await_end(waiting, data["wait_s"])
+        if run.outcome != QueryOutcome.RUNNING:
+            return answer.streamed(kept.rows_of(run), request)
+        place = request.build_absolute_uri(f"{request.path}{run.pk}/")
+        return Response(
+            self.get_serializer(run).data,
+            status.HTTP_202_ACCEPTED,
+            content_type="application/json",
+            headers={"Location": place, answer.RUN_HEADER: str(run.pk)},
+        )
+
+    def _asked(self, request: Request, data: dict[str, Any]) -> Asked:
+        if data["dialect"] == Language.NATIVE:
+            connection = self._connection(data["connection"])
+            mode = Mode.PUSH_DOWN
+            return Asked(
+                self.team.pk, request.user, data["query"], Language.NATIVE, mode, connection
+            )
+        return query_executor.plan_waiting(self.team, data["query"], data["values"], request.user)
+
+    def _connection(self, name: str) -> WarehouseConnection:
+        """By its id or name; raises ValidationError."""
+        of_team = WarehouseConnection.objects.for_team(self.team)
+        try:
+            found = of_team.filter(pk=UUID(name)).first()
+        except ValueError:
+            found = of_team.filter(name=name).first()
+        if found is None:
+            raise ValidationError({"connection": "The team has no such connection."})
+        return found
+
+    def _own(self) -> QueryRun:
+        """The run in the address, for whoever may see what was asked."""
+        run: QueryRun = self.get_object()
+        if not self._sees(run):
+            raise PermissionDenied("Only whoever ran this query may do that, and admins.")
+        return run
+
+    def _sees(self, run: QueryRun) -> bool:
+        return self.role >= Role.ADMIN or run.user_id == self.request.user.pk
 
 
 def _tables(team: Any, tables: Sequence[CatalogTable]) -> list[dict[str, Any]]:

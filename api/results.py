@@ -11,18 +11,16 @@ times are ISO 8601; NaN and infinities are the strings "NaN", "Infinity" and "-I
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from django.http import StreamingHttpResponse
 
 from api import problems
-from api.hangup import HangupWatch
-from warehouse.runs import Run
+from api.rows import RowStream
 
 ROWS_AT_ONCE = 1_000
 """As JSON, and as Python's values before that, rows take several times their room in Arrow."""
@@ -30,64 +28,32 @@ SAFE_INTEGER = 2**53 - 1
 """The largest integer that JavaScript holds exactly. Source: ECMA-262, Number.MAX_SAFE_INTEGER."""
 
 
-def stream(run: Run, environ: Mapping[str, Any]) -> StreamingHttpResponse:
-    """Start the run; the response, or the error before its first row, raised with the run closed.
+class JsonRows(RowStream):
+    """An error in the middle stands in the body, which is valid JSON then, too."""
 
-    ``environ`` is the request's: a client that goes away ends the query.
-    """
-    return StreamingHttpResponse(JsonRows(run, environ), content_type="application/json")
-
-
-class JsonRows:
-    """Iterator over the body; closing it ends the query, also when nobody has read it."""
-
-    def __init__(self, run: Run, environ: Mapping[str, Any]) -> None:
-        self._run = run
-        self._watch = HangupWatch(environ, run.cancel)
-        try:
-            run.start()
-            self._batches = iter(run)
-            self._first = next(self._batches, None)
-        except BaseException:
-            self.close()
-            raise
-        self._parts = self._body()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._parts)
-
-    def close(self) -> None:
-        """Called by the server when the answer has been sent or its client has gone."""
-        self._watch.close()
-        self._run.close()
-
-    def _body(self) -> Iterator[bytes]:
-        columns = [{"name": f.name, "type": str(f.type)} for f in self._run.schema]
-        head = {"run_id": self._run.run_id, "columns": columns}
+    def body(self) -> Iterator[bytes]:
+        columns = [{"name": f.name, "type": str(f.type)} for f in self.run.schema]
+        head = {"run_id": self.run.run_id, "columns": columns}
         yield orjson.dumps(head)[:-1] + b',"rows":['
         error = None
         try:
             yield from self._rows()
         except Exception as exc:  # noqa: BLE001 problems.of tells them apart, and logs
-            error = problems.of(exc, run_id=self._run.run_id).as_json()
+            error = problems.of(exc, run_id=self.run.run_id).as_json()
         yield b"]," + orjson.dumps(self._tail(error), option=orjson.OPT_UTC_Z)[1:]
 
     def _rows(self) -> Iterator[bytes]:
-        separator, batch = b"", self._first
-        while batch is not None:
+        separator = b""
+        for batch in self.batches():
             for start in range(0, batch.num_rows, ROWS_AT_ONCE):
                 yield separator + encode_rows(batch.slice(start, ROWS_AT_ONCE))[1:-1]
                 separator = b","
-            batch = next(self._batches, None)
 
     def _tail(self, error: dict[str, Any] | None) -> dict[str, Any]:
-        stats, origin = self._run.stats, self._run.origin
+        stats, origin = self.run.stats, self.run.origin
         return {
-            "row_count": self._run.rows,
-            "truncated": self._run.truncated,
+            "row_count": self.run.rows,
+            "truncated": self.run.truncated,
             "stats": {
                 "vendor_query_id": stats.vendor_query_id,
                 "bytes_scanned": stats.bytes_scanned,
@@ -103,14 +69,15 @@ class JsonRows:
 
 def encode_rows(batch: pa.RecordBatch) -> bytes:
     """One batch as a JSON array of rows."""
-    columns = [_values(column) for column in batch.columns]
-    return orjson.dumps(list(zip(*columns, strict=True)), default=_plain, option=orjson.OPT_UTC_Z)
+    columns = [column_values(column) for column in batch.columns]
+    return orjson.dumps(list(zip(*columns, strict=True)), default=plain, option=orjson.OPT_UTC_Z)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def column_values(column: pa.Array) -> list[Any]:
+    """As Python's values, but for numbers that JSON would lose, which are strings."""
     values: list[Any] = column.to_pylist()
     if _needs_care(column):
-        return [_careful(value) for value in values]
+        return [careful(value) for value in values]
     return values
 
 
@@ -128,7 +95,8 @@ def _needs_care(column: pa.Array) -> bool:
     return False
 
 
-def _careful(value: Any) -> Any:
+def careful(value: Any) -> Any:
+    """The value, with numbers in it that JSON would lose as strings."""
     match value:
         case float() if math.isnan(value):
             return "NaN"
@@ -139,14 +107,15 @@ def _careful(value: Any) -> Any:
         case int() if abs(value) > SAFE_INTEGER:
             return str(value)
         case list() | tuple():
-            return [_careful(item) for item in value]
+            return [careful(item) for item in value]
         case dict():
-            return {name: _careful(item) for name, item in value.items()}
+            return {name: careful(item) for name, item in value.items()}
         case _:
             return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON has no form for."""
     match value:
         case Decimal():
             return format(value, "f")

@@ -21,6 +21,12 @@ from tests import vendors
 from tests.store.running import Engine
 from warehouse import conf
 from warehouse.models import Membership, Team
+from warehouse.watch import watch
+
+
+def pytest_runtest_teardown() -> None:
+    """No query outlives its test, whether that has read its answer or not."""
+    watch.close()
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,49 @@ class LegTooLarge(LimitExceeded):
     hint = "Ask that connection for fewer rows or columns, or have the table synced."
 
 
+class QueryAbandoned(ConnectorError):
+    """Whoever ran the query is gone."""
+
+    code = "query_abandoned"
+    retryable = True
+    message = "The process that ran the query is gone."
+    hint = "Run it again."
+
+
+class QueueUnavailable(ConnectorError):
+    """A query that a worker was to run has not been run."""
+
+    code = "queue_unavailable"
+    retryable = True
+    message = "The workers' queue does not answer."
+    hint = "Try again, or without wait_s: then no worker is needed."
+
+
+class ServiceFailed(ConnectorError):
+    """Nobody foresaw it; the log has it."""
+
+    code = "internal_error"
+    message = "The service failed."
+    hint = "Ask the operator: it is logged."
+
+
+class QueryRunning(InvalidInput):
+    """There are no rows yet."""
+
+    code = "query_running"
+    retryable = True
+    message = "The query still runs."
+    hint = "Look at the run again, and ask for its rows when it has succeeded."
+
+
+class ResultGone(InvalidInput):
+    """The rows are not kept, or not any more."""
+
+    code = "result_gone"
+    message = "The rows of this query are not kept."
+    hint = "Run it again, with wait_s if its rows are to be kept for a while."
+
+
 class CredentialsUnreadable(ConnectorError):
     """The stored credentials cannot be decrypted with the keys this service has."""
 

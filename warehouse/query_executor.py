@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -10,23 +11,27 @@ from typing import Any
 import structlog
 
 from connectors.base import Connector
+from connectors.errors import ConnectorError, ObjectNotFound
 from connectors.result import Result
 from connectors.types import Basis, Estimate, Limits, Table
-from warehouse import conf, connections, modes
+from warehouse import accounts, conf, connections, modes
+from warehouse.accounts import Asked, PlannedLeg
 from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.federation import planner
 from warehouse.federation.leg import told_of
-from warehouse.federation.planner import Mode
+from warehouse.federation.planner import Mode, Planned
 from warehouse.federation.run import STORE_DIALECT, FederatedRun
+from warehouse.federation.split import Split
 from warehouse.federation.tidy import PREFIX
 from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.printing.printer import print_query
+from warehouse.hogql.printing.printer import Printed, print_query
 from warehouse.hogql.tree import Query
 from warehouse.hybrid import flights
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.local import StoreRun
-from warehouse.models import WarehouseConnection
+from warehouse.models import QueryRun, WarehouseConnection
+from warehouse.recorded import RecordedRun
 from warehouse.runs import Run
 from warehouse.statements import Language, Statement
 
@@ -90,23 +95,48 @@ def run(
     statement: Statement,
     max_rows: int | None = None,
     max_age_s: float | None = None,
-) -> Run:
+    *,
+    user: Any = None,
+) -> RecordedRun:
     """One read-only query, to be started, iterated for its batches, and closed.
 
     Over a hybrid connection it may be answered by what was kept of an earlier one, of at most
     ``max_age_s``.
     """
+    row = accounts.reserve(
+        Asked(
+            connection.team_id,
+            user,
+            statement.sql,
+            statement.language,
+            Mode.PUSH_DOWN,
+            connection=connection,
+        )
+    )
+    run_id = str(row.pk)
+    return RecordedRun(partial(_over, connection, statement, run_id, max_rows, max_age_s), row)
+
+
+def _over(
+    connection: WarehouseConnection,
+    statement: Statement,
+    run_id: str,
+    max_rows: int | None,
+    max_age_s: float | None = None,
+) -> Run:
+    """The query in one warehouse, or what is kept of its answer."""
     limits = limits_for(connection, max_rows)
     wish = wish_of(connection, statement, limits, max_age_s)
-    direct = partial(_direct, connection, statement, limits)
+    direct = partial(_direct, connection, statement, limits, run_id)
     if wish is None:
         return direct()
     return HybridRun(wish, label_of(connection, statement, max_rows), direct)
 
 
-def _direct(connection: WarehouseConnection, statement: Statement, limits: Limits) -> DirectRun:
+def _direct(
+    connection: WarehouseConnection, statement: Statement, limits: Limits, run_id: str
+) -> DirectRun:
     """Run in the warehouse, whatever is kept."""
-    run_id = str(uuid.uuid4())
 
     def start(connector: Connector) -> Result:
         log.info("query.started", run_id=run_id, connection=str(connection.pk))
@@ -117,14 +147,63 @@ def _direct(connection: WarehouseConnection, statement: Statement, limits: Limit
 
 
 def run_hogql(
-    team: Any, text: str, values: Mapping[str, object] | None = None, max_rows: int | None = None
-) -> Run:
+    team: Any,
+    text: str,
+    values: Mapping[str, object] | None = None,
+    max_rows: int | None = None,
+    *,
+    user: Any = None,
+) -> RecordedRun:
     """One query in HogQL over all that the team has, to be used as ``run``'s is.
 
     Raises HogQLError, and ConnectorError where a connection's tables cannot be read.
     """
-    found = planner.planned(team, text, values or {})
-    run_id = str(uuid.uuid4())
+    found, run_id = planner.planned(team, text, values or {}), str(uuid.uuid4())
+    asked, legs = _planned(team, found, run_id, max_rows)
+    row = accounts.reserve(
+        Asked(team.pk, user, text, Language.HOGQL, found.mode, legs=legs), run_id
+    )
+    return RecordedRun(lambda: asked, row)
+
+
+def plan_waiting(team: Any, text: str, values: Mapping[str, object], user: Any) -> Asked:
+    """A query in HogQL that a worker is to run; raises as ``run_hogql`` does."""
+    found = planner.planned(team, text, values)
+    _, legs = _planned(team, found, str(uuid.uuid4()), None)
+    return Asked(team.pk, user, text, Language.HOGQL, found.mode, legs=legs)
+
+
+def resumed(row: QueryRun, inputs: Mapping[str, Any]) -> RecordedRun:
+    """The query of an entry that has waited, with what it was given; it is priced when it starts,
+    as nobody waits for each of its moments."""
+    again = _native_again if row.dialect == Language.NATIVE else _hogql_again
+    return RecordedRun(partial(again, row, inputs), row)
+
+
+def _native_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
+    if row.connection is None:
+        raise ObjectNotFound("The connection has been deleted.", hint="Ask another one.")
+    statement = Statement(row.text, inputs["params"])
+    with suppress(ConnectorError):
+        priced = plan(row.connection, statement)
+        accounts.price(row, [PlannedLeg(row.connection, priced.sql, priced.estimate)])
+    return _over(row.connection, statement, str(row.pk), inputs["max_rows"])
+
+
+def _hogql_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
+    found = planner.planned(row.team, row.text, inputs["values"])
+    asked, legs = _planned(row.team, found, str(row.pk), inputs["max_rows"])
+    with suppress(ConnectorError):
+        if found.mode != Mode.LOCAL:
+            legs = _legs(found, found.split(PREFIX), priced=True)
+    accounts.price(row, legs)
+    return asked
+
+
+def _planned(
+    team: Any, found: Planned, run_id: str, max_rows: int | None
+) -> tuple[Run, list[PlannedLeg]]:
+    """The run that answers a query, and what it will send where."""
     log.info("query.planned", mode=found.mode, team=str(team.pk))
     limits = Limits(
         timeout_s=conf.query_timeout_s(),
@@ -133,24 +212,17 @@ def run_hogql(
     )
     match found.mode:
         case Mode.LOCAL:
-            prepare = partial(print_query, found.query, STORE_DIALECT, text)
-            return StoreRun(team, prepare, limits, run_id, found.as_of)
+            printed = print_query(found.query, STORE_DIALECT, found.text)
+            stored = StoreRun(team, lambda: printed, limits, run_id, found.as_of)
+            return stored, [PlannedLeg(None, printed.sql)]
         case Mode.PUSH_DOWN:
             ((source, connection),) = found.connections.items()
-            printed = print_query(found.query, found.dialects[source], text)
-            read = modes.tables_of(found.query)
-            return run(connection, Statement(printed.sql, printed.params, tables=read), max_rows)
+            printed = print_query(found.query, found.dialects[source], found.text)
+            statement = Statement(printed.sql, printed.params, tables=modes.tables_of(found.query))
+            pushed = _over(connection, statement, run_id, max_rows)
+            return pushed, [PlannedLeg(connection, printed.sql)]
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
-    return FederatedRun(team, split, found, limits, run_id)
-
-
-@dataclass(frozen=True)
-class PlannedLeg:
-    """What one connection would be sent; without a connection, what the store would run."""
-
-    connection: WarehouseConnection | None
-    sql: str
-    estimate: Estimate | None
+    return FederatedRun(team, split, found, limits, run_id), _legs(found, split)
 
 
 @dataclass(frozen=True)
@@ -167,19 +239,28 @@ def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None)
     """How ``run_hogql`` would answer, without running anything; raises as it does."""
     found = planner.planned(team, text, values or {})
     if found.mode == Mode.LOCAL:
-        legs = [PlannedLeg(None, _stored(found.query, text), None)]
-        return HogQLPlan(found.mode, tuple(legs), tuple(found.reads))
-    split = found.split(PREFIX)
+        legs = [PlannedLeg(None, _stored(found.query, text))]
+    else:
+        legs = _legs(found, found.split(PREFIX), priced=True)
+    return HogQLPlan(found.mode, tuple(legs), tuple(found.reads))
+
+
+def _legs(found: Planned, split: Split, *, priced: bool = False) -> list[PlannedLeg]:
+    """The parts of several connections, and what the store then runs of them."""
     legs = []
     for leg in split.legs:
         connection = found.connections[leg.source]
-        printed = print_query(leg.query, found.dialects[leg.source], text)
-        with told_of(connection), connections.leased(connection) as lease:
-            estimate = lease.connector.estimate(printed.sql, printed.params)
+        printed = print_query(leg.query, found.dialects[leg.source], found.text)
+        estimate = _priced(connection, printed) if priced else None
         legs.append(PlannedLeg(connection, printed.sql, estimate))
     if found.mode == Mode.FEDERATED:
-        legs.append(PlannedLeg(None, _stored(split.query, text), None))
-    return HogQLPlan(found.mode, tuple(legs), tuple(found.reads))
+        legs.append(PlannedLeg(None, _stored(split.query, found.text)))
+    return legs
+
+
+def _priced(connection: WarehouseConnection, printed: Printed) -> Estimate:
+    with told_of(connection), connections.leased(connection) as lease:
+        return lease.connector.estimate(printed.sql, printed.params)
 
 
 def _stored(query: Query, text: str) -> str:

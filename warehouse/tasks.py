@@ -11,11 +11,22 @@ def refresh_result(result_id: str) -> None:
     refresh.refresh(result_id)
 
 
+@shared_task(name="warehouse.execute_query")
+def execute_query(run_id: str) -> None:
+    """Run a query that outlives its request."""
+    from warehouse import background
+
+    background.execute(run_id)
+
+
 @shared_task(name="warehouse.sweep_cache")
 def sweep_cache() -> None:
-    """Forget answers that are out of date, and what killed processes have left in the store."""
+    """Forget answers that are out of date, and what killed processes have left behind."""
+    from warehouse import accounts, background
     from warehouse.federation import tidy
     from warehouse.hybrid import cache
 
+    accounts.end_lost()
+    background.forget_expired()
     cache.sweep()
     tidy.sweep()

@@ -19,7 +19,7 @@ class Route(NamedTuple):
 
 
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
-CHANNELS = "alert_channels/"
+CHANNELS, QUERIES = "alert_channels/", "queries/"
 SYNCED = CONNECTIONS + "<connection_id>/synced_tables/"
 MODES = CONNECTIONS + "<connection_id>/table_modes/"
 ROUTES = [
@@ -68,6 +68,10 @@ ROUTES = [
     Route("POST", CHANNELS + "<pk>/test/", ADMIN),
     Route("GET", CHANNELS + "<pk>/deliveries/", VIEWER),
     Route("POST", "events/", ADMIN, {}),
-    Route("POST", "queries/", ANALYST, {}),
-    Route("POST", "queries/plan/", ANALYST, {}),
+    Route("GET", QUERIES, VIEWER),
+    Route("POST", QUERIES, ANALYST, {}),
+    Route("POST", QUERIES + "plan/", ANALYST, {}),
+    Route("GET", QUERIES + "<pk>/", VIEWER),
+    Route("GET", QUERIES + "<pk>/result/", ANALYST),
+    Route("POST", QUERIES + "<pk>/cancel/", ANALYST),
 ]

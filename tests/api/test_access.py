@@ -14,9 +14,9 @@ from api.urls import router
 from etl import channels, pipelines
 from etl.models import AlertChannel, ChannelKind, Pipeline, ReadMode, RunStatus, Trigger
 from etl.pipelines import TableSpec
-from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, ROUTES, SYNCED, Route
+from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, QUERIES, ROUTES, SYNCED, Route
 from tests.api.shapes import problem
-from warehouse.models import Membership, Team, WarehouseConnection
+from warehouse.models import Membership, QueryRun, Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ every_route_to_a_row = pytest.mark.parametrize("route", ON_ONE_ROW, ids=str)
 
 
 @pytest.fixture
-def rows(save: Save, team: Team) -> dict[str, Any]:
+def rows(save: Save, team: Team, people: SimpleNamespace) -> dict[str, Any]:
     """A row of the team for each kind of route; the connection is not the pipeline's."""
     nightly = Pipeline(
         team=team,
@@ -54,6 +54,7 @@ def rows(save: Save, team: Team) -> dict[str, Any]:
         CONNECTIONS: save(name="shop").pk,
         PIPELINES: nightly.pk,
         CHANNELS: told.pk,
+        QUERIES: QueryRun.all_teams.create(team=team, user=people.bob, text="SELECT 1").pk,
         SYNCED: kept.tables.get().pk,
         "connection": kept.source_id,
         "run": ended.pk,
@@ -92,7 +93,7 @@ def test_role_decides(client_of: Clients, team: Team, rows: dict[str, Any], rout
         if rank < route.least:
             problem(answer, 403, "forbidden")
         else:
-            assert answer.status_code in (200, 201, 202, 204, 400, 409), (name, answer.content)
+            assert answer.status_code in (200, 201, 202, 204, 400, 409, 410), (name, answer.content)
 
 
 @every_route_to_a_row

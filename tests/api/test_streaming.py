@@ -43,8 +43,8 @@ def ask(
     """Starts a query over HTTP; its body is read by whoever asked."""
     headers = {"Authorization": alice._credentials["HTTP_AUTHORIZATION"]}
 
-    def post(sql: str, timeout_s: float = 60) -> requests.Response:
-        url = f"{server[0]}{shop_url}query/"
+    def post(sql: str, timeout_s: float = 60, kind: str = "json") -> requests.Response:
+        url = f"{server[0]}{shop_url}query/?format={kind}"
         return requests.post(
             url, json={"sql": sql}, headers=headers, stream=True, timeout=timeout_s
         )
@@ -76,6 +76,24 @@ def test_large_result_streams_through_little_memory(
     assert size > 100_000_000
     assert (end["row_count"], end["truncated"], end["error"]) == (200_000, False, None)
     assert peak_mb(worker) - before < 60
+
+
+@pytest.mark.parametrize("kind", ["arrow", "csv", "parquet"])
+def test_other_formats_stream_as_well_and_an_error_breaks_them_off(
+    server: tuple[str, Running], ask: Callable[..., requests.Response], kind: str
+) -> None:
+    worker = max(descendants_of(server[1].guardian_pid))
+    assert ask("SELECT 1 AS n", kind=kind).content
+    forget_peak(worker)
+    before = peak_mb(worker)
+    sql = ROWS_OF_500_BYTES.format(150_000)
+    size = sum(map(len, ask(sql, kind=kind).iter_content(MB)))
+    assert size > (50_000 if kind == "parquet" else 75_000_000)
+    assert peak_mb(worker) - before < 60
+    broken = ask("SELECT 1 / (100000 - g) AS x FROM generate_series(1, 200000) AS g", kind=kind)
+    assert broken.status_code == 200
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        b"".join(broken.iter_content(MB))
 
 
 def test_first_rows_are_sent_before_the_last_are_made(

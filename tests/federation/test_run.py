@@ -92,7 +92,7 @@ def test_keys_of_few_rows_spare_others_the_rows_that_do_not_count(
     with query_executor.run_hogql(team, text) as run:
         run.start()
         (batch,) = run
-        found = {one.connection.name: one.rows for one in run.legs}
+        found = {one.connection.name: one.rows for one in run.asked.legs}
     assert found["snowflake"] == 1
     assert found["postgres"] < 30, "of 15,000 orders"
     assert found["bigquery"] == batch.column(0)[0].as_py() < 200, "of 60,000 lines"

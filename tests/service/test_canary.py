@@ -189,6 +189,12 @@ class Caller:
         for query in (f"SELECT '{LITERAL}' AS x", f"SELEC '{LITERAL}'", f"SELECT '{LITERAL}' + 1"):
             self.api("POST", "queries/", {"query": query})
             self.api("POST", "queries/plan/", {"query": query})
+        body = {"query": f"SELECT '{LITERAL}' AS x", "dialect": "native", "connection": "none"}
+        self.api("POST", "queries/", body)
+        for run in self.api("GET", "queries/")["results"][:1]:
+            self.api("GET", f"queries/{run['id']}/")
+            self.api("GET", f"queries/{run['id']}/result/")
+            self.api("POST", f"queries/{run['id']}/cancel/")
 
     def keep_in_store(self, ids: dict[str, str]) -> None:
         """A table into sync and out of it."""

@@ -18,7 +18,7 @@ from service.health import ANSWER_S
 from tests.api.shapes import PROBLEM
 from tests.connectors.proxy import Proxy
 from tests.service.running import environment, web
-from warehouse.models import Team, WarehouseConnection
+from warehouse.models import QueryOutcome, QueryRun, Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,11 +78,18 @@ def test_run_is_kept_though_the_queue_says_nothing(
     relay.silent_after = 0
     url = through(relay, environment()["REDIS_URL"])
     with web(tmp_path, environment(REDIS_URL=url)) as (address, _):
-        answer: Any = requests.post(
-            f"{address}/api/environments/{team.pk}/pipelines/{pipeline.pk}/run/",
-            headers={"Authorization": alice._credentials["HTTP_AUTHORIZATION"]},
-            timeout=LONGEST_S,
-        )
+        home = f"{address}/api/environments/{team.pk}"
+        headers = {"Authorization": alice._credentials["HTTP_AUTHORIZATION"]}
+
+        def post(path: str, body: Any = None) -> Any:
+            return requests.post(f"{home}/{path}", json=body, headers=headers, timeout=LONGEST_S)
+
+        with ThreadPoolExecutor(1) as other:
+            asking = other.submit(post, "queries/", {"query": "SELECT 1 AS n", "wait_s": 10})
+            answer = post(f"pipelines/{pipeline.pk}/run/")
+            query = asking.result()
+    assert (query.status_code, query.json()["code"]) == (503, "queue_unavailable")
+    assert QueryRun.all_teams.get().outcome == QueryOutcome.FAILED
     assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
     assert set(answer.json()) == PROBLEM
     run = PipelineRun.objects.get(pipeline=pipeline)

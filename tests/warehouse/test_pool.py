@@ -26,6 +26,7 @@ from warehouse.models import Team, WarehouseConnection
 from warehouse.statements import Statement
 
 pytestmark = pytest.mark.django_db
+across_threads = pytest.mark.django_db(transaction=True)
 
 Save = Callable[..., WarehouseConnection]
 PID = "SELECT pg_backend_pid()"
@@ -52,6 +53,7 @@ def test_everything_one_thread_asks_goes_through_one_session(
     assert pids == set(sessions.pids())
 
 
+@across_threads
 def test_every_thread_has_its_own(shop: WarehouseConnection, sessions: Sessions) -> None:
     mine = ask(shop)
     with ThreadPoolExecutor(1) as other:
@@ -69,6 +71,7 @@ def test_teams_share_no_session_whatever_their_credentials(
     assert len({ask(mine), ask(theirs), ask(save(name="another", of=team))}) == 3
 
 
+@across_threads
 def test_changed_credentials_end_the_old_sessions_of_all_threads(
     shop: WarehouseConnection, sessions: Sessions
 ) -> None:
@@ -267,6 +270,7 @@ def test_cancel_that_comes_late_hits_no_later_query(shop: WarehouseConnection) -
         assert value_of(second) == pid
 
 
+@across_threads
 def test_sessions_of_many_threads_and_connections_are_bounded(
     save: Save, sessions: Sessions, settings: Any, monkeypatch: pytest.MonkeyPatch, team: Team
 ) -> None:
@@ -284,6 +288,7 @@ def test_sessions_of_many_threads_and_connections_are_bounded(
     assert until(lambda: len(sessions.pids()) <= 5)
 
 
+@across_threads
 def test_one_connection_cannot_take_more_than_its_share(
     shop: WarehouseConnection, sessions: Sessions, settings: Any
 ) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from connectors.errors import ConnectorError
 from warehouse import conf
 from warehouse.hybrid import pieces
 from warehouse.hybrid.flights import LEASE_S, UNKEPT_S
-from warehouse.models import CachedResult, CacheStatus, WarehouseConnection
+from warehouse.models import CachedResult, CacheStatus, QueryOutcome, QueryRun, WarehouseConnection
 from warehouse.store import names, place
 
 log = structlog.get_logger(__name__)
@@ -118,7 +119,11 @@ def _drop_orphans() -> int:
     except ConnectorError as exc:
         log.warning("cache.not_swept", code=exc.code)
         return 0
-    ids = CachedResult.all_teams.values_list("pk", flat=True)
+    is_kept = Q(result_expires_at__isnull=False) | Q(outcome=QueryOutcome.RUNNING)
+    kept = QueryRun.all_teams.filter(is_kept).order_by()
+    ids = chain(
+        CachedResult.all_teams.values_list("pk", flat=True), kept.values_list("pk", flat=True)
+    )
     known = {names.result_table(pk) for pk in ids}
     orphans = [(database, table) for database, table in tables if table not in known]
     for database, table in orphans:

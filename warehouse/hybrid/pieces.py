@@ -2,14 +2,13 @@
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 import structlog
 
 from connectors.errors import ConnectorError
 from connectors.types import Limits
-from warehouse.models import CachedResult
 from warehouse.store import client, ddl, names, place
 
 log = structlog.get_logger(__name__)
@@ -19,7 +18,20 @@ SCHEMA = pa.schema([("n", pa.uint64()), ("piece", pa.binary())])
 COLUMNS = [("n", "UInt64"), ("piece", "String")]
 
 
-def write(result: CachedResult, file: IO[bytes]) -> None:
+class Kept(Protocol):
+    """Whose table it is: an answer that is kept, or a query's run."""
+
+    @property
+    def pk(self) -> Any: ...
+
+    @property
+    def team_id(self) -> Any: ...
+
+    @property
+    def in_store(self) -> bool: ...
+
+
+def write(result: Kept, file: IO[bytes]) -> None:
     """Put what the file holds into the store; raises ConnectorError, OSError."""
     database = client.create_database(result.team_id)
     table = names.result_table(result.pk)
@@ -27,7 +39,7 @@ def write(result: CachedResult, file: IO[bytes]) -> None:
     client.owner().insert(database, table, SCHEMA, _cut(file))
 
 
-def read(result: CachedResult, timeout_s: float) -> "Pieces":
+def read(result: Kept, timeout_s: float) -> "Pieces":
     """What was written; raises ConnectorError, ObjectNotFound where it is gone."""
     table = names.result_table(result.pk)
     return Pieces(
@@ -38,7 +50,7 @@ def read(result: CachedResult, timeout_s: float) -> "Pieces":
     )
 
 
-def drop(results: Iterable[CachedResult]) -> None:
+def drop(results: Iterable[Kept]) -> None:
     """Take them out of the store; what cannot be reached now is found by the next sweep."""
     for result in results:
         if result.in_store and place.configured():

@@ -2,6 +2,7 @@
 
 from warehouse.models.cached_result import CachedResult, CacheStatus
 from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
+from warehouse.models.query_run import QueryOutcome, QueryRun
 from warehouse.models.scope import TeamManager
 from warehouse.models.sealed import Sealed
 from warehouse.models.synced import SyncedTable
@@ -13,6 +14,8 @@ __all__ = [
     "CachedResult",
     "ConnectionMode",
     "Membership",
+    "QueryOutcome",
+    "QueryRun",
     "Sealed",
     "SyncedTable",
     "TableMode",

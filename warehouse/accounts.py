@@ -1,0 +1,204 @@
+"""The team's books of its queries. ``reserve`` opens an entry before anything runs, and ``settle``
+closes it with what it was; a query that could not even be planned has none.
+
+Whoever runs a query gives a sign of life every BEAT_S, and hears then whether it is to be ended.
+After LOST_S of silence its process is gone, and the entry is closed. All times are the database's.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import DatabaseError
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Now
+
+from connectors.errors import ConnectorError, QueryCancelled
+from connectors.types import Basis, Estimate
+from warehouse import secrets
+from warehouse.errors import QueryAbandoned, ServiceFailed
+from warehouse.models import QueryOutcome, QueryRun, WarehouseConnection
+from warehouse.runs import Run
+from warehouse.statements import Language
+
+log = structlog.get_logger(__name__)
+
+BEAT_S = 1.0
+LOST_S = 15.0
+TAKEN_WITHIN_S = 900.0
+"""A run that no worker has taken by then is given up: its message may be lost."""
+
+
+@dataclass(frozen=True)
+class PlannedLeg:
+    """What one connection would be sent; without a connection, what the store would run."""
+
+    connection: WarehouseConnection | None
+    sql: str
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query on its way in, as far as it is known before it runs."""
+
+    team_id: Any
+    user: Any
+    text: str
+    dialect: Language
+    mode: str
+    connection: WarehouseConnection | None = None
+    legs: Collection[PlannedLeg] | None = None
+
+
+def reserve(
+    asked: Asked, run_id: str | None = None, *, inputs: dict[str, Any] | None = None
+) -> QueryRun:
+    """The entry of a query that is about to run; with ``inputs``, of one that waits for a worker,
+    who finds them there."""
+    row = QueryRun(
+        pk=run_id or uuid.uuid4(),
+        team_id=asked.team_id,
+        user=asked.user,
+        text=asked.text,
+        dialect=asked.dialect,
+        mode=asked.mode,
+        connection=asked.connection,
+        started_at=Now() if inputs is None else None,
+        **_planned(asked.legs),
+    )
+    if inputs is not None:
+        row.sealed_inputs = secrets.encrypt(inputs, row.secret_context)
+    row.save(force_insert=True)
+    return row
+
+
+def claim(run_id: str) -> tuple[QueryRun, dict[str, Any]] | None:
+    """The run and its inputs, for the worker who is first to take it; ``None`` for all others."""
+    row = QueryRun.all_teams.filter(pk=run_id).first()
+    waits = Q(outcome=QueryOutcome.RUNNING, started_at=None)
+    taken = QueryRun.all_teams.filter(waits, pk=run_id).update(
+        started_at=Now(), heartbeat_at=Now(), sealed_inputs=""
+    )
+    if row is None or not taken:
+        return None
+    return row, secrets.decrypt(row.sealed_inputs, row.secret_context)
+
+
+def price(row: QueryRun, legs: Collection[PlannedLeg]) -> None:
+    """Write down what the query was planned to be, with its estimates."""
+    _of(row).update(**_planned(legs))
+
+
+def settle(row: QueryRun, run: Run | None, error: BaseException | None, **kept: Any) -> None:
+    """Close the entry: with the run's figures where it has begun, and with how it ended.
+
+    No failure of the books is one of the query.
+    """
+    facts = {} if run is None else _figures(run)
+    try:
+        _of(row).update(**facts, **_ended(error), **kept, sealed_inputs="", finished_at=Now())
+    except DatabaseError as exc:
+        log.warning("query.not_settled", run_id=str(row.pk), error=type(exc).__name__)
+
+
+def ask_to_end(row: QueryRun) -> None:
+    """Have the query ended, in whichever process it runs; one that is over stays as it is."""
+    running = _of(row).filter(outcome=QueryOutcome.RUNNING)
+    running.update(cancel_asked_at=Coalesce(F("cancel_asked_at"), Now()))
+    running.filter(started_at=None).update(
+        **_ended(QueryCancelled()), sealed_inputs="", finished_at=Now()
+    )
+
+
+def beat(run_ids: Collection[str]) -> set[str]:
+    """Say that these run on; those that are to be ended."""
+    rows = QueryRun.all_teams.filter(pk__in=run_ids)
+    rows.update(heartbeat_at=Now())
+    asked = rows.filter(cancel_asked_at__isnull=False).values_list("pk", flat=True)
+    return {str(pk) for pk in asked}
+
+
+def end_lost(rows: QuerySet[QueryRun] | None = None) -> int:
+    """Close the entries of queries whose process is gone, of all teams or of these; how many."""
+    silent = Q(started_at__isnull=False, heartbeat_at__lt=Now() - timedelta(seconds=LOST_S))
+    untaken = Q(started_at=None, created_at__lt=Now() - timedelta(seconds=TAKEN_WITHIN_S))
+    among = QueryRun.all_teams.all() if rows is None else rows
+    lost = among.filter(silent | untaken, outcome=QueryOutcome.RUNNING).order_by()
+    count = lost.update(**_ended(QueryAbandoned()), sealed_inputs="", finished_at=Now())
+    if count:
+        log.warning("query.lost", queries=count)
+    return count
+
+
+def _of(row: QueryRun) -> QuerySet[QueryRun]:
+    return QueryRun.objects.for_team(row.team_id).filter(pk=row.pk)
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    stats, origin = run.stats, run.origin
+    return {
+        "rows": run.rows,
+        "truncated": run.truncated,
+        "cached": origin.cached,
+        "as_of": origin.as_of,
+        "source_run_id": origin.run_id,
+        "vendor_query_id": origin.vendor_query_id,
+        "bytes_scanned": stats.bytes_scanned,
+        "bytes_billed": stats.bytes_billed,
+    }
+
+
+def _ended(error: BaseException | None) -> dict[str, Any]:
+    if error is None:
+        return {"outcome": QueryOutcome.SUCCEEDED}
+    told = error if isinstance(error, ConnectorError) else ServiceFailed()
+    is_cancelled = isinstance(error, QueryCancelled)
+    return {
+        "outcome": QueryOutcome.CANCELLED if is_cancelled else QueryOutcome.FAILED,
+        "error_code": told.code,
+        "error": told.detail,
+        "error_hint": told.advice,
+        "error_fields": told.fields,
+    }
+
+
+def _planned(legs: Collection[PlannedLeg] | None) -> dict[str, Any]:
+    if legs is None:
+        return {}
+    asked = [leg.estimate for leg in legs if leg.connection is not None]
+    estimates = [one for one in asked if one is not None]
+    sums = _sums(estimates) if len(estimates) == len(asked) else {}
+    return {"plan": [_shown(leg) for leg in legs]} | sums
+
+
+def _shown(leg: PlannedLeg) -> dict[str, Any]:
+    one = leg.estimate
+    return {
+        "connection": leg.connection.name if leg.connection else None,
+        "sql": leg.sql,
+        "estimated_rows": one.rows if one else None,
+        "estimated_bytes": one.bytes_scanned if one else None,
+    }
+
+
+def _sums(estimates: list[Estimate]) -> dict[str, Any]:
+    """Over legs: what one of them does not know, the sum does not either."""
+    money, bases = ({one.currency for one in estimates}, {one.basis for one in estimates})
+    if len(money) > 1:
+        return {"estimated_bytes": _sum(one.bytes_scanned for one in estimates)}
+    return {
+        "estimated_bytes": _sum(one.bytes_scanned for one in estimates),
+        "cost_low": _sum(one.cost_low for one in estimates),
+        "cost_high": _sum(one.cost_high for one in estimates),
+        "currency": "".join(money),
+        "basis": max(bases, key=list(Basis).index, default=Basis.EXACT).value,
+    }
+
+
+def _sum(values: Iterable[Any]) -> Any:
+    found = list(values)
+    return None if None in found else sum(found)

@@ -1,0 +1,93 @@
+"""Queries that outlive their request: a worker runs them, and their rows are kept for KEPT_S."""
+
+import time
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
+
+from connectors.errors import ConnectorError
+from warehouse import accounts, query_executor
+from warehouse.accounts import Asked
+from warehouse.errors import QueueUnavailable, ServiceFailed
+from warehouse.hybrid import pieces
+from warehouse.hybrid.keeping import CONTENT_BYTES
+from warehouse.hybrid.spool import Spool
+from warehouse.models import QueryOutcome, QueryRun
+from warehouse.recorded import RecordedRun
+
+log = structlog.get_logger(__name__)
+
+KEPT_S = 3600
+POLL_S = 0.03
+LONGEST_POLL_S = 0.25
+
+
+def hand_over(asked: Asked, inputs: dict[str, Any]) -> QueryRun:
+    """Give a query to the workers; raises QueueUnavailable."""
+    row = accounts.reserve(asked, inputs=inputs)
+    transaction.on_commit(partial(_enqueue, row))
+    return row
+
+
+def await_end(row: QueryRun, wait_s: float) -> QueryRun:
+    """The entry as it is when the query is over, or after that time."""
+    deadline, pause_s = time.monotonic() + wait_s, POLL_S
+    while True:
+        row.refresh_from_db()
+        left_s = deadline - time.monotonic()
+        if row.outcome != QueryOutcome.RUNNING or left_s <= 0:
+            return row
+        time.sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+
+
+def execute(run_id: str) -> None:
+    """Run a query that waits, and keep its rows, unless another worker has it or it is over."""
+    claimed = accounts.claim(run_id)
+    if claimed is None:
+        return
+    row, inputs = claimed
+    try:
+        with query_executor.resumed(row, inputs) as run:
+            _keep(run)
+    except ConnectorError as exc:
+        log.info("query.failed", run_id=run_id, code=exc.code)
+
+
+def forget_expired() -> int:
+    """Let go of rows whose time is over; the next sweep of the cache drops their tables."""
+    expired = QueryRun.all_teams.filter(result_expires_at__lt=Now()).order_by()
+    return expired.update(content=None, in_store=False, result_expires_at=None)
+
+
+def _keep(run: RecordedRun) -> None:
+    run.start()
+    with closing(Spool(run.schema)) as spool:
+        for batch in run:
+            spool.add(batch)
+        with run.noted():
+            file = spool.finish()
+            if not spool.is_whole:
+                raise ServiceFailed()
+            content = file.read() if spool.size_bytes <= CONTENT_BYTES else None
+            if content is None:
+                pieces.write(run.row, file)
+        expires_at = Now() + timedelta(seconds=KEPT_S)
+        run.keep(content=content, in_store=content is None, result_expires_at=expires_at)
+
+
+def _enqueue(row: QueryRun) -> None:
+    from warehouse.tasks import execute_query
+
+    try:
+        execute_query.delay(run_id=str(row.pk))
+    except OperationalError as exc:
+        error = QueueUnavailable()
+        accounts.settle(row, None, error)
+        raise error from exc

@@ -1,0 +1,97 @@
+"""A query whose entry in the team's books is kept while it runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.errors import QueryCancelled
+from connectors.types import RunStats
+from warehouse import accounts
+from warehouse.models import QueryRun
+from warehouse.runs import Origin, Run
+from warehouse.watch import watch
+
+
+class RecordedRun(Run):
+    """``row`` is the entry, which is settled when this is closed; ``make`` gives the query itself,
+    which is ``asked`` from the start on.
+
+    One that is closed before its last row has been read counts as cancelled.
+    """
+
+    asked: Run
+
+    def __init__(self, make: Callable[[], Run], row: QueryRun) -> None:
+        self.run_id = str(row.pk)
+        self.row = row
+        self._make = make
+        self._is_made = False
+        self._has_begun = False
+        self._is_closed = False
+        self._error: BaseException | None = QueryCancelled()
+        self._kept: dict[str, Any] = {}
+
+    def start(self) -> None:
+        watch.add(self)
+        with self.noted():
+            self.asked = self._make()
+            self._is_made = True
+            self.asked.start()
+        self._has_begun = True
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.asked.schema
+
+    @property
+    def rows(self) -> int:
+        return self.asked.rows
+
+    @property
+    def truncated(self) -> bool:
+        return self.asked.truncated
+
+    @property
+    def stats(self) -> RunStats:
+        return self.asked.stats
+
+    @property
+    def origin(self) -> Origin:
+        return self.asked.origin
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        with self.noted():
+            yield from self.asked
+        self._error = None
+
+    def cancel(self) -> bool:
+        return self._is_made and self.asked.cancel()
+
+    def keep(self, **kept: Any) -> None:
+        """Also to be written down: where its rows are kept."""
+        self._kept = kept
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        watch.remove(self)
+        try:
+            if self._is_made:
+                self.asked.close()
+        finally:
+            begun = self.asked if self._has_begun else None
+            accounts.settle(self.row, begun, self._error, **self._kept)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """What goes wrong inside is how the query has ended."""
+        try:
+            yield
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            self._error = exc
+            raise
