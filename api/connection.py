@@ -47,6 +47,7 @@ class ConnectionSerializer(serializers.ModelSerializer[WarehouseConnection]):
             "target",
             "config",
             "is_active",
+            "is_default",
             "created_by",
             "created_at",
             "updated_at",
@@ -73,6 +74,10 @@ class ConnectionChangesSerializer(StrictSerializer):
     mode = serializers.ChoiceField(ConnectionMode.choices, required=False)
     config = serializers.DictField(required=False)
     is_active = serializers.BooleanField(required=False)
+    is_default = serializers.BooleanField(
+        required=False,
+        help_text="Where a name in HogQL is ambiguous, it is this one's table. A team has one.",
+    )
     credentials = serializers.DictField(
         write_only=True,
         required=False,

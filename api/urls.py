@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from api.alerts import AlertChannelViewSet
+from api.catalog import CatalogViewSet
 from api.connection import WarehouseConnectionViewSet
 from api.event import EventViewSet
 from api.pipeline import PipelineViewSet
@@ -31,6 +32,7 @@ router.register("warehouse_providers", ProviderViewSet, basename="warehouse-prov
 router.register("pipelines", PipelineViewSet, basename="pipeline")
 router.register("alert_channels", AlertChannelViewSet, basename="alert-channel")
 router.register("events", EventViewSet, basename="event")
+router.register("catalog", CatalogViewSet, basename="catalog")
 router.register("queries", QueryViewSet, basename="query")
 
 urlpatterns = [

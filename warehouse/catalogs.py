@@ -8,12 +8,13 @@ room, and read again when a query names a table that is not in it.
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 from connectors.base import Connector
 from connectors.errors import InvalidInput
-from connectors.types import MAX_TABLES
-from warehouse.hogql.catalog import Catalog
+from connectors.types import MAX_TABLES, Table
+from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.models import WarehouseConnection
 
 CATALOG_TTL_S = 60.0
@@ -23,13 +24,24 @@ MAX_KEPT_TABLES = 20_000
 Key = tuple[str, str, int]
 
 
-@dataclass(frozen=True)
-class _Kept:
-    catalog: Catalog
-    read_at: float
+class Kept:
+    """What was read over a connection: ``catalog`` is of ``tables``, in their order."""
+
+    def __init__(self, team: str, tables: Sequence[Table], read_at: float) -> None:
+        self.tables = tables
+        self.catalog = Catalog.of(team, tables)
+        self._read_at = read_at
+        self._named: tuple[str, Catalog] | None = None
 
     def is_older_than(self, seconds: float) -> bool:
-        return time.monotonic() - self.read_at > seconds
+        return time.monotonic() - self._read_at > seconds
+
+    def named(self, connection: WarehouseConnection) -> Catalog:
+        """The tables as ``connection.schema.table``, with their source; made once for a name."""
+        if self._named is None or self._named[0] != connection.name:
+            found = Catalog(tuple(_named(connection, table) for table in self.catalog.tables))
+            self._named = connection.name, found
+        return self._named[1]
 
 
 class Catalogs:
@@ -37,20 +49,24 @@ class Catalogs:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()
 
-    def of(
+    def kept(self, connection: WarehouseConnection, *, anew: bool = False) -> Kept | None:
+        """What was read lately enough; ``anew``: just now."""
+        with self._lock:
+            found = self._kept.get(_key(connection))
+        is_old = found is None or found.is_older_than(AGAIN_S if anew else CATALOG_TTL_S)
+        return None if is_old else found
+
+    def read(
         self, connection: WarehouseConnection, connector: Connector, *, anew: bool = False
-    ) -> Catalog:
+    ) -> Kept:
         """The connection's tables; ``anew`` reads them unless that was just done.
 
         Raises InvalidInput for more than MAX_TABLES, and ConnectorError.
         """
-        key = _key(connection)
-        with self._lock:
-            kept = self._kept.get(key)
-        if kept is not None and not kept.is_older_than(AGAIN_S if anew else CATALOG_TTL_S):
-            return kept.catalog
+        if (kept := self.kept(connection, anew=anew)) is not None:
+            return kept
         read_at = time.monotonic()
         tables = connector.fetch_tables(limit=MAX_TABLES)
         if len(tables) == MAX_TABLES:
@@ -58,10 +74,16 @@ class Catalogs:
                 f"This connection has {MAX_TABLES:,} tables or more, too many for HogQL.",
                 hint="Give its role fewer schemas to see, or use the warehouse's own SQL.",
             )
-        catalog = Catalog.of(str(connection.team_id), tables)
+        made = Kept(str(connection.team_id), tables, read_at)
         with self._lock:
-            self._keep(key, _Kept(catalog, read_at))
-        return catalog
+            self._keep(_key(connection), made)
+        return made
+
+    def of(
+        self, connection: WarehouseConnection, connector: Connector, *, anew: bool = False
+    ) -> Catalog:
+        """As the warehouse itself names them; otherwise as ``read``."""
+        return self.read(connection, connector, anew=anew).catalog
 
     def drop(self, connection_id: object) -> None:
         """Forget what was read over a connection."""
@@ -69,12 +91,21 @@ class Catalogs:
             for key in [key for key in self._kept if key[1] == str(connection_id)]:
                 del self._kept[key]
 
-    def _keep(self, key: Key, kept: _Kept) -> None:
+    def _keep(self, key: Key, kept: Kept) -> None:
         for other in [k for k in self._kept if k[:2] == key[:2]]:
             del self._kept[other]
         self._kept[key] = kept
         while sum(len(one.catalog.tables) for one in self._kept.values()) > MAX_KEPT_TABLES:
             self._kept.popitem(last=False)
+
+
+def _named(connection: WarehouseConnection, table: CatalogTable) -> CatalogTable:
+    return replace(
+        table,
+        path=(connection.name, *table.path[-2:]),
+        stored_as=table.path,
+        source=str(connection.pk),
+    )
 
 
 def _key(connection: WarehouseConnection) -> Key:

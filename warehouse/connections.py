@@ -119,16 +119,21 @@ def create(team: Any, user: Any, draft: Draft) -> WarehouseConnection:
 
 
 def update(connection: WarehouseConnection, changes: Mapping[str, Any]) -> WarehouseConnection:
-    """Apply ``changes``: any of name, mode, is_active, config and credentials.
+    """Apply ``changes``: any of name, mode, is_active, is_default, config and credentials.
 
     Credential fields left out keep their stored value, ``None`` takes one away; new credentials
     make the last test's answer void. Raises NameTaken, InvalidCredentials, InvalidInput.
     """
     with transaction.atomic():
         locked = WarehouseConnection.objects.for_team(connection.team_id).select_for_update()
+        if changes.get("is_default"):
+            # All of the team's, in one order: of two that are to be the default, one comes first.
+            list(locked.order_by("pk").values_list("pk"))
         connection = locked.get(pk=connection.pk)
-        for name in changes.keys() & {"name", "mode", "is_active"}:
+        for name in changes.keys() & {"name", "mode", "is_active", "is_default"}:
             setattr(connection, name, changes[name])
+        if changes.get("is_default"):
+            locked.filter(is_default=True).exclude(pk=connection.pk).update(is_default=False)
         if "config" in changes:
             connection.config = connection_config.checked(connection.provider, changes["config"])
         if new := changes.get("credentials"):

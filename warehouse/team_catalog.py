@@ -1,14 +1,22 @@
-"""What a team's queries in HogQL may name of the store."""
+"""What a team's queries in HogQL may name: of the store, and of its connections."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import structlog
+
+from connectors import registry
+from connectors.errors import ConnectorError
 from connectors.types import Column
-from warehouse import synced
+from warehouse import connections, synced
+from warehouse.catalogs import Kept, catalogs
 from warehouse.events import tables
 from warehouse.hogql import types
-from warehouse.hogql.catalog import Catalog, CatalogTable
+from warehouse.hogql.catalog import Catalog, CatalogTable, JoinedCatalog
 from warehouse.models import WarehouseConnection
 from warehouse.synced import StoreTable
+
+log = structlog.get_logger(__name__)
 
 
 def catalog_of(team: Any) -> Catalog:
@@ -16,6 +24,47 @@ def catalog_of(team: Any) -> Catalog:
     names = dict(WarehouseConnection.objects.for_team(team).values_list("pk", "name"))
     found = [_synced(team, names[one.connection_id], one) for one in synced.store_tables(team)]
     return Catalog((*tables.catalog_tables(team.pk), *found))
+
+
+def of_connections(
+    found: Iterable[WarehouseConnection], *, anew: bool = False, unnamed: bool = False
+) -> list[Catalog]:
+    """The tables of each, as ``connection.schema.table``.
+
+    Raises ConnectorError where they cannot be read; of connections that a query has not named,
+    such a one has none.
+    """
+    listed = []
+    for connection in found:
+        if not registry.provider(connection.provider).capabilities.dialect:
+            continue
+        try:
+            kept = tables_of(connection, anew=anew)
+        except ConnectorError as exc:
+            if not unnamed:
+                exc.fields = {**exc.fields, "connection": connection.name}
+                raise
+            log.warning("catalog.not_read", connection=str(connection.pk), code=exc.code)
+            continue
+        listed.append(kept.named(connection))
+    return listed
+
+
+def tables_of(connection: WarehouseConnection, *, anew: bool = False) -> Kept:
+    """What there is of a connection; a session is opened only where that is not known yet."""
+    kept = catalogs.kept(connection, anew=anew)
+    if kept is not None:
+        return kept
+    with connections.leased(connection) as lease:
+        return catalogs.read(connection, lease.connector, anew=anew)
+
+
+def joined(
+    own: Catalog, theirs: Iterable[Catalog], found: Iterable[WarehouseConnection]
+) -> JoinedCatalog:
+    """The store's tables and those of connections; ambiguous names are the default one's."""
+    first = next((one.name for one in found if one.is_default), "")
+    return JoinedCatalog([own, *theirs], {table.path for table in own.tables}, first)
 
 
 def _synced(team: Any, connection: str, table: StoreTable) -> CatalogTable:

@@ -68,6 +68,8 @@ ROUTES = [
     Route("POST", CHANNELS + "<pk>/test/", ADMIN),
     Route("GET", CHANNELS + "<pk>/deliveries/", VIEWER),
     Route("POST", "events/", ADMIN, {}),
+    Route("GET", "catalog/", VIEWER),
+    Route("GET", "catalog/functions/", VIEWER),
     Route("GET", QUERIES, VIEWER),
     Route("POST", QUERIES, ANALYST, {}),
     Route("POST", QUERIES + "plan/", ANALYST, {}),

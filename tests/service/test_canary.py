@@ -189,6 +189,8 @@ class Caller:
         for query in (f"SELECT '{LITERAL}' AS x", f"SELEC '{LITERAL}'", f"SELECT '{LITERAL}' + 1"):
             self.api("POST", "queries/", {"query": query})
             self.api("POST", "queries/plan/", {"query": query})
+        for path in ("catalog/", "catalog/functions/"):
+            self.api("GET", path)
         body = {"query": f"SELECT '{LITERAL}' AS x", "dialect": "native", "connection": "none"}
         self.api("POST", "queries/", body)
         for run in self.api("GET", "queries/")["results"][:1]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.db import connection as database
 
 from connectors.errors import (
     ConnectionLost,
@@ -34,9 +35,13 @@ PID = "SELECT pg_backend_pid()"
 
 def ask(connection: WarehouseConnection, sql: str = PID) -> Any:
     """The first value of a query, which is read to its end."""
-    with query_executor.run(connection, Statement(sql)) as run:
-        run.start()
-        return value_of(run)
+    try:
+        with query_executor.run(connection, Statement(sql)) as run:
+            run.start()
+            return value_of(run)
+    finally:
+        if threading.current_thread() is not threading.main_thread():
+            database.close()
 
 
 def value_of(run: DirectRun) -> Any:

@@ -1,17 +1,13 @@
 """How a team's query is answered: by the store, by one warehouse, or by several and the store."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import structlog
-
 from connectors import registry
-from connectors.errors import ConnectorError
-from warehouse import connections, synced, team_catalog
-from warehouse.catalogs import catalogs
+from warehouse import synced, team_catalog
 from warehouse.federation.split import STORE, Split, sources, split
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
@@ -20,8 +16,6 @@ from warehouse.hogql.printing.printer import tables
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.models import WarehouseConnection
-
-log = structlog.get_logger(__name__)
 
 Found = Sequence[WarehouseConnection]
 PATH_PARTS = 3
@@ -70,8 +64,8 @@ def planned(team: Any, text: str, values: Mapping[str, object]) -> Planned:
     of a connection that it names cannot be read."""
     active = WarehouseConnection.objects.for_team(team).filter(is_active=True).order_by("name")
     every = {str(one.pk): one for one in active}
-    own = team_catalog.catalog_of(team).tables
-    asked = _Asked.of(text, list(every.values()), own)
+    own = team_catalog.catalog_of(team)
+    asked = _Asked.of(text, list(every.values()), own.tables)
     try:
         query = resolve(text, asked.catalog(own), values)
     except NameUnknown:
@@ -100,14 +94,13 @@ class _Asked:
         free = [chain for chain in chains - known if not any(_is_of(chain, one) for one in named)]
         return cls(named, [one for one in every if one not in named] if free else [])
 
-    def catalog(self, own: Sequence[CatalogTable], *, anew: bool = False) -> Catalog:
+    def catalog(self, own: Catalog, *, anew: bool = False) -> Catalog:
         """A table that the store has is read there, and not in its warehouse."""
-        stored = {table.path for table in own}
         theirs = [
-            *_tables(self.named, anew=anew),
-            *_tables(self.others, anew=anew, unnamed=True),
+            *team_catalog.of_connections(self.named, anew=anew),
+            *team_catalog.of_connections(self.others, anew=anew, unnamed=True),
         ]
-        return Catalog((*own, *(table for table in theirs if table.path not in stored)))
+        return team_catalog.joined(own, theirs, [*self.named, *self.others])
 
 
 def _is_of(chain: tuple[str, ...], connection: WarehouseConnection) -> bool:
@@ -132,34 +125,6 @@ def _nodes(part: object) -> Iterator[nodes.Node]:
         elif isinstance(one, nodes.Node):
             yield one
             left += [getattr(one, field.name) for field in fields(one)]
-
-
-def _tables(found: Found, *, anew: bool, unnamed: bool = False) -> list[CatalogTable]:
-    """The tables of connections, as ``connection.schema.table``."""
-    listed: list[CatalogTable] = []
-    for connection in found:
-        if not registry.provider(connection.provider).capabilities.dialect:
-            continue
-        try:
-            with connections.leased(connection) as lease:
-                theirs = catalogs.of(connection, lease.connector, anew=anew).tables
-        except ConnectorError as exc:
-            if not unnamed:
-                exc.fields = {**exc.fields, "connection": connection.name}
-                raise
-            log.warning("catalog.not_read", connection=str(connection.pk), code=exc.code)
-            continue
-        listed += [_seen(connection, table) for table in theirs]
-    return listed
-
-
-def _seen(connection: WarehouseConnection, table: CatalogTable) -> CatalogTable:
-    return replace(
-        table,
-        path=(connection.name, *table.path[-2:]),
-        stored_as=table.path,
-        source=str(connection.pk),
-    )
 
 
 def _as_of(team: Any, query: tree.Query) -> datetime | None:

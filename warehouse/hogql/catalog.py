@@ -1,6 +1,6 @@
 """The tables that a query may name: nothing that is not here exists."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -64,7 +64,7 @@ class Catalog:
     def find(self, chain: Sequence[str]) -> list[CatalogTable]:
         """The tables that a name can mean: more than one is ambiguous, none unknown."""
         folded = _folded(chain)
-        found = self._by_end.get(folded, [])
+        found = self._ending(folded)
         exact = [table for table in found if table.path[-len(folded) :] == tuple(chain)]
         whole = [table for table in exact or found if len(table.path) == len(folded)]
         return whole or exact or found
@@ -73,6 +73,9 @@ class Catalog:
         """Names like that one, as a query may write them."""
         return nearest(".".join(chain), [name for table in self.tables for name in _names(table)])
 
+    def _ending(self, folded: tuple[str, ...]) -> list[CatalogTable]:
+        return self._by_end.get(folded, [])
+
     @cached_property
     def _by_end(self) -> dict[tuple[str, ...], list[CatalogTable]]:
         found: dict[tuple[str, ...], list[CatalogTable]] = {}
@@ -80,6 +83,37 @@ class Catalog:
             for start in range(len(table.path)):
                 found.setdefault(_folded(table.path[start:]), []).append(table)
         return found
+
+
+class JoinedCatalog(Catalog):
+    """Several catalogs as one, by their own indexes: none is made of all tables.
+
+    ``hidden`` are paths of tables of warehouses that the store has, and which are read there. Where
+    a name is ambiguous, it is that of the connection ``first``, if one of its tables can be meant.
+    """
+
+    def __init__(
+        self, parts: Sequence[Catalog], hidden: Collection[tuple[str, ...]], first: str = ""
+    ) -> None:
+        self._parts = parts
+        self._hidden = frozenset(hidden)
+        self._first = first
+
+    @cached_property
+    def tables(self) -> tuple[CatalogTable, ...]:
+        return tuple(one for part in self._parts for one in part.tables if self._is_seen(one))
+
+    def find(self, chain: Sequence[str]) -> list[CatalogTable]:
+        found = super().find(chain)
+        first = [one for one in found if len(one.path) > 1 and one.path[0] == self._first]
+        return first or found if len(found) > 1 else found
+
+    def _ending(self, folded: tuple[str, ...]) -> list[CatalogTable]:
+        found = (one for part in self._parts for one in part._ending(folded))
+        return [one for one in found if self._is_seen(one)]
+
+    def _is_seen(self, table: CatalogTable) -> bool:
+        return not table.source or table.path not in self._hidden
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from warehouse.hogql.functions import aggregates, dates, scalar
 from warehouse.hogql.functions.lookup import ALIASES
@@ -28,6 +29,24 @@ BEGIN, END = "<!-- functions -->", "<!-- end of functions -->"
 def markdown() -> str:
     """What stands between BEGIN and END."""
     return "\n".join(_lines())
+
+
+def entries() -> list[dict[str, Any]]:
+    """The same for programs, by name."""
+    every = (function for functions in PARTS.values() for function in functions)
+    found = {(one.signature, one.means): one for one in every}
+    return [_entry(found[key]) for key in sorted(found)]
+
+
+def _entry(function: Function) -> dict[str, Any]:
+    return {
+        "name": function.name,
+        "signature": function.signature,
+        "written": OPERATORS.get(function.name, ""),
+        "kind": function.use.value,
+        "description": function.means,
+        "dialects": [name for name in DIALECTS if name in function.forms],
+    }
 
 
 def _lines() -> Iterator[str]:

@@ -41,6 +41,9 @@ class WarehouseConnection(Sealed):
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     config = models.JSONField(default=dict, blank=True)
     is_active = models.BooleanField(default=True)
+    is_default = models.BooleanField(
+        default=False, help_text="Where a name in HogQL is ambiguous, it is this one's table."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -60,6 +63,9 @@ class WarehouseConnection(Sealed):
         ordering = ["-created_at", "id"]
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="connection_name_in_team"),
+            models.UniqueConstraint(
+                fields=["team"], condition=models.Q(is_default=True), name="one_default_of_a_team"
+            ),
         ]
 
     def __str__(self) -> str:
