@@ -21,7 +21,7 @@ from tests.waiting import wait_for
 WEB, WORKERS = 4, 2
 WRITERS, READERS = 2, 2
 TABLES = {"small": 1_000, "large": 400_000}
-BACK_S = 20
+BACK_S = 30
 MAY_PASS = {"store_unavailable", "store_lost"}
 
 
@@ -128,13 +128,13 @@ def test_killed_engine_costs_no_acknowledged_event_and_everybody_goes_on(
             def run() -> Any:
                 return api.get(f"/pipelines/{large['pipeline']}/runs/")["results"][0]
 
-            wait_for(lambda: run()["tables"][0]["step"] == "loading", 30)
+            wait_for(lambda: run()["tables"][0]["step"] == "loading", 60)
             kill_engine()
             # And once more, when all have found their way back.
             answered = sum(one.seen.total() for one in clients)
             wait_for(lambda: sum(one.seen.total() for one in clients) > answered + 50, BACK_S)
             kill_engine()
-            wait_for(lambda: all(one["last_status"] == "succeeded" for one in api.get(url)), 60)
+            wait_for(lambda: all(one["last_status"] == "succeeded" for one in api.get(url)), 120)
         finally:
             over.set()
         for one in working:

@@ -356,6 +356,37 @@ def test_part_of_a_query_over_several_systems_is_kept(
     assert ask(text)[0] == [[6, 5]]
 
 
+def test_kept_part_is_that_of_its_keys(
+    team: Team,
+    credentials: dict[str, Any],
+    set_mode: Any,
+    records: Add,
+    vault: psycopg.Connection[Any],
+) -> None:
+    draft = Draft.of(name="live", provider="postgres", credentials=credentials["postgres"])
+    connections.create(team, None, draft)
+    records(2_000)
+    vault.execute("CREATE TABLE picks AS SELECT n::text AS key FROM generate_series(1, 3) AS n")
+    vault.execute("GRANT SELECT ON picks TO PUBLIC")
+    vault.execute("ANALYZE records, picks")
+    set_mode("hybrid")
+    text = """
+    SELECT count() AS n FROM live.public.picks AS p JOIN vault.public.records AS r ON r.key = p.key
+    """
+
+    def ask() -> tuple[int, int, bool]:
+        """The count; of the hybrid leg its rows, and whether they were kept."""
+        with query_executor.run_hogql(team, text) as run:
+            run.start()
+            (batch,) = run
+            (leg,) = (one for one in run.legs if one.connection.name == "vault")
+            return batch.column(0)[0].as_py(), leg.rows, leg.origin.cached
+
+    assert [ask(), ask()] == [(3, 3, False), (3, 3, True)]
+    vault.execute("INSERT INTO picks VALUES ('4'), ('5')")
+    assert ask() == (5, 5, False)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [({**TABLE, "mode": "fast"}, "mode"), (TABLE, "mode"), ({**TABLE, "mode": None, "x": 1}, "x")],
