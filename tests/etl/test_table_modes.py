@@ -379,7 +379,7 @@ def test_kept_part_is_that_of_its_keys(
         with query_executor.run_hogql(team, text) as run:
             run.start()
             (batch,) = run
-            (leg,) = (one for one in run.legs if one.connection.name == "vault")
+            (leg,) = (one for one in run.asked.legs if one.connection.name == "vault")
             return batch.column(0)[0].as_py(), leg.rows, leg.origin.cached
 
     assert [ask(), ask()] == [(3, 3, False), (3, 3, True)]
