@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import orjson
 
@@ -44,6 +45,7 @@ KNOWN_CLAUSES = frozenset(
 )
 
 
+@lru_cache(maxsize=64)
 def read(text: str) -> Query:
     """The query of a text; raises HogQLError with the place."""
     found = source.pieces(text)

@@ -4,7 +4,7 @@ What is printed, planned and costed later is this, never the text.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -24,17 +24,15 @@ class Resolved:
 
     def walk(self) -> "Iterator[Resolved]":
         """This and all below it."""
-        yield self
-        for field in fields(self):
-            yield from _below(getattr(self, field.name))
-
-
-def _below(value: object) -> Iterator[Resolved]:
-    if isinstance(value, Resolved):
-        yield from value.walk()
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _below(item)
+        left: list[object] = [self]
+        while left:
+            one = left.pop()
+            if isinstance(one, Resolved):
+                yield one
+                # Plans walk a great deal, and this is all that a node has.
+                left += reversed(vars(one).values())
+            elif isinstance(one, tuple):
+                left += reversed(one)
 
 
 @dataclass(frozen=True)

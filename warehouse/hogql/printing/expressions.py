@@ -38,7 +38,7 @@ class Expressions:
             case tree.Param():
                 return self._param(expr)
             case tree.Column():
-                return exp.column(quoted(expr.name), table=quoted(expr.relation))
+                return exp.column(quoted(expr.name), table=quoted(expr.relation), copy=False)
             case tree.Member():
                 return self._member(expr)
             case tree.Call():
