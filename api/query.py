@@ -27,7 +27,7 @@ from warehouse import accounts, background, kept, query_executor
 from warehouse.access import Role
 from warehouse.accounts import Asked
 from warehouse.federation.planner import Mode
-from warehouse.federation.split import STORE
+from warehouse.federation.relations import STORE
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.errors import HogQLError
 from warehouse.models import ConnectionMode, QueryOutcome, QueryRun, WarehouseConnection

@@ -2,8 +2,9 @@
 
 import pytest
 
+from warehouse.federation import keys
 from warehouse.federation.split import Split, split
-from warehouse.hogql import types
+from warehouse.hogql import tree, types
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.printing.printer import print_query, tables
 from warehouse.hogql.resolve import resolve
@@ -11,18 +12,19 @@ from warehouse.hogql.resolve import resolve
 DIALECTS = {"p": "postgres", "s": "snowflake"}
 
 
-def table(source: str, name: str, *columns: str) -> CatalogTable:
+def table(source: str, name: str, *columns: str, key: str = "") -> CatalogTable:
     kinds = {"id": types.INT, "day": types.DATE, "price": types.FLOAT}
     found = tuple((one, kinds.get(one.split("_")[-1], types.STRING)) for one in columns)
-    return CatalogTable("team", (name,), found, source=source)
+    return CatalogTable("team", (name,), found, source=source, key=(key,) if key else ())
 
 
 CATALOG = Catalog(
     (
-        table("p", "orders", "o_id", "customer_id", "o_day", "o_price", "note"),
+        table("p", "orders", "o_id", "customer_id", "o_day", "o_price", "note", key="o_id"),
         table("p", "lines", "l_id", "order_id", "sku", "l_price"),
         table("s", "customers", "c_id", "country", "name", "comment"),
         table("", "events", "event", "c_id"),
+        table("", "lands", "code", "land"),
     )
 )
 
@@ -166,3 +168,83 @@ def test_tables_of_the_store_stay_and_all_are_the_teams() -> None:
     read = [*tables(found.query), *(one for leg in found.legs for one in tables(leg.query))]
     assert {one.table.name for one in tables(found.query)} == {"events", "leg_0", "leg_1"}
     assert {one.table.team for one in read} == {"team"}
+
+
+BOTH = "FROM orders JOIN lines ON order_id = o_id JOIN customers ON customer_id = c_id"
+
+
+def test_tables_of_one_system_that_are_joined_by_a_key_are_asked_together() -> None:
+    both, customers = asked(f"SELECT l_price, country {BOTH} WHERE o_price > 1")
+    assert 'ON "orders"."o_id" = "lines"."order_id"' in both
+    assert "orders__customer_id" in both
+    assert "o_price" in both
+    assert "sku" not in both
+    assert "country" in customers
+    implied = "FROM orders, lines, customers WHERE order_id = c_id AND o_id = c_id"
+    assert len(asked(f"SELECT o_day, l_price, country {implied}")) == 2
+
+
+def test_tables_that_would_repeat_a_text_in_all_rows_of_another_are_asked_apart() -> None:
+    assert len(asked(f"SELECT note, l_price, country {BOTH}")) == 3
+    assert len(asked(f"SELECT note, l_price, country {BOTH} WHERE l_price > 9")) == 2
+    assert len(asked(f"SELECT note, l_price {BOTH} WHERE sku IN (SELECT name FROM customers)")) == 4
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        "FROM orders LEFT JOIN lines ON order_id = o_id JOIN customers ON customer_id = c_id",
+        "FROM orders JOIN lines ON l_id = customer_id JOIN customers ON customer_id = c_id",
+        "FROM orders JOIN lines ON order_id > o_id JOIN customers ON customer_id = c_id",
+    ],
+)
+def test_tables_that_no_key_joins_are_asked_apart(joined: str) -> None:
+    assert len(asked(f"SELECT l_price, o_day, country {joined}")) == 3
+
+
+def test_what_is_only_looked_for_comes_once() -> None:
+    (orders, customers) = asked(
+        "SELECT o_id FROM orders WHERE EXISTS "
+        "(SELECT * FROM customers WHERE c_id = customer_id AND country = 'NL')"
+    )
+    assert customers.startswith('SELECT DISTINCT "customers"."c_id"')
+    assert '"comment"' not in customers
+    assert "DISTINCT" not in orders
+    (_, listed) = asked("SELECT o_id FROM orders WHERE customer_id IN (SELECT c_id FROM customers)")
+    assert "DISTINCT" in listed
+    (_, some) = asked("SELECT o_id FROM orders WHERE EXISTS (SELECT * FROM customers)")
+    assert some.endswith("LIMIT 1")
+
+
+def test_columns_of_a_distinct_answer_come_once() -> None:
+    found = asked(f"SELECT DISTINCT o_day, country {JOINED}")
+    assert all(sql.startswith("SELECT DISTINCT") for sql in found)
+    counted = asked(f"SELECT DISTINCT count() AS n, country {JOINED} GROUP BY country")
+    assert not any(sql.startswith("SELECT DISTINCT") for sql in counted)
+
+
+def test_tables_of_the_store_say_which_keys_count() -> None:
+    text = (
+        f"SELECT o_id {JOINED} JOIN lands ON code = country "
+        "JOIN events ON events.c_id = customers.c_id WHERE land LIKE 'N%'"
+    )
+    (one,) = parts(text).stored
+    assert (one.table, one.column) == ("leg_1", "country")
+    sql = print_query(one.query, "clickhouse", text).sql
+    assert "lands" in sql
+    assert "events" not in sql
+    assert parts(f"SELECT o_id {JOINED} JOIN lands ON code = country").stored == ()
+
+
+def test_keys_that_follow_each_other_are_a_range() -> None:
+    (query, _) = (leg.query for leg in parts(f"SELECT o_id {JOINED}").legs)
+    assert isinstance(query, tree.Select)
+
+    def narrowed_to(*values: int) -> str:
+        narrowed = keys.narrowed(query, "customer_id", [*values])
+        return print_query(narrowed, "postgres", "").sql.partition(" WHERE ")[2]
+
+    column = '"orders"."customer_id"'
+    assert narrowed_to(4, 3, 5, 2) == f"({column} >= 2) AND ({column} <= 5)"
+    assert narrowed_to(1, 9) == f"{column} IN (1, 9)"
+    assert narrowed_to() == "FALSE"

@@ -1,6 +1,5 @@
 """All of TPC-H with its tables in several systems: what one Postgres that has them all answers."""
 
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,41 +9,17 @@ import pytest
 
 from tests import vendors
 from tests.api.conftest import Save
+from tests.federation.layout import LAYOUTS, STORE, STORE_OF, put_into_store, text_of
 from tests.hogql.compare import same
 from tests.hogql.conftest import Filled
 from tests.hogql.engines import rows_of
-from tests.hogql.test_tpch import HERE, QUERIES, VALUES
+from tests.hogql.tpch_queries import HERE, QUERIES, VALUES
 from tests.store.running import Engine
 from warehouse import query_executor
 from warehouse.models import Team
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Layout = dict[str, str]
-LAYOUTS: dict[str, Layout] = {
-    "apart": {
-        "lineitem": "bigquery",
-        "orders": "snowflake",
-        "customer": "snowflake",
-        "part": "postgres",
-        "partsupp": "postgres",
-        "supplier": "redshift",
-        "nation": "redshift",
-        "region": "redshift",
-    },
-    "moved": {
-        "lineitem": "snowflake",
-        "orders": "postgres",
-        "customer": "bigquery",
-        "part": "bigquery",
-        "partsupp": "snowflake",
-        "supplier": "postgres",
-        "nation": "bigquery",
-        "region": "snowflake",
-    },
-}
-TABLE = r"[a-z]+(?: AS \w+)?"
-NAMED = re.compile(rf"\b(?:FROM|JOIN)\s+{TABLE}(?:\s*,\s*{TABLE})*")
 Row = tuple[Any, ...]
 
 
@@ -62,20 +37,17 @@ def answer(filled: Filled, endpoints: dict[str, Any]) -> Callable[[str], list[Ro
 
 
 @pytest.fixture
-def run(team: Team, save: Save, filled: Filled, store: Engine) -> Callable[[str, str], list[Row]]:
+def run(
+    team: Team, save: Save, filled: Filled, tpch: dict[str, pa.Table], store: Engine
+) -> Callable[[str, str], list[Row]]:
     """Runs a query of the suite in a layout."""
 
     def of(layout: str, name: str) -> list[Row]:
         where = LAYOUTS[layout]
-        for provider in {*where.values()}:
-            save(provider)
-
-        def placed(match: re.Match[str]) -> str:
-            provider = where.get(match[0])
-            return f"{provider}.{filled.schema(provider)}.{match[0]}" if provider else match[0]
-
-        text = (HERE / f"{name}.sql").read_text()
-        text = NAMED.sub(lambda clause: re.sub(r"\b[a-z]+\b", placed, clause[0]), text)
+        saved = {provider: save(provider) for provider in {*where.values(), STORE_OF} - {STORE}}
+        kept = {table: tpch[table] for table, provider in where.items() if provider == STORE}
+        put_into_store(saved[STORE_OF], filled.schema(STORE_OF), kept)
+        text = text_of(name, where, filled.schema)
         with query_executor.run_hogql(team, text, VALUES.get(name)) as found:
             found.start()
             return rows_of(pa.Table.from_batches(list(found), schema=found.schema))

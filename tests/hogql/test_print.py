@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import exp
 
 from tests.hogql.shop import CATALOG
-from tests.hogql.test_tpch import HERE, QUERIES, VALUES
+from tests.hogql.tpch_queries import HERE, QUERIES, VALUES
 from tests.hogql.tpch_tables import TABLES
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import FunctionRefused, HogQLError

@@ -19,17 +19,11 @@ from tests.api.conftest import Save
 from tests.hogql.compare import same
 from tests.hogql.conftest import PROVIDERS, Filled, OpenOne
 from tests.hogql.engines import ClickHouse, of_connector, rows_of
+from tests.hogql.tpch_queries import HERE, QUERIES, VALUES
 from tests.hogql.tpch_tables import TABLES
 from warehouse import query_executor
 from warehouse.hogql.catalog import Catalog
 from warehouse.statements import Language, Statement
-
-HERE = Path(__file__).parent / "tpch"
-QUERIES = [path.stem for path in sorted(HERE.glob("q*.sql"))]
-VALUES: dict[str, dict[str, object]] = {
-    "q06": {"first": "1994-01-01", "most": 24},
-    "q12": {"modes": ["MAIL", "SHIP"]},
-}
 
 
 @pytest.fixture(scope="module")

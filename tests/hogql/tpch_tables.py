@@ -1,6 +1,7 @@
 """The eight tables of TPC-H at a small scale, in each stand-in, by the vendors' own clients."""
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,18 @@ from tests import vendors
 from tests.connectors.matrix import MATRIX
 from tests.connectors_snowflake.load.loads import bucket_of
 
-SCALE = "0.01"
+SCALE = os.environ.get("TPCH_SF", "0.01")
 TABLES = "customer lineitem nation orders part partsupp region supplier".split()
+KEYS = {
+    "customer": "c_custkey",
+    "lineitem": "l_orderkey, l_linenumber",
+    "nation": "n_nationkey",
+    "orders": "o_orderkey",
+    "part": "p_partkey",
+    "partsupp": "ps_partkey, ps_suppkey",
+    "region": "r_regionkey",
+    "supplier": "s_suppkey",
+}
 Endpoints = Mapping[str, Any]
 ROWS = {row.provider: row for row in MATRIX}
 TYPES = {
@@ -30,10 +41,10 @@ TYPES = {
 TYPES["redshift"] = TYPES["postgres"] | {"text": "varchar(200)"}
 
 
-def generated(folder: Path) -> dict[str, pa.Table]:
+def generated(folder: Path, scale: str = SCALE) -> dict[str, pa.Table]:
     """The tables, from the generator that the field uses."""
     tool = Path(sys.executable).with_name("tpchgen-cli")
-    args = [str(tool), "parquet", "-s", SCALE, "--output-dir", str(folder), "--quiet"]
+    args = [str(tool), "parquet", "-s", scale, "--output-dir", str(folder), "--quiet"]
     subprocess.run(args, check=True)
     return {name: _plain(pq.read_table(folder / f"{name}.parquet")) for name in TABLES}
 
@@ -54,7 +65,7 @@ def ddl(provider: str, name: str, table: pa.Table) -> str:
     """CREATE TABLE in a provider's SQL."""
     words = TYPES[provider]
     columns = ", ".join(f"{field.name} {words[_word(field.type)]}" for field in table.schema)
-    return f"CREATE TABLE {name} ({columns})"
+    return f"CREATE TABLE {name} ({columns}, PRIMARY KEY ({KEYS[name.rpartition('.')[2]]}))"
 
 
 def _word(kind: pa.DataType) -> str:
@@ -136,7 +147,8 @@ def _fill_bigquery(
     with vendors.bigquery(owner) as client:
         for name, table in tables.items():
             columns = ", ".join(f"{f.name} {words[_word(f.type)]}" for f in table.schema)
-            run(f"CREATE TABLE {schema}.{name} ({columns})")
+            key = f"PRIMARY KEY ({KEYS[name]}) NOT ENFORCED"
+            run(f"CREATE TABLE {schema}.{name} ({columns}, {key})")
             buffer = io.BytesIO()
             pq.write_table(table, buffer)
             buffer.seek(0)

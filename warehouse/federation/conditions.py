@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import reduce
+from math import prod
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
@@ -41,19 +42,27 @@ def implied(condition: tree.Expr, alias: str) -> tree.Expr | None:
 
 def share(condition: tree.Expr | None) -> float:
     """A guess at how many of the rows a condition lets through, from 0 to 1."""
-    found = 1.0
-    for part in conjuncts(condition):
-        is_equal = isinstance(part, tree.In) or (
-            isinstance(part, tree.Call) and part.function.name == "equals"
-        )
-        found *= EQUAL_SHARE if is_equal else OTHER_SHARE
-    return found
+    if condition is None:
+        return 1.0
+    if len(branches := list(_parts(condition, "or"))) > 1:
+        return 1.0 - prod(1.0 - share(branch) for branch in branches)
+    if len(parts := list(_parts(condition, "and"))) > 1:
+        return prod(map(share, parts))
+    is_equal = isinstance(condition, tree.In) or (
+        isinstance(condition, tree.Call) and condition.function.name == "equals"
+    )
+    return EQUAL_SHARE if is_equal else OTHER_SHARE
 
 
 def aliases(expr: tree.Resolved) -> set[str]:
     """The relations around it that an expression or a query asks: those that it does not make."""
-    asked = {node.relation for node in expr.walk() if isinstance(node, tree.Column)}
-    return asked - {node.alias for node in expr.walk() if isinstance(node, tree.Relation)}
+    asked, made = set[str](), set[str]()
+    for node in expr.walk():
+        if isinstance(node, tree.Column):
+            asked.add(node.relation)
+        elif isinstance(node, tree.Relation):
+            made.add(node.alias)
+    return asked - made
 
 
 def _parts(expr: tree.Expr, name: str) -> Iterator[tree.Expr]:

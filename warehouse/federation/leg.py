@@ -21,11 +21,12 @@ from warehouse import connections, modes
 from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.errors import LegTooLarge
-from warehouse.federation.conditions import EQUAL_SHARE, share
-from warehouse.federation.keys import KeyFilter, narrowed
+from warehouse.federation import sizes
+from warehouse.federation.conditions import EQUAL_SHARE
+from warehouse.federation.keys import MAX_KEYS, KeyFilter, narrowed
 from warehouse.federation.split import Leg
 from warehouse.hogql import tree
-from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.printing.printer import Printed, print_query, tables
 from warehouse.hogql.types import Kind
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.models import WarehouseConnection
@@ -41,13 +42,10 @@ log = structlog.get_logger(__name__)
 MAX_ROWS = 10_000_000
 MAX_BYTES = 2 * 2**30
 """The most, in Arrow's form, that one leg may bring into the store."""
-MAX_KEYS = 2_000
-"""Of more, a list is no help: warehouses bound the length of a statement."""
 FEW_ROWS = 10_000
 """A leg with more of them, by its estimate, is not waited for."""
-TIMES_MORE = 4
-COLUMN_BYTES = 8
-"""Of one value, where all that is known of a table is how much of it would be scanned."""
+TIMES_MORE = 50
+"""A key in a statement costs its reader more than a row costs that comes."""
 
 
 @contextmanager
@@ -61,7 +59,8 @@ def told_of(connection: WarehouseConnection) -> Iterator[None]:
 
 
 class LegRun:
-    """``stats``, ``rows`` and ``origin`` are known once ``bring`` has returned."""
+    """``stats``, ``rows``, ``size_bytes`` in Arrow's form, and ``origin`` are known once ``bring``
+    has returned."""
 
     def __init__(
         self, leg: Leg, connection: WarehouseConnection, dialect: str, text: str, run_id: str
@@ -69,44 +68,52 @@ class LegRun:
         self.leg = leg
         self.connection = connection
         self.rows = 0
+        self.size_bytes = 0
         self.stats = RunStats()
         self.origin: Origin | None = None
         self._dialect = dialect
         self._text = text
         self._run_id = run_id
+        self._query = leg.query
         self._after: list[tuple[KeyFilter, LegRun]] = []
         self._run: Run | None = None
         self._brought = threading.Event()
         self._cancelled = threading.Event()
 
     def estimated_rows(self) -> float | None:
-        """As its connection's planner has it, or by what it would scan; ``None`` where that does
-        not tell either, or cannot be asked."""
-        printed = self._printed(self.leg.query)
+        """By what its warehouse's catalog says, else by the connection's own estimate; ``None``
+        where that does not tell either, or cannot be asked."""
+        if not isinstance(self._query, tree.Select):
+            return None
+        if (known := sizes.rows_of(self._query)) is not None:
+            return known
+        printed = self._printed()
         try:
             with connections.leased(self.connection) as lease:
                 estimate = lease.connector.estimate(printed.sql, printed.params)
         except ConnectorError as exc:
             log.info("leg.not_estimated", run_id=self._run_id, code=exc.code)
             return None
-        if estimate.rows is not None:
-            return estimate.rows
-        if estimate.bytes_scanned is None or not isinstance(self.leg.query, tree.Select):
-            return None
-        rows = estimate.bytes_scanned / (COLUMN_BYTES * len(self.leg.query.columns))
-        return rows * share(self.leg.query.where)
+        return sizes.of_estimate(estimate, self._query)
+
+    def narrow(self, column: str, keys: list[Any]) -> None:
+        """Ask only for rows that have one of the keys there, where those are few."""
+        if len(keys) <= MAX_KEYS and isinstance(self._query, tree.Select):
+            self._query = narrowed(self._query, column, keys)
 
     def follow(self, one: KeyFilter, other: "LegRun") -> None:
         """Wait for that leg, and ask only for the rows that its keys let count."""
-        self._after.append((one, other))
+        # What has fewer rows came first, and says the most of a column.
+        if all(one.column != before.column for before, _ in self._after):
+            self._after.append((one, other))
 
     def bring(self, database: str, deadline: float) -> None:
         """Its rows into their table, by then (of the monotonic clock). Raises ConnectorError."""
         try:
-            query = self._narrowed(database)
+            self._follow(database)
             with ExitStack() as stack:
                 with told_of(self.connection):
-                    run = self._asked(query, deadline, stack)
+                    run = self._asked(deadline, stack)
                 self._write(database, run)
                 self.rows, self.stats, self.origin = run.rows, run.stats, run.origin
         except BaseException:
@@ -116,7 +123,7 @@ class LegRun:
             self._brought.set()
             # Of this thread, which looked for an answer that is kept.
             database_connection.close()
-        log.info("leg.brought", run_id=self._run_id, rows=self.rows)
+        log.info("leg.brought", run_id=self._run_id, rows=self.rows, size_bytes=self.size_bytes)
 
     def give_up(self) -> None:
         """It shall not begin any more, nor shall those that follow it."""
@@ -128,10 +135,10 @@ class LegRun:
         if self._run is not None:
             self._run.cancel()
 
-    def _asked(self, query: tree.Query, deadline: float, stack: ExitStack) -> Run:
+    def _asked(self, deadline: float, stack: ExitStack) -> Run:
         """The query, begun, to be closed with its session by ``stack``; or what is kept of it."""
-        printed, limits = self._printed(query), self._limits(deadline)
-        statement = Statement(printed.sql, printed.params, tables=modes.tables_of(query))
+        printed, limits = self._printed(), self._limits(deadline)
+        statement = Statement(printed.sql, printed.params, tables=modes.tables_of(self._query))
 
         def ask(connector: Connector) -> Result:
             if self._cancelled.is_set():
@@ -178,19 +185,15 @@ class LegRun:
             max_bytes_scanned=config.max_bytes_scanned,
         )
 
-    def _narrowed(self, database: str) -> tree.Query:
-        query = self.leg.query
+    def _follow(self, database: str) -> None:
         for one, other in self._after:
             other._brought.wait()
             if other._cancelled.is_set():
                 raise QueryCancelled()
-            keys = _keys(database, one)
-            if len(keys) <= MAX_KEYS and isinstance(query, tree.Select):
-                query = narrowed(query, one.column, keys)
-        return query
+            self.narrow(one.column, _keys(database, one))
 
-    def _printed(self, query: tree.Query) -> Printed:
-        return print_query(query, self._dialect, self._text)
+    def _printed(self) -> Printed:
+        return print_query(self._query, self._dialect, self._text)
 
     def _write(self, database: str, result: Run) -> None:
         """The table is made of what has come, so that no value is changed."""
@@ -209,16 +212,18 @@ class LegRun:
         owner.command(ddl.create_scratch(database, table, types.columns(schema, ())))
         owner.insert(database, table, schema, self._fitting(result, schema))
         if result.truncated:
+            asked = ", ".join(sorted({str(one.table) for one in tables(self.leg.query)}))
             raise LegTooLarge(
-                f"The part of the query that {self.connection.name} answers has more than "
-                f"{MAX_ROWS:,} rows or {MAX_BYTES // 2**30} GB.",
-                fields={"connection": self.connection.name},
+                f"What {self.connection.name} sends of {asked} has more than {MAX_ROWS:,} rows "
+                f"or {MAX_BYTES // 2**30} GB.",
+                fields={"connection": self.connection.name, "tables": asked},
             )
 
     def _fitting(self, result: Run, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Raises DataError for a value that the store cannot hold exactly."""
         with told_of(self.connection):
             for batch in result:
+                self.size_bytes += batch.nbytes
                 made = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
                 for one in types.unfit(made):
                     raise DataError(
@@ -231,7 +236,8 @@ def arranged(
     legs: list[LegRun], filters: tuple[KeyFilter, ...], estimates: list[float | None]
 ) -> list[LegRun]:
     """The legs, those with few rows first; others follow them where keys spare them most rows."""
-    left = {leg: inf if rows is None else rows for leg, rows in zip(legs, estimates, strict=True)}
+    rows = {leg: inf if one is None else one for leg, one in zip(legs, estimates, strict=True)}
+    left = dict(rows)
     found: list[LegRun] = []
     while left:
         first = min(left, key=lambda leg: left[leg])
@@ -239,7 +245,7 @@ def arranged(
         found.append(first)
         for one in filters:
             leg = next((other for other in left if other.leg.table.name == one.table), None)
-            is_spared = leg is not None and few <= FEW_ROWS and left[leg] >= few * TIMES_MORE
+            is_spared = leg is not None and few <= FEW_ROWS and rows[leg] >= few * TIMES_MORE
             if leg is not None and is_spared and one.from_table == first.leg.table.name:
                 leg.follow(one, first)
                 left[leg] *= EQUAL_SHARE

@@ -7,7 +7,8 @@ from typing import Any
 from warehouse.hogql import tree
 from warehouse.hogql.nodes import JoinKind
 
-Change = Callable[[tree.Query], tree.Query]
+Change = Callable[[tree.Query, tree.Resolved | None], tree.Query]
+"""Of a query in a part, and the node that it stands in."""
 
 
 def optional(joins: Iterable[tree.Join]) -> set[str]:
@@ -30,17 +31,23 @@ def asks_ctes(part: tree.Resolved) -> bool:
 
 def with_queries(value: Any, change: Change) -> Any:
     """An expression, or the parts of a query, with every query in it changed."""
+    return _with_queries(value, change, None)
+
+
+def _with_queries(value: Any, change: Change, parent: tree.Resolved | None) -> Any:
     if isinstance(value, tuple):
-        return tuple(_inside(one, change) for one in value)
+        return tuple(_inside(one, change, parent) for one in value)
     if not isinstance(value, tree.Resolved):
         return value
     parts = dict(_parts(value))
-    changed = {name: _inside(part, change) for name, part in parts.items()}
+    changed = {name: _inside(part, change, value) for name, part in parts.items()}
     return replace(value, **changed) if changed != parts else value
 
 
-def _inside(value: Any, change: Change) -> Any:
-    return change(value) if isinstance(value, tree.Query) else with_queries(value, change)
+def _inside(value: Any, change: Change, parent: tree.Resolved | None) -> Any:
+    if isinstance(value, tree.Query):
+        return change(value, parent)
+    return _with_queries(value, change, parent)
 
 
 def _parts(value: tree.Resolved) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from connectors import registry
 from warehouse import synced, team_catalog
-from warehouse.federation.split import STORE, Split, sources, split
+from warehouse.federation.relations import STORE, sources
+from warehouse.federation.split import Split, split
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import NameUnknown

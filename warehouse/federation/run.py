@@ -4,21 +4,28 @@ import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import structlog
 
 from connectors.errors import ConnectorError, QueryCancelled
 from connectors.types import Limits, RunStats
 from warehouse.federation.leg import LegRun, arranged
 from warehouse.federation.planner import Planned
 from warehouse.federation.split import Split
+from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import Printed, print_query
 from warehouse.local import StoreRun
 from warehouse.runs import Origin
 from warehouse.store import client, ddl, names
 
+log = structlog.get_logger(__name__)
+
 AT_ONCE = 8
 """Legs that run side by side."""
 STORE_DIALECT = "clickhouse"
+KEYS_LIMITS = Limits(timeout_s=2.0)
 
 
 class FederatedRun(StoreRun):
@@ -46,6 +53,7 @@ class FederatedRun(StoreRun):
         printed = print_query(self._split.query, STORE_DIALECT, self._text)
         database = client.create_database(self._team.pk)
         deadline = time.monotonic() + self._limits.timeout_s
+        self._narrow()
         with ThreadPoolExecutor(AT_ONCE, "leg") as threads:
             if self._split.filters:
                 estimates = list(threads.map(LegRun.estimated_rows, self.legs))
@@ -60,6 +68,32 @@ class FederatedRun(StoreRun):
             # Those that were ended for another's sake say nothing new.
             raise next((one for one in errors if not isinstance(one, QueryCancelled)), errors[0])
         return printed
+
+    def _narrow(self) -> None:
+        """Legs to the keys that the store's own tables leave of them, where those are known soon:
+        without them only more is brought."""
+        by_table = {leg.leg.table.name: leg for leg in self.legs}
+        known: list[tuple[tree.Query, list[Any] | None]] = []
+        for one in self._split.stored:
+            if not any(tree.same(query, one.query) for query, _ in known):
+                found = self._stored(one.query, f"{self.run_id}-keys-{len(known)}")
+                known.append((one.query, found))
+            keys = next(keys for query, keys in known if tree.same(query, one.query))
+            if keys is not None:
+                by_table[one.table].narrow(one.column, keys)
+
+    def _stored(self, query: tree.Query, run_id: str) -> list[Any] | None:
+        """The values that the store answers; ``None`` where that takes too long."""
+        prepare = partial(print_query, query, STORE_DIALECT, self._text)
+        run = StoreRun(self._team, prepare, KEYS_LIMITS, run_id)
+        try:
+            with run:
+                run.start()
+                found = [key for batch in run for key in batch.column(0).to_pylist()]
+        except ConnectorError as exc:
+            log.info("keys.not_known", run_id=run_id, code=exc.code)
+            return None
+        return [key for key in found if key is not None]
 
     @property
     def stats(self) -> RunStats:

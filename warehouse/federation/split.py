@@ -9,22 +9,29 @@ itself, with its joins and aggregates.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 
-from warehouse.federation import keys
+from warehouse.federation import keys, semi
 from warehouse.federation.conditions import aliases, all_of, conjuncts, implied
-from warehouse.federation.keys import KeyFilter
+from warehouse.federation.equal import connected, equal_columns, exact_pair, is_inner
+from warehouse.federation.keys import KeyFilter, StoredKeys
+from warehouse.federation.merge import merged
 from warehouse.federation.parts import asks_ctes, optional, with_queries
+from warehouse.federation.relations import (
+    STORE,
+    all_rows,
+    asking,
+    needed,
+    only_source,
+    source_of,
+    sources,
+)
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.errors import HogQLError
 from warehouse.hogql.nodes import JoinKind
-from warehouse.hogql.printing.printer import print_query, tables
-from warehouse.hogql.types import INT, Kind, Type
+from warehouse.hogql.printing.printer import can_print, tables
+from warehouse.hogql.types import INT
 
-STORE = ""
-"""The source of tables that are in the store."""
-SMALL = (Kind.BOOL, Kind.DATE, Kind.INT, Kind.DATETIME, Kind.TIMESTAMP, Kind.FLOAT, Kind.DECIMAL)
-"""Kinds of columns, the smallest first: one is asked for where only the number of rows counts."""
 Conditions = dict[str, list[tree.Expr]]
 """By the alias of a relation: what its leg is asked."""
 
@@ -41,16 +48,12 @@ class Leg:
 @dataclass(frozen=True)
 class Split:
     """``query`` reads the legs' tables, and those that the store has. ``filters`` hold for the
-    rows of the answer: a leg may leave others out."""
+    rows of the answer, and so does what is ``stored``: a leg may leave others out."""
 
     legs: tuple[Leg, ...]
     query: tree.Query
     filters: tuple[KeyFilter, ...] = ()
-
-
-def sources(query: tree.Resolved) -> set[str]:
-    """Where its tables are."""
-    return {relation.table.source for relation in tables(query)}
+    stored: tuple[StoredKeys, ...] = ()
 
 
 def split(query: tree.Query, text: str, dialects: Mapping[str, str], prefix: str) -> Split:
@@ -61,7 +64,8 @@ def split(query: tree.Query, text: str, dialects: Mapping[str, str], prefix: str
     # What a leg leaves out for one part of the query another part may need.
     shared = {table for table, uses in Counter(splitter.uses).items() if uses > 1}
     filters = tuple(one for one in splitter.filters if one.table not in shared)
-    return Split(tuple(splitter.legs), rest, filters)
+    stored = tuple(one for one in splitter.stored if one.table not in shared)
+    return Split(tuple(splitter.legs), rest, filters, stored)
 
 
 class _Splitter:
@@ -69,19 +73,24 @@ class _Splitter:
         self.legs: list[Leg] = []
         self.uses: list[str] = []
         self.filters: list[KeyFilter] = []
+        self.stored: list[StoredKeys] = []
         self._tables: dict[str, str] = {}
         """By the alias of a relation in sight: the table of its leg."""
         self._text = text
         self._dialects = dialects
         self._prefix = prefix
 
-    def nested(self, query: tree.Query) -> tree.Query:
-        """What is left of a query, be it all rows of a leg."""
-        if _only_source(query) is not None:
-            return _all_rows(query, self._leg(query))
+    def nested(self, query: tree.Query, parent: tree.Resolved | None = None) -> tree.Query:
+        """What is left of a query, be it all rows of a leg; ``parent`` is the expression that it
+        stands in."""
+        if isinstance(parent, tree.Exists):
+            query = semi.bare(query)
+        if only_source(query) is not None:
+            return all_rows(query, self._leg(_asked_by(parent, query)))
         match query:
             case tree.Select():
-                return self._select(query)
+                is_semi = isinstance(parent, tree.Exists | tree.In) and semi.is_plain(query)
+                return self._select(query, is_semi=is_semi)
             case tree.SetQuery():
                 left, right = self.nested(query.left), self.nested(query.right)
                 return replace(query, left=left, right=right, ctes=self._ctes(query.ctes))
@@ -100,13 +109,18 @@ class _Splitter:
     def _ctes(self, ctes: tuple[tree.Cte, ...]) -> tuple[tree.Cte, ...]:
         return tuple(replace(cte, query=self.nested(cte.query)) for cte in ctes)
 
-    def _select(self, query: tree.Select) -> tree.Select:
+    def _select(self, query: tree.Select, *, is_semi: bool = False) -> tree.Select:
         pushed: Conditions = {}
+        if is_inner(query) and query.joins:
+            query = connected(merged(query, self._can_ask))
         query = self._pushed(query, pushed)
         outer = dict(self._tables)
         for join in query.joins:
             self._tables.pop(join.relation.alias, None)
-        relations = [self._relation(join.relation, query, pushed) for join in query.joins]
+        once = is_semi or (query.distinct and semi.is_plain(query))
+        relations = [
+            self._relation(join.relation, query, pushed, once=once) for join in query.joins
+        ]
         self._add_filters(query)
         rest: tree.Select = with_queries(replace(query, ctes=(), joins=()), self.nested)
         joins = tuple(
@@ -184,109 +198,63 @@ class _Splitter:
 
     def _can(self, relation: tree.Relation, condition: tree.Expr) -> bool:
         """The source of the relation can judge its rows by this."""
-        source = _source_of(relation)
+        source = source_of(relation)
         if source is None or not sources(condition) <= {source} or asks_ctes(condition):
             return False
-        try:
-            one = tree.Item(relation.at, "one", tree.Literal(relation.at, INT, 1))
-            asked = _asking(relation, condition, (one,))
-            print_query(asked, self._dialects[source], self._text)
-        except HogQLError:
-            return False
-        return True
+        return self._can_ask(relation, condition)
+
+    def _can_ask(self, relation: tree.Relation, condition: tree.Expr | None = None) -> bool:
+        """It can be said in the dialect of the relation's source."""
+        one = tree.Item(relation.at, "one", tree.Literal(relation.at, INT, 1))
+        asked = asking(relation, condition, (one,))
+        return can_print(asked, self._dialects[source_of(relation) or STORE], self._text)
 
     # Relations.
 
     def _relation(
-        self, relation: tree.Relation, query: tree.Select, pushed: Conditions
+        self, relation: tree.Relation, query: tree.Select, pushed: Conditions, *, once: bool
     ) -> tree.Relation:
-        if _source_of(relation) is None:
+        """What is left of it. ``once``: how often its rows come is no matter."""
+        if source_of(relation) is None:
             if isinstance(relation, tree.QueryRelation):
                 return replace(relation, query=self.nested(relation.query))
             return relation
-        asked = _asking(relation, all_of(pushed.get(relation.alias, [])), _needed(relation, query))
-        table = self._leg(asked)
+        asked = asking(relation, all_of(pushed.get(relation.alias, [])), needed(relation, query))
+        table = self._leg(semi.once(asked) if once else asked)
         self._tables[relation.alias] = table.name
         return tree.TableRelation(relation.at, relation.alias, table)
 
     def _add_filters(self, query: tree.Select) -> None:
-        """Equalities between two legs that every row of the answer meets: of those, one leg's
-        values tell which rows of the other count."""
-        missing = optional(query.joins)
+        """Equalities with a leg's columns that every row of the answer meets: of those, the other
+        side's values tell which rows of the leg count."""
         own = {join.relation.alias for join in query.joins}
+        if is_inner(query):
+            for group in equal_columns(query):
+                for pair in combinations(group, 2):
+                    self.filters += keys.filters(pair, own, self._tables)
+            self.stored += keys.stored(query, self._tables)
+            return
         for part in conjuncts(query.where):
-            self.filters += keys.filters(part, own - missing, self._tables)
+            self._add_filter(part, own - optional(query.joins))
         for join in query.joins:
             # What an outer join keeps stays, whatever its condition says of it.
-            kinds = {JoinKind.LEFT: {join.relation.alias}, JoinKind.INNER: own - missing}
+            kinds = {
+                JoinKind.LEFT: {join.relation.alias},
+                JoinKind.INNER: own - optional(query.joins),
+            }
             for part in conjuncts(join.on):
-                may = kinds.get(join.kind or JoinKind.CROSS, set())
-                self.filters += keys.filters(part, may, self._tables)
+                self._add_filter(part, kinds.get(join.kind or JoinKind.CROSS, set()))
+
+    def _add_filter(self, part: tree.Expr, may: set[str]) -> None:
+        if (pair := exact_pair(part)) is not None:
+            self.filters += keys.filters(pair, may, self._tables)
 
 
-def _asking(
-    relation: tree.Relation, condition: tree.Expr | None, items: tuple[tree.Item, ...]
-) -> tree.Select:
-    """The leg of one relation."""
-    columns = tuple((item.name, item.expr.type) for item in items)
-    join = tree.Join(relation.at, relation, None, None)
-    return tree.Select(relation.at, columns, items, (join,), where=condition)
-
-
-def _all_rows(query: tree.Query, table: CatalogTable) -> tree.Select:
-    """A query of all that a leg has brought, in its order of columns."""
-    alias = table.name
-    items = tuple(_item(query.at, alias, name, kind) for name, kind in query.columns)
-    join = tree.Join(query.at, tree.TableRelation(query.at, alias, table), None, None)
-    return tree.Select(query.at, query.columns, items, (join,))
-
-
-def _needed(relation: tree.Relation, query: tree.Select) -> tuple[tree.Item, ...]:
-    """The relation's columns that the query asks for, or one, if it only counts rows."""
-    asked = {
-        node.name
-        for node in query.walk()
-        if isinstance(node, tree.Column) and node.relation == relation.alias
-    }
-    columns = _columns(relation)
-    found = [(name, kind) for name, kind in columns if name in asked]
-    return tuple(
-        _item(relation.at, relation.alias, name, kind)
-        for name, kind in found or [min(columns, key=_size)]
-    )
-
-
-def _item(at: int, alias: str, name: str, kind: Type) -> tree.Item:
-    return tree.Item(at, name, tree.Column(at, kind, alias, name))
-
-
-def _size(column: tuple[str, Type]) -> int:
-    kind = column[1].kind
-    return SMALL.index(kind) if kind in SMALL else len(SMALL)
-
-
-def _columns(relation: tree.Relation) -> tuple[tuple[str, Type], ...]:
-    match relation:
-        case tree.TableRelation():
-            return relation.table.columns
-        case tree.QueryRelation():
-            return relation.query.columns
-    raise TypeError(type(relation))
-
-
-def _source_of(relation: tree.Relation) -> str | None:
-    """The system that a leg of the relation would go to; ``None`` where it is no leg."""
-    match relation:
-        case tree.TableRelation():
-            return relation.table.source or None
-        case tree.QueryRelation():
-            return _only_source(relation.query)
-    return None
-
-
-def _only_source(query: tree.Query) -> str | None:
-    """The one other system that could run the query by itself; ``None`` where there is none."""
-    found = sources(query)
-    if len(found) != 1 or aliases(query) or asks_ctes(query):
-        return None
-    return found.pop() or None
+def _asked_by(parent: tree.Resolved | None, query: tree.Query) -> tree.Query:
+    """A leg that is a whole query, with as few rows as what it stands in needs."""
+    match parent:
+        case tree.Exists():
+            return semi.first(query)
+        case tree.In():
+            return semi.once(query)
+    return query

@@ -40,6 +40,11 @@ class CatalogTable:
     stored_as: tuple[str, ...] = ()
     """How its warehouse names it, where that is not ``path``."""
     source: str = ""
+    key: tuple[str, ...] = ()
+    """The columns of its primary key, if it says that it has one. Few warehouses enforce it: it may
+    decide how a query is run, and never what is answered."""
+    rows: int | None = None
+    """As its warehouse last counted or guessed them."""
 
     @property
     def name(self) -> str:
@@ -136,4 +141,4 @@ def _table(team: str, table: Table) -> CatalogTable:
         (table.catalog, table.schema, table.name) if table.catalog else (table.schema, table.name)
     )
     columns = tuple((column.name, types.of_column(column)) for column in table.columns)
-    return CatalogTable(team, path, columns)
+    return CatalogTable(team, path, columns, key=table.primary_key, rows=table.row_count)

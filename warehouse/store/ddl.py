@@ -60,7 +60,10 @@ def create_scratch(database: str, table: str, columns: Sequence[tuple[str, str]]
     defined = ", ".join(f"{quote(name)} {kind}" for name, kind in columns)
     return (
         f"CREATE TABLE {quote(database)}.{quote(table)} ({defined}) "
-        "ENGINE = MergeTree ORDER BY tuple()"
+        "ENGINE = MergeTree ORDER BY tuple() "
+        # Nobody looks for it after a crash.
+        "SETTINGS fsync_after_insert = 0, fsync_part_directory = 0, "
+        "min_rows_to_fsync_after_merge = 0"
     )
 
 

@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from connectors.types import Params
 from warehouse.hogql import nodes, tree
-from warehouse.hogql.errors import HogQLRefused, HogQLTooComplex
+from warehouse.hogql.errors import HogQLError, HogQLRefused, HogQLTooComplex
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
 from warehouse.hogql.printing.expressions import Expressions, quoted
@@ -49,6 +49,15 @@ def print_query(query: tree.Query, dialect: str, text: str) -> Printed:
     except RecursionError:
         raise HogQLTooComplex("The query is nested too deeply.") from None
     return _with_values(made, facts, printer.exprs.params)
+
+
+def can_print(query: tree.Query, dialect: str, text: str) -> bool:
+    """The dialect has a way to say all of it."""
+    try:
+        _Printer(DIALECTS[dialect], text).outermost(query)
+    except (HogQLError, RecursionError):
+        return False
+    return True
 
 
 def _with_values(text: str, dialect: Dialect, found: list[tree.Param]) -> Printed:
