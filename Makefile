@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 PIP_FLAGS := -qq --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench-connectors bench-etl bench-store env sandbox-env lock
+.PHONY: help run test check bench-connectors bench-etl bench-store bench-federation env sandbox-env lock
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,6 +38,10 @@ bench-etl: env $(PEERS_VENV)/.installed ## Postgres to Parquet, S3 and Snowflake
 
 bench-store: env ## The store's engine over HTTP beside chdb in the process (CASE=select_1|insert|select_rows|sync|hybrid_hit|hybrid_hit_10k; QUICK=1; JSON=path)
 	@$(RUN) -m tests.benchmarks.store $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
+
+bench-federation: env ## TPC-H over several systems against whole tables and duckdb (CASE=q05|plan; SF=0.1; QUICK=1; JSON=path)
+	@$(RUN) -m tests.benchmarks.federation $(if $(CASE),--case $(CASE)) $(if $(SF),--scale $(SF)) \
+		$(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
 env: ## The environments, from the lock files; does nothing when they are up to date
 	@$(MAKE) --silent -j2 $(KERNELS) $(VENV)/.installed $(BIGQUERY_VENV)/.installed $(SPARK_VENV)/.installed

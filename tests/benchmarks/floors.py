@@ -60,7 +60,7 @@ def _counted(parts: Iterable[Any]) -> Counted:
     return rows, size
 
 
-def _storage(form: Form) -> Any:
+def storage(form: Form) -> Any:
     import grpc
     from google.cloud.bigquery_storage import BigQueryReadClient
     from google.cloud.bigquery_storage_v1.services.big_query_read import transports
@@ -84,7 +84,7 @@ OPEN: dict[str, Open] = {
 def reader(provider: str, form: Form) -> Callable[[Any, str], Counted]:
     """What reads a query with the opened client."""
     if provider == "bigquery":
-        return partial(bigquery, storage=_storage(form))
+        return partial(bigquery, storage=storage(form))
     readers: dict[str, Callable[[Any, str], Counted]] = {
         "databricks": databricks,
         "postgres": postgres,
