@@ -1,7 +1,6 @@
 """Files of events or persons: JSON lines, also gzipped, or Parquet; read a part at a time."""
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from typing import IO, Any, NamedTuple
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from warehouse.events.items import exact_json
 
 ROWS_AT_ONCE = 5_000
 MAX_LINE_BYTES = 4_000_000
@@ -83,7 +84,7 @@ def _parsed(number: int, text: bytes) -> Line:
     if len(text) > MAX_LINE_BYTES:
         return Line(number, b"", None, f"This has more than {MAX_LINE_BYTES:,} bytes.")
     try:
-        item = json.loads(text) if _LONG.search(text) else orjson.loads(text)
+        item = exact_json(text) if _LONG.search(text) else orjson.loads(text)
     except ValueError:
         return Line(number, text, None, "This is no JSON.")
     return Line(number, text, item, "")

@@ -1,6 +1,7 @@
 """An event or a person as it is given, in a file or over the API, judged field by field."""
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -114,6 +115,24 @@ def version_at(now: datetime) -> int:
     return int(now.timestamp() * 1_000_000)
 
 
+def exact_json(text: str | bytes) -> Any:
+    """What a text of JSON says, integers with all their digits; raises ValueError."""
+    try:
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("It is nested too deeply.") from None
+
+
+def _no_number(name: str) -> float:
+    # Python's parser takes NaN, which would be written as null.
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits)
+
+
 def json_of(document: Document) -> str:
     """Its JSON; raises ItemUnfit where that is too much."""
     try:
@@ -176,7 +195,7 @@ def _document(given: Mapping[str, Any], field: str) -> Document:
     value = given.get(field)
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = exact_json(value)
         except ValueError:
             value = ()
     if value is None:
