@@ -55,6 +55,18 @@ def test_what_posthogs_clients_send_among_the_properties_counts(say: Say, rows: 
     assert rows(f"{NAMES} ORDER BY name") == [["ann", None]]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("sign", ["\U0001f600", "\\", "'", "\n"])
+def test_long_distinct_ids_are_found_again(say: Say, rows: Rows, sign: str) -> None:
+    ids = [f"{number}{sign * 396}" for number in range(150)]
+    say(*(event(one, set={"name": "ann"}) for one in ids))
+    say(*(event(one, set={"plan": "pro"}) for one in ids))
+    assert rows(
+        "SELECT properties.name AS name, properties.plan AS plan, count() FROM persons "
+        "GROUP BY name, plan"
+    ) == [["ann", "pro", 150]]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_at_a_time_none_is_lost(say: Say, rows: Rows) -> None:
     def one(number: int) -> None:

@@ -1,7 +1,7 @@
 """What events say of their persons: ``$set``, and ``$set_once`` for what is not known yet."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +17,9 @@ from warehouse.store import client, names
 
 log = structlog.get_logger(__name__)
 
-KEYS_AT_ONCE = 200
-"""They go beside the text, in the address of a request."""
+KEY_CHARS_AT_ONCE = 25_000
+"""A value beside a query has 128 KiB at most, and a character five bytes: four, or a backslash
+before it. Source: ClickHouse, http_max_field_value_size."""
 
 
 def apply_sets(team_id: object, events: Sequence[Event], now: datetime) -> None:
@@ -90,8 +91,21 @@ def _rows(
     key = names.quote(table.key)
     source = f"{names.quote(names.database(team_id))}.{names.quote(table.name)}"
     sql = f"SELECT {columns} FROM {source} FINAL WHERE {key} IN {{keys:Array(String)}}"
-    wanted = list(dict.fromkeys(keys))
-    for start in range(0, len(wanted), KEYS_AT_ONCE):
-        params = {"keys": wanted[start : start + KEYS_AT_ONCE]}
-        rows = with_tables(team_id, partial(client.owner().query, sql, params))
+    for wanted in _at_once(dict.fromkeys(keys)):
+        rows = with_tables(team_id, partial(client.owner().query, sql, {"keys": wanted}))
         yield from rows.read_all().to_pylist()
+
+
+def _at_once(keys: Iterable[str]) -> Iterator[list[str]]:
+    """The keys in their order, as many together as one query takes."""
+    part, chars = list[str](), 0
+    for key in keys:
+        # With its quotes.
+        length = len(key) + 2
+        if part and chars + length > KEY_CHARS_AT_ONCE:
+            yield part
+            part, chars = [], 0
+        part.append(key)
+        chars += length
+    if part:
+        yield part
