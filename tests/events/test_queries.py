@@ -104,6 +104,12 @@ def filled(store: Engine, team: Team) -> None:
             "(SELECT distinct_id FROM person_distinct_ids WHERE person.properties.plan = 'free')",
             [["u3"]],
         ),
+        (
+            "WITH persons AS (SELECT 1 AS id), person_distinct_ids AS (SELECT 'u4' AS distinct_id) "
+            "SELECT e.distinct_id, e.person.properties.name AS n FROM events e "
+            "JOIN person_distinct_ids p ON p.distinct_id > e.distinct_id ORDER BY e.distinct_id",
+            [["u1", "ann"], ["u2", "ann"], ["u3", "bea"]],
+        ),
         ("SELECT toStartOfDay(timestamp) AS d FROM events LIMIT 1", [["2026-01-31T00:00:00Z"]]),
         ("SELECT count() FROM events WHERE timestamp >= '2026-01-31 12:00:00'", [[4]]),
     ],

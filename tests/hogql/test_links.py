@@ -64,6 +64,18 @@ def test_a_link_takes_no_alias_that_is_in_use() -> None:
     assert '"orders__buyer_2"."id"' in sql
 
 
+def test_a_link_leads_to_its_table_whatever_a_query_calls_its_own() -> None:
+    sql = printed(
+        "WITH Countries AS (SELECT 1 AS code), countries_2 AS (SELECT 2 AS code) "
+        "SELECT o.nation.name FROM orders AS o JOIN countries AS c ON c.code = 1 "
+        "JOIN countries_2 AS d ON d.code = 2"
+    )
+    assert 'WITH "Countries_2" AS' in sql
+    assert 'JOIN "Countries_2" AS "c"' in sql
+    assert 'JOIN "countries_2_2" AS "d"' in sql
+    assert 'JOIN "countries" AS "o__buyer__home"' in sql
+
+
 def test_a_document_is_read_by_a_path_and_as_a_type() -> None:
     sql = printed("SELECT doc.a.$b AS x, toInt(doc.n) AS n, CAST(doc.t AS Bool) AS t FROM orders")
     assert "'a', '$b', 'Nullable(String)'" in sql

@@ -82,6 +82,12 @@ class Catalog:
         return self._by_end.get(folded, [])
 
     @cached_property
+    def bare_names(self) -> frozenset[str]:
+        """Of tables that are printed without anything before their name, folded."""
+        printed = (table.stored_as or table.path for table in self.tables)
+        return frozenset(path[0].casefold() for path in printed if len(path) == 1)
+
+    @cached_property
     def _by_end(self) -> dict[tuple[str, ...], list[CatalogTable]]:
         found: dict[tuple[str, ...], list[CatalogTable]] = {}
         for table in self.tables:

@@ -26,6 +26,8 @@ class _Queries:
     def __init__(self, text: str, catalog: Catalog, values: Values) -> None:
         self._text = text
         self._catalog = catalog
+        self._taken = set(catalog.bare_names)
+        """Names, folded, that no further CTE may be printed with."""
         self._exprs = Expressions(text, values, self.query)
 
     def query(self, node: nodes.Query, outer: Scope) -> tree.Query:
@@ -90,8 +92,19 @@ class _Queries:
         query = self.query(node.query, scope)
         if node.name.casefold() in scope.ctes:
             raise NameAmbiguous(f"Two queries are called {node.name}.", self._place(node))
-        scope.ctes[node.name.casefold()] = node.name, dict(query.columns)
-        return tree.Cte(node.at, node.name, query)
+        printed = self._free_name(node.name)
+        scope.ctes[node.name.casefold()] = printed, dict(query.columns)
+        return tree.Cte(node.at, printed, query)
+
+    def _free_name(self, wanted: str) -> str:
+        """``wanted``, or with a number where that is the printed name of a table or another CTE:
+        a link leads to its table, whatever a query calls its own."""
+        number, name = 1, wanted
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(name.casefold())
+        return name
 
     def _join(self, node: nodes.Source, scope: Scope) -> tree.Join:
         relation, visible = self._relation(node, scope)
