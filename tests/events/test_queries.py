@@ -110,6 +110,17 @@ def filled(store: Engine, team: Team) -> None:
             "JOIN person_distinct_ids p ON p.distinct_id > e.distinct_id ORDER BY e.distinct_id",
             [["u1", "ann"], ["u2", "ann"], ["u3", "bea"]],
         ),
+        (
+            "SELECT distinct_id, (SELECT count() FROM person_distinct_ids p "
+            "WHERE p.distinct_id = e.distinct_id) AS n FROM events e WHERE distinct_id > 'u2' "
+            "ORDER BY distinct_id",
+            [["u3", 1], ["u4", 0]],
+        ),
+        (
+            "SELECT distinct_id FROM events e WHERE 1 > (SELECT countIf(p.version > 0 AND true) "
+            "FROM person_distinct_ids p WHERE p.distinct_id = e.distinct_id)",
+            [["u4"]],
+        ),
         ("SELECT toStartOfDay(timestamp) AS d FROM events LIMIT 1", [["2026-01-31T00:00:00Z"]]),
         ("SELECT count() FROM events WHERE timestamp >= '2026-01-31 12:00:00'", [[4]]),
     ],
@@ -150,6 +161,12 @@ def test_uuids_are_told_and_compared_as_text(filled: None, rows: Rows) -> None:
             "Line 1, column 30 (offset 29).",
         ),
         ("SELECT {x}", "hogql_values", "Line 1, column 8 (offset 7)."),
+        (
+            "SELECT (SELECT coalesce(sum(version), 0) FROM persons p WHERE p.id = e.uuid) AS s "
+            "FROM events e",
+            "hogql_refused",
+            "Line 1, column 16 (offset 15).",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(ask: Ask, query: str, code: str, where: str) -> None:

@@ -40,6 +40,8 @@ class Dialect:
     sent as a value."""
     member: str = ""
     """What takes a document, a path and a type, and gives NULL where no such thing is there."""
+    misses_groups: bool = False
+    """A query in the place of a value gives NULL, not a count of 0, where it finds no row."""
     rows_compare: bool = True
     """(a, b) IN ((1, 2)) can be said."""
 
@@ -168,6 +170,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "Nullable(Decimal(38, {scale}))",
             "toTimezone(_0, 'UTC')",
             member="JSONExtract",
+            misses_groups=True,
         ),
     )
 }

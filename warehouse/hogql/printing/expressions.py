@@ -10,6 +10,7 @@ from warehouse.hogql import tree
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.table import Use
+from warehouse.hogql.printing import scalars
 from warehouse.hogql.printing.dialects import Dialect
 from warehouse.hogql.printing.templates import apart, filled
 from warehouse.hogql.source import Place
@@ -50,7 +51,7 @@ class Expressions:
             case tree.Exists():
                 return exp.Exists(this=self.nested(expr.query))
             case tree.Scalar():
-                return exp.Subquery(this=self.nested(expr.query))
+                return self._scalar(expr)
             case tree.Window():
                 return self._window(expr)
             case tree.Tuple():
@@ -187,6 +188,22 @@ class Expressions:
         else:
             found = exp.In(this=this, expressions=self.all(expr.items))
         return exp.Not(this=found) if expr.negated else found
+
+    def _scalar(self, expr: tree.Scalar) -> exp.Expr:
+        query, found = expr.query, exp.Subquery(this=self.nested(expr.query))
+        if not self.dialect.misses_groups or not scalars.misses_groups(query):
+            return found
+        value = query.items[0].expr
+        if scalars.is_count(value):
+            return exp.func("ifNull", found, _number("0"))
+        if (call := scalars.not_null_of_nothing(value)) is not None:
+            raise HogQLRefused(
+                f"{call.function.name} cannot be said in {self.dialect.name} of what may be no row "
+                "in a query that depends on the one around it.",
+                Place.of(self.text, call.at),
+                hint="Take the count or sum alone in that query, and reckon with it outside.",
+            )
+        return found
 
     # Windows.
 

@@ -1,0 +1,47 @@
+"""A query in the place of a value that counts or sums what belongs to a row around it.
+
+ClickHouse joins its groups to the rows around: a row to which nothing belongs has no group, and so
+NULL, where a count is to be 0.
+"""
+
+from typing import TypeGuard
+
+from warehouse.hogql import tree
+from warehouse.hogql.functions.table import Use
+
+ANSWERS_NULL = frozenset(
+    ("coalesce", "ifNull", "if", "multiIf", "isNull", "isNotNull", "and", "or")
+)
+"""Functions that may give something else than NULL where all aggregates are of nothing."""
+
+
+def misses_groups(query: tree.Query) -> TypeGuard[tree.Select]:
+    """It aggregates to one row, of rows that depend on one around it."""
+    if not isinstance(query, tree.Select) or query.group_by or query.having is not None:
+        return False
+    return any(map(_is_aggregate, query.items[0].walk())) and _asks_around(query)
+
+
+def is_count(expr: tree.Resolved) -> bool:
+    return isinstance(expr, tree.Call) and expr.function.name == "count"
+
+
+def not_null_of_nothing(expr: tree.Expr) -> tree.Call | None:
+    """A part that may not be NULL where all aggregates are of nothing."""
+    if not isinstance(expr, tree.Call):
+        return not_null_of_nothing(expr.expr) if isinstance(expr, tree.Cast) else None
+    if is_count(expr) or expr.function.name in ANSWERS_NULL:
+        return expr
+    if _is_aggregate(expr):
+        return None
+    found = (not_null_of_nothing(arg) for arg in expr.args)
+    return next((call for call in found if call is not None), None)
+
+
+def _is_aggregate(node: tree.Resolved) -> bool:
+    return isinstance(node, tree.Call) and node.function.use == Use.AGGREGATE
+
+
+def _asks_around(query: tree.Query) -> bool:
+    asked = {node.relation for node in query.walk() if isinstance(node, tree.Column)}
+    return bool(asked - {node.alias for node in query.walk() if isinstance(node, tree.Relation)})
