@@ -18,7 +18,7 @@ from tests.store.conftest import OURS
 from tests.store.running import Engine, reset_peak, rss_mb
 from tests.waiting import until, wait_for
 from warehouse.errors import StoreNotConfigured, StoreUnavailable
-from warehouse.store import client, ddl, names, queries
+from warehouse.store import client, ddl, limits, names, queries
 
 ROWS = 5_000_000
 BATCH = 65_536
@@ -122,6 +122,19 @@ def test_error_is_one_of_ours(sql: str, kind: type[ConnectorError], store: Engin
 def test_parameters_without_a_place_are_refused(store: Engine) -> None:
     with pytest.raises(errors.InvalidParameters):
         queries.run(OURS, "SELECT '%(x)s'", {"x": "', file('/etc/passwd'), '"})
+
+
+@pytest.mark.parametrize(("count", "size"), [(901, 1), (1, 131_073)])
+def test_more_values_than_a_request_holds_are_refused(store: Engine, count: int, size: int) -> None:
+    def ask(count: int, size: int) -> Any:
+        listed = ", ".join(f"{{v{number}:String}}" for number in range(count))
+        values = {f"v{number}": "x" * size for number in range(count)}
+        return client.owner().query(f"SELECT 'y' IN ({listed}) AS found", values)
+
+    with pytest.raises(errors.InvalidParameters, match="900 values"):
+        ask(count, size)
+    fitting = ask(min(count, limits.MAX_VALUES), min(size, limits.MAX_VALUE_BYTES))
+    assert fitting.read_all().to_pylist() == [{"found": 0}]
 
 
 def test_error_behind_the_first_rows_is_told(table: str) -> None:

@@ -24,7 +24,7 @@ from connectors.errors import InvalidParameters
 from connectors.types import Limits
 from warehouse.store import ddl, names, place
 from warehouse.store.errors import Tail, told
-from warehouse.store.limits import settings_of
+from warehouse.store.limits import refuse_too_many, settings_of
 from warehouse.store.place import Login
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Session:
         if params and not _PLACEHOLDER.search(sql):
             # The client would write them into the text itself.
             raise InvalidParameters("The query has no place for parameters: write {name:Type}.")
+        refuse_too_many(params or {})
         with told():
             stream = self._client().raw_stream(
                 sql, parameters=dict(params or {}), settings=settings, fmt="ArrowStream"

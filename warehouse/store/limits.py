@@ -4,6 +4,9 @@ The embedded engine gets them as profiles of its users, a real server by ``grant
 a query can lower them and not raise them.
 """
 
+from collections.abc import Mapping
+
+from connectors.errors import InvalidParameters
 from connectors.types import Limits
 
 WAITS: dict[str, int | str] = {
@@ -37,6 +40,21 @@ READER_MOST: dict[str, int] = {
     "allow_introspection_functions": 0,
 }
 """The most that it can name."""
+
+MAX_VALUES, MAX_VALUE_BYTES = 900, 128 * 1024
+"""Beside one query. Source: ClickHouse, http_max_fields (1,000, settings among them) and
+http_max_field_value_size."""
+
+
+def refuse_too_many(values: Mapping[str, object]) -> None:
+    """Raises InvalidParameters for values that one request has no room for."""
+    sizes = [len(str(value).encode()) for value in values.values()]
+    if len(sizes) > MAX_VALUES or max(sizes, default=0) > MAX_VALUE_BYTES:
+        raise InvalidParameters(
+            f"The store takes {MAX_VALUES} values beside a query at most, of "
+            f"{MAX_VALUE_BYTES:,} bytes each.",
+            hint="Put long lists of values in a table and join it.",
+        )
 
 
 def of_memory(memory_mb: int) -> dict[str, int | str]:
