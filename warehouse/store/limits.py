@@ -48,13 +48,19 @@ http_max_field_value_size."""
 
 def refuse_too_many(values: Mapping[str, object]) -> None:
     """Raises InvalidParameters for values that one request has no room for."""
-    sizes = [len(str(value).encode()) for value in values.values()]
+    sizes = [_size_bytes(value) for value in values.values()]
     if len(sizes) > MAX_VALUES or max(sizes, default=0) > MAX_VALUE_BYTES:
         raise InvalidParameters(
             f"The store takes {MAX_VALUES} values beside a query at most, of "
             f"{MAX_VALUE_BYTES:,} bytes each.",
             hint="Put long lists of values in a table and join it.",
         )
+
+
+def _size_bytes(value: object) -> int:
+    # Of a list, the text would have odd characters as escapes.
+    parts = value if isinstance(value, list) else [value]
+    return sum(len(str(part).encode()) for part in parts)
 
 
 def of_memory(memory_mb: int) -> dict[str, int | str]:
