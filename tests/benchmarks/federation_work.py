@@ -64,13 +64,15 @@ def text_of(name: str, given: Mapping[str, Any]) -> str:
 def finished(run: Any) -> Figures:
     """The figures of a run; bytes are those that left the warehouses, in Arrow's form."""
     from warehouse.federation.run import FederatedRun
+    from warehouse.recorded import RecordedRun
 
     started = time.perf_counter()
     with run:
         run.start()
         size = sum(batch.nbytes for batch in run)
-        if isinstance(run, FederatedRun):
-            size = sum(leg.size_bytes for leg in run.legs)
+        asked = run.asked if isinstance(run, RecordedRun) else run
+        if isinstance(asked, FederatedRun):
+            size = sum(leg.size_bytes for leg in asked.legs)
         rows = run.rows
     return {"seconds": time.perf_counter() - started, "rows": rows, "bytes": size}
 
