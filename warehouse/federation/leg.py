@@ -14,10 +14,10 @@ import structlog
 from django.db import connection as database_connection
 
 from connectors.base import Connector
-from connectors.errors import ConnectorError, DataError, QueryCancelled, WarehouseBusy
+from connectors.errors import ConnectorError, QueryCancelled, WarehouseBusy
 from connectors.result import Result
 from connectors.types import Limits, RunStats
-from warehouse import connections, modes
+from warehouse import arriving, connections, modes
 from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.errors import LegTooLarge
@@ -27,7 +27,6 @@ from warehouse.federation.keys import MAX_KEYS, KeyFilter, narrowed
 from warehouse.federation.split import Leg
 from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import Printed, print_query, tables
-from warehouse.hogql.types import Kind
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease
@@ -198,17 +197,8 @@ class LegRun:
     def _write(self, database: str, result: Run) -> None:
         """The table is made of what has come, so that no value is changed."""
         table, owner = self.leg.table.name, client.owner()
-        fields = []
-        # By place: some warehouses change the case of a column's name.
-        for (name, kind), field in zip(self.leg.query.columns, result.schema, strict=True):
-            if kind.kind == Kind.DECIMAL and not pa.types.is_decimal(field.type):
-                raise DataError(
-                    f"{name} has numbers of any size, which cannot be brought together exactly.",
-                    hint="Have its warehouse give the column a precision and a scale.",
-                    fields={"connection": self.connection.name, "column": name},
-                )
-            fields.append(pa.field(name, field.type))
-        schema = pa.schema(fields)
+        with told_of(self.connection):
+            schema = arriving.schema_of(self.leg.query.columns, result.schema)
         owner.command(ddl.create_scratch(database, table, types.columns(schema, ())))
         owner.insert(database, table, schema, self._fitting(result, schema))
         if result.truncated:
@@ -220,16 +210,13 @@ class LegRun:
             )
 
     def _fitting(self, result: Run, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Raises DataError for a value that the store cannot hold exactly."""
         with told_of(self.connection):
-            for batch in result:
-                self.size_bytes += batch.nbytes
-                made = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-                for one in types.unfit(made):
-                    raise DataError(
-                        f"The store cannot hold {one.text} exactly.", fields={"column": one.column}
-                    )
-                yield made
+            yield from arriving.fitting(self._counted(result), schema)
+
+    def _counted(self, result: Run) -> Iterator[pa.RecordBatch]:
+        for batch in result:
+            self.size_bytes += batch.nbytes
+            yield batch
 
 
 def arranged(
