@@ -27,7 +27,8 @@ class CatalogTable:
 
     ``links`` lead to other tables by ``link.column``, and are joined where a query does so.
     ``shortcuts`` are names for what stands behind a link.
-    ``source`` is the system that has it; the store where it is empty.
+    ``source`` is the system that has it; the store where it is empty. ``view`` is a query in HogQL
+    that is read in the table's place.
     """
 
     team: str
@@ -45,6 +46,7 @@ class CatalogTable:
     decide how a query is run, and never what is answered."""
     rows: int | None = None
     """As its warehouse last counted or guessed them."""
+    view: str | None = None
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ InvalidInput
     ├── FunctionRefused       no such function, or none that is safe in this dialect
     ├── NameUnknown
     ├── NameAmbiguous
+    ├── ViewCycle             a saved query reads itself, perhaps through others
     ├── TypesDiffer           the types of an expression do not go together
     └── PlaceholdersDiffer    a placeholder without a value, or a value without one
 """
@@ -72,6 +73,13 @@ class NameAmbiguous(HogQLError):
 
     code = "hogql_ambiguous_name"
     hint = "Put the table's name or alias in front."
+
+
+class ViewCycle(HogQLError):
+    """A view reads itself, perhaps through others."""
+
+    code = "view_cycle"
+    hint = "Take one of these views out of another's query."
 
 
 class TypesDiffer(HogQLError):

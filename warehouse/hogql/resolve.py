@@ -5,13 +5,21 @@ from dataclasses import replace
 
 from warehouse.hogql import nodes, tree, types
 from warehouse.hogql.catalog import Catalog
-from warehouse.hogql.errors import HogQLRefused, NameAmbiguous, TypesDiffer
+from warehouse.hogql.errors import (
+    HogQLError,
+    HogQLRefused,
+    HogQLTooComplex,
+    NameAmbiguous,
+    TypesDiffer,
+    ViewCycle,
+)
 from warehouse.hogql.expressions import Expressions
 from warehouse.hogql.functions.table import Use
 from warehouse.hogql.read import read
 from warehouse.hogql.scope import Columns, Scope, Visible, unknown
 from warehouse.hogql.source import Place
 from warehouse.hogql.values import Values
+from warehouse.hogql.views import Views
 
 
 def resolve(text: str, catalog: Catalog, values: Mapping[str, object] | None = None) -> tree.Query:
@@ -23,11 +31,19 @@ def resolve(text: str, catalog: Catalog, values: Mapping[str, object] | None = N
 
 
 class _Queries:
-    def __init__(self, text: str, catalog: Catalog, values: Values) -> None:
+    def __init__(
+        self,
+        text: str,
+        catalog: Catalog,
+        values: Values,
+        views: Views | None = None,
+        taken: set[str] | None = None,
+    ) -> None:
         self._text = text
         self._catalog = catalog
-        self._taken = set(catalog.bare_names)
-        """Names, folded, that no further CTE may be printed with."""
+        self._views = views or Views()
+        self._taken = set(catalog.bare_names) if taken is None else taken
+        """Names, folded, that no further CTE may be printed with, of a view neither."""
         self._exprs = Expressions(text, values, self.query)
 
     def query(self, node: nodes.Query, outer: Scope) -> tree.Query:
@@ -151,8 +167,25 @@ class _Queries:
             )
         table = found[0]
         called = (node.alias,) if node.alias else table.path
+        if table.view is not None:
+            query = self._view(table.name, table.view, self._place(node), scope)
+            query = tree.moved(query, node.at)
+            relation = tree.QueryRelation(node.at, alias, query, table.name)
+            return relation, Visible(called, alias, dict(query.columns))
         visible = Visible(called, alias, dict(table.columns), table)
         return tree.TableRelation(node.at, alias, table), visible
+
+    def _view(self, name: str, text: str, place: Place, scope: Scope) -> tree.Query:
+        """A view's query, which sees nothing of the one that names it."""
+        views = self._views.entered(name, place)
+        inner = _Queries(text, self._catalog, Values({}), views, self._taken)
+        try:
+            return inner.query(read(text), Scope(taken=scope.aliases_around()))
+        except (ViewCycle, HogQLTooComplex) as exc:
+            raise type(exc)(exc.detail, place, hint=exc.advice) from exc
+        except HogQLError as exc:
+            # Its own place is one of another text.
+            raise type(exc)(f"In the view {name}: {exc.detail}", place, hint=exc.advice) from exc
 
     # SELECT.
 

@@ -64,6 +64,8 @@ class Scope:
     variables: dict[str, tree.Variable] = field(default_factory=dict)
     linked: dict[tuple[str, str], Linked] = field(default_factory=dict)
     """By the alias of a relation and the name of its link: those that the query uses."""
+    taken: frozenset[str] = frozenset()
+    """Aliases around a view, which sees nothing of what they name."""
 
     def around(self) -> "Iterator[Scope]":
         """This scope and those around it, inmost first."""
@@ -81,12 +83,17 @@ class Scope:
 
     def free_alias(self, wanted: str) -> str:
         """``wanted``, or with a number where a relation in sight has that alias already."""
-        taken = {seen.alias.casefold() for scope in self.around() for seen in scope._joined()}
+        taken = self.aliases_around()
         number, alias = 1, wanted
         while alias.casefold() in taken:
             number += 1
             alias = f"{wanted}_{number}"
         return alias
+
+    def aliases_around(self) -> frozenset[str]:
+        """Those of all relations in sight, in lower case."""
+        found = {seen.alias.casefold() for scope in self.around() for seen in scope._joined()}
+        return frozenset(found).union(*(scope.taken for scope in self.around()))
 
     def find(self, chain: tuple[str, ...], at: int, place: Place) -> tree.Expr:
         """What a name means; raises NameUnknown and NameAmbiguous."""

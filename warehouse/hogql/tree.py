@@ -4,9 +4,9 @@ What is printed, planned and costed later is this, never the text.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.nodes import JoinKind, SetOp
@@ -174,7 +174,10 @@ class CteRelation(Relation):
 
 @dataclass(frozen=True)
 class QueryRelation(Relation):
+    """``view`` is the name of the saved query that it is; empty where it stands in the text."""
+
     query: "Query"
+    view: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,16 @@ class SetQuery(Query):
     limit: int | None = None
     offset: int | None = None
     ctes: tuple[Cte, ...] = ()
+
+
+def moved(part: Any, at: int) -> Any:
+    """A node, or several, as if all of it stood at one place."""
+    if isinstance(part, tuple):
+        return tuple(moved(one, at) for one in part)
+    if not isinstance(part, Resolved):
+        return part
+    own = {name: moved(value, at) for name, value in vars(part).items() if name != "at"}
+    return replace(part, at=at, **own)
 
 
 def same(a: Resolved, b: Resolved) -> bool:
