@@ -102,6 +102,14 @@ class RunAbandoned(ConnectorError):
     hint = "Look at the worker's log and memory, then run it again."
 
 
+class InputNotRefreshed(ConnectorError):
+    """A view that was to be refreshed first could not be."""
+
+    code = "input_not_refreshed"
+    message = "A view that was to be refreshed before it could not be."
+    hint = "Look at that view's last refresh, then ask for this one again."
+
+
 class MailNotConfigured(ConnectorError):
     """The service has no mail server."""
 

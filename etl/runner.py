@@ -122,7 +122,7 @@ def _finish(run: PipelineRun, status: RunStatus, error: ConnectorError | None = 
     run.status = status
     run.finished_at = None if status == RunStatus.QUEUED else timezone.now()
     run.error_code = error.code if error else ""
-    run.error = _sentence(error)[:500] if error else ""
+    run.error = sentence(error)[:500] if error else ""
     kept = held(run).update(
         status=status, finished_at=run.finished_at, error_code=run.error_code, error=run.error
     )
@@ -138,7 +138,7 @@ def _finish(run: PipelineRun, status: RunStatus, error: ConnectorError | None = 
     )
 
 
-def _sentence(error: ConnectorError) -> str:
+def sentence(error: ConnectorError) -> str:
     """The error with the fields at fault."""
     faults = "; ".join(f"{name}: {text}" for name, text in error.fields.items())
     return f"{error.detail} {faults}".strip()

@@ -9,8 +9,10 @@ from connectors.types import LoadTarget
 from etl.models import PipelineTable, TableRun
 from warehouse import synced
 from warehouse.hybrid import cache
-from warehouse.models import team_model
+from warehouse.models import View, team_model
+from warehouse.store import names
 from warehouse.store.load.loader import StoreLoad
+from warehouse.views.inputs import Input
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +33,19 @@ def publish(table: TableRun, destination: BulkLoad, target: LoadTarget) -> None:
         columns, rows = destination.version(target).schema, table.rows_in_target or 0
         where = (pipeline.source, source.source_schema, source.source_table)
         synced.publish(*where, columns, rows, table.as_of)
+        _tell_views(source)
+
+
+def _tell_views(source: PipelineTable) -> None:
+    from etl import views
+
+    pipeline = source.pipeline
+    given = Input(source.source_table, source.source_schema, str(pipeline.source_id))
+    views.loaded(pipeline.team_id, given)
 
 
 def tidy(team_id: Any) -> None:
-    """Drop what no pipeline fills, with all that loads have left beside it.
+    """Drop what no pipeline and no view fills, with all that loads have left beside it.
 
     Harmless when repeated. Raises ConnectorError.
     """
@@ -48,3 +59,11 @@ def tidy(team_id: Any) -> None:
         if name not in kept(team.pk):
             store.drop(name)
             log.info("store.table_dropped", team=str(team_id), table=name)
+    for name in store.tables(names.VIEWS) - _of_views(team):
+        store.drop(name)
+        log.info("store.table_dropped", team=str(team_id), table=name)
+
+
+def _of_views(team: Any) -> set[str]:
+    kept = View.objects.for_team(team).filter(is_materialized=True)
+    return {names.view_table(view.pk) for view in kept}

@@ -5,6 +5,7 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 from django.db.models import Q
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
@@ -13,6 +14,7 @@ from etl import changes, lease, reader, runner, stored
 from etl.errors import PipelinePaused, RunInProgress, StageFailed
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.stage import Stage
+from warehouse.models import RefreshTrigger, View, ViewRefresh
 
 log = structlog.get_logger(__name__)
 
@@ -21,9 +23,15 @@ FORGOTTEN_AFTER_S = 300
 TIDY_AGAIN_S = 60
 
 
-def retry_delay_s(run: PipelineRun) -> int:
+def retry_delay_s(attempt: int) -> int:
     """How long to wait before the next attempt: 20 s, then 40 s."""
-    return int(RETRY_AFTER_S * 2**run.attempt)
+    return int(RETRY_AFTER_S * 2**attempt)
+
+
+def forgotten_since() -> CombinedExpression:
+    """Whatever was due before that has lost its message."""
+    since: CombinedExpression = Now() - timedelta(seconds=FORGOTTEN_AFTER_S)
+    return since
 
 
 def enqueue(run: PipelineRun, countdown_s: int = 0) -> None:
@@ -37,7 +45,7 @@ def execute_run(run_id: str) -> None:
     """Bring a run to its end, unless another worker has it."""
     run = runner.execute(run_id, call=call_readers)
     if run is not None and run.status == RunStatus.QUEUED:
-        enqueue(run, countdown_s=retry_delay_s(run))
+        enqueue(run, countdown_s=retry_delay_s(run.attempt))
 
 
 def call_readers(run: PipelineRun) -> None:
@@ -73,11 +81,43 @@ def start_scheduled(pipeline_id: str) -> None:
 def recover_runs() -> None:
     """Hand runs without a worker, or whose message was lost, to the workers again."""
     lease.give_up_lost()
-    due = Now() - timedelta(seconds=FORGOTTEN_AFTER_S)
-    forgotten = Q(status=RunStatus.QUEUED, next_try_at__lt=due)
+    forgotten = Q(status=RunStatus.QUEUED, next_try_at__lt=forgotten_since())
     lost = PipelineRun.objects.filter(lease.stale() | forgotten, attempt__lt=lease.MAX_ATTEMPTS)
     for run in lost:
         enqueue(run)
+
+
+def enqueue_refresh(refresh: ViewRefresh, countdown_s: int = 0) -> None:
+    """Tell the workers of a view's refresh; telling them twice does no harm."""
+    due = Now() + timedelta(seconds=countdown_s)
+    ViewRefresh.all_teams.filter(pk=refresh.pk).update(next_try_at=due)
+    refresh_view.apply_async(kwargs={"refresh_id": str(refresh.pk)}, countdown=countdown_s)
+
+
+@shared_task(name="etl.refresh_view")
+def refresh_view(refresh_id: str) -> None:
+    """Bring a view's refresh to its end, unless another worker has it."""
+    from etl import views
+
+    views.execute(refresh_id)
+
+
+@shared_task(name="etl.start_scheduled_view")
+def start_scheduled_view(view_id: str) -> None:
+    """Queue a refresh of a view whose time has come."""
+    from etl import views
+
+    view = View.all_teams.filter(pk=view_id, is_materialized=True).first()
+    if view is not None:
+        views.request(view, RefreshTrigger.SCHEDULE)
+
+
+@shared_task(name="etl.recover_views")
+def recover_views() -> None:
+    """Hand refreshes without a worker, or whose message was lost, to the workers again."""
+    from etl import views
+
+    views.recover()
 
 
 @shared_task(name="etl.look_at_logs")

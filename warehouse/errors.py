@@ -92,6 +92,39 @@ class ResultGone(InvalidInput):
     hint = "Run it again, with wait_s if its rows are to be kept for a while."
 
 
+class ViewTooLarge(LimitExceeded):
+    """A view's answer has more rows than may be kept."""
+
+    code = "view_too_large"
+    message = "The view's answer is too large to be kept."
+    hint = "Have the view answer fewer rows or columns, or leave it unmaterialized."
+
+
+class NotMaterialized(InvalidInput):
+    """The store keeps nothing of the view."""
+
+    code = "not_materialized"
+    message = "This view is not materialized: it is computed whenever it is read."
+    hint = "Set is_materialized: true first."
+
+
+class ViewInUse(InvalidInput):
+    """Other views read it."""
+
+    code = "view_in_use"
+    message = "Other views read this one."
+    hint = "Change or delete those first."
+
+
+class ViewReplaced(ConnectorError):
+    """What a view reads was replaced again and again while it was read."""
+
+    code = "view_replaced"
+    retryable = True
+    message = "What the view reads, or its query, was replaced while it was refreshed."
+    hint = "Nothing to do: it is tried again."
+
+
 class CredentialsUnreadable(ConnectorError):
     """The stored credentials cannot be decrypted with the keys this service has."""
 

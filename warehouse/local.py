@@ -18,6 +18,7 @@ from warehouse.hogql.printing.printer import Printed
 from warehouse.runs import Origin, Run
 from warehouse.store import client, queries
 from warehouse.store.client import Rows
+from warehouse.store.limits import READER_MOST
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,11 @@ class StoreExecution(Execution):
         self._sql = printed.sql
         self._params = printed.params if isinstance(printed.params, Mapping) else {}
         # Rows are counted as they are read: the store would fail the query where they are cut.
-        self._limits = Limits(timeout_s=limits.timeout_s)
+        self._limits = Limits(
+            timeout_s=limits.timeout_s,
+            max_rows=READER_MOST["max_result_rows"],
+            max_bytes_returned=READER_MOST["max_result_bytes"],
+        )
         self._query_id = query_id
         self._rows: Rows | None = None
 

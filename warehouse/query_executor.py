@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -37,6 +37,8 @@ from warehouse.statements import Language, Statement
 
 MAX_RESULT_BYTES = 100 * 2**20
 """Rows that take more, in Arrow's form, are cut off, and the answer says so."""
+WHOLE = Limits(timeout_s=3600, max_rows=10_000_000, max_bytes_returned=2 * 2**30)
+"""The most that is read of one query where all of its answer is wanted."""
 
 log = structlog.get_logger(__name__)
 
@@ -223,6 +225,29 @@ def _planned(
             return pushed, [PlannedLeg(connection, printed.sql)]
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     return FederatedRun(team, split, found, limits, run_id), _legs(found, split)
+
+
+def run_whole(team: Any, found: Planned) -> Run:
+    """All rows of a planned query, for whoever keeps them; ``truncated`` beyond WHOLE. Nothing
+    that was kept of an earlier answer serves it."""
+    run_id = str(uuid.uuid4())
+    match found.mode:
+        case Mode.LOCAL:
+            prepare = partial(print_query, found.query, STORE_DIALECT, found.text)
+            return StoreRun(team, prepare, WHOLE, run_id, found.as_of)
+        case Mode.PUSH_DOWN:
+            ((source, connection),) = found.connections.items()
+            printed = print_query(found.query, found.dialects[source], found.text)
+            own = ConnectionConfig.parse(connection.config)
+            limits = replace(
+                WHOLE,
+                timeout_s=own.timeout_s or WHOLE.timeout_s,
+                max_bytes_scanned=own.max_bytes_scanned,
+            )
+            return _direct(connection, Statement(printed.sql, printed.params), limits, run_id)
+    return FederatedRun(
+        team, found.split(f"{PREFIX}{run_id.replace('-', '')}_"), found, WHOLE, run_id
+    )
 
 
 @dataclass(frozen=True)

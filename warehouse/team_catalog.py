@@ -15,15 +15,16 @@ from warehouse.hogql import types
 from warehouse.hogql.catalog import Catalog, CatalogTable, JoinedCatalog
 from warehouse.models import WarehouseConnection
 from warehouse.synced import StoreTable
+from warehouse.views import catalog as views
 
 log = structlog.get_logger(__name__)
 
 
 def catalog_of(team: Any) -> Catalog:
-    """Every table of the team in the store: events and persons, and those in sync."""
+    """Every table of the team in the store: events and persons, those in sync, and its views."""
     names = dict(WarehouseConnection.objects.for_team(team).values_list("pk", "name"))
     found = [_synced(team, names[one.connection_id], one) for one in synced.store_tables(team)]
-    return Catalog((*tables.catalog_tables(team.pk), *found))
+    return Catalog((*tables.catalog_tables(team.pk), *found, *views.catalog_tables(team)))
 
 
 def of_connections(

@@ -17,6 +17,7 @@ from warehouse.hogql.printing.printer import tables
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.models import WarehouseConnection
+from warehouse.views import catalog as views
 
 Found = Sequence[WarehouseConnection]
 PATH_PARTS = 3
@@ -35,7 +36,8 @@ class Mode(StrEnum):
 @dataclass(frozen=True)
 class Planned:
     """A resolved query; ``connections`` and ``dialects`` are those of its sources. ``as_of`` is
-    that of the oldest table in sync that it reads; ``None`` where it reads none."""
+    that of the oldest table in sync or materialized view that it reads; ``None`` where it reads
+    none."""
 
     text: str
     query: tree.Query
@@ -89,7 +91,7 @@ class _Asked:
 
     @classmethod
     def of(cls, text: str, every: Found, own: Sequence[CatalogTable]) -> "_Asked":
-        chains = {tuple(part.casefold() for part in chain) for chain in _chains(read(text))}
+        chains = _with_those_of_views(text, own)
         named = [one for one in every if any(_is_of(chain, one) for chain in chains)]
         known = {tuple(part.casefold() for part in table.path) for table in own}
         free = [chain for chain in chains - known if not any(_is_of(chain, one) for one in named)]
@@ -106,6 +108,17 @@ class _Asked:
 
 def _is_of(chain: tuple[str, ...], connection: WarehouseConnection) -> bool:
     return len(chain) > 1 and chain[0] == connection.name.casefold()
+
+
+def _with_those_of_views(text: str, own: Sequence[CatalogTable]) -> set[tuple[str, ...]]:
+    """The names of tables in a query and in the views that it reads, in lower case."""
+    views = {table.name.casefold(): table.view for table in own if table.view is not None}
+    found, left = set[tuple[str, ...]](), [text]
+    while left:
+        named = {tuple(part.casefold() for part in chain) for chain in _chains(read(left.pop()))}
+        left += [views[name] for (name, *more) in named - found if not more and name in views]
+        found |= named
+    return found
 
 
 def _chains(part: object) -> Iterator[tuple[str, ...]]:
@@ -131,5 +144,6 @@ def _nodes(part: object) -> Iterator[nodes.Node]:
 def _as_of(team: Any, query: tree.Query) -> datetime | None:
     """Of what the store has of warehouses, as far as the query reads it."""
     read_of_store = {one.table.stored_as for one in tables(query) if one.table.source == STORE}
-    found = [one.as_of for one in synced.store_tables(team) if (one.store_table,) in read_of_store]
-    return min(found, default=None)
+    kept = [(one.store_table, one.as_of) for one in synced.store_tables(team)]
+    kept += views.ages(team)
+    return min((as_of for table, as_of in kept if (table,) in read_of_store), default=None)

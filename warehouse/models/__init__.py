@@ -8,6 +8,7 @@ from warehouse.models.sealed import Sealed
 from warehouse.models.synced import SyncedTable
 from warehouse.models.table_mode import TableMode
 from warehouse.models.team import Membership, Team, team_model
+from warehouse.models.view import RefreshStatus, RefreshTrigger, View, ViewRefresh
 
 __all__ = [
     "CacheStatus",
@@ -16,12 +17,16 @@ __all__ = [
     "Membership",
     "QueryOutcome",
     "QueryRun",
+    "RefreshStatus",
+    "RefreshTrigger",
     "Sealed",
     "SyncedTable",
     "TableMode",
     "Team",
     "TeamManager",
     "TestStatus",
+    "View",
+    "ViewRefresh",
     "WarehouseConnection",
     "team_model",
 ]

@@ -10,6 +10,9 @@ SEATS = 256
 RESULTS = "cached_result_"
 """What tables are called that hold the answers of warehouses; no query of a team reads them."""
 
+VIEWS = "view_"
+"""What tables are called that hold the answers of materialized views, and no others."""
+
 _PLAIN = re.compile(r"[0-9a-z]{1,64}")
 
 
@@ -34,6 +37,11 @@ def database(team_id: object) -> str:
 def result_table(result_id: uuid.UUID) -> str:
     """The table that holds an answer."""
     return RESULTS + result_id.hex
+
+
+def view_table(view_id: uuid.UUID) -> str:
+    """The table that holds what a view has answered."""
+    return VIEWS + view_id.hex
 
 
 def seat_reader(seat: int) -> str:

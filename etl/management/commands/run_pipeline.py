@@ -131,6 +131,6 @@ def _bring_to_end(run: PipelineRun, bars: _Bars, workers: int | None) -> Pipelin
                 bars.show(table)
             time.sleep(POLL_S)
         elif mine.status == RunStatus.QUEUED:
-            time.sleep(tasks.retry_delay_s(mine))
+            time.sleep(tasks.retry_delay_s(mine.attempt))
         run.refresh_from_db()
     return run

@@ -1,0 +1,214 @@
+"""Refreshes of views: asked for, claimed by one worker, brought to an end, and what follows them.
+
+As a pipeline's run a refresh has a lease with a fencing number (``etl/lease.py``).
+"""
+
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from connectors.errors import ConnectorError
+from etl import stored, tasks
+from etl.errors import InputNotRefreshed, LeaseLost, RunAbandoned, ServiceDatabaseFailed
+from etl.lease import MAX_ATTEMPTS, Heartbeat, next_fence, silent
+from etl.runner import sentence
+from warehouse.errors import NotMaterialized
+from warehouse.models import RefreshStatus, RefreshTrigger, View, ViewRefresh
+from warehouse.views.inputs import Graph, Input
+from warehouse.views.refresh import Refreshed, refresh
+
+log = structlog.get_logger(__name__)
+
+QUEUED, RUNNING = RefreshStatus.QUEUED, RefreshStatus.RUNNING
+SUCCEEDED, FAILED = RefreshStatus.SUCCEEDED, RefreshStatus.FAILED
+
+
+def request(view: View, trigger: RefreshTrigger, follows: ViewRefresh | None = None) -> ViewRefresh:
+    """Queue a refresh, or find the one that waits. It begins after the one it ``follows``.
+
+    Raises NotMaterialized.
+    """
+    if not view.is_materialized:
+        raise NotMaterialized()
+    with transaction.atomic():
+        # One row of the view's decides, so that of two requests the second finds the first's.
+        View.objects.for_team(view.team_id).select_for_update(of=("self",)).get(pk=view.pk)
+        given = {"team_id": view.team_id, "trigger": trigger, "follows": follows}
+        found, _ = view.refreshes.get_or_create(status=QUEUED, defaults=given)
+        if follows is None:
+            # What a load has led to must not fail it.
+            is_robust = trigger == RefreshTrigger.INPUTS
+            transaction.on_commit(lambda: tasks.enqueue_refresh(found), robust=is_robust)
+        elif found.follows is None:
+            ViewRefresh.objects.for_team(view.team_id).filter(pk=found.pk).update(follows=follows)
+    return found
+
+
+def request_with_upstream(view: View) -> list[ViewRefresh]:
+    """Queue refreshes of all materialized views that it reads, and then its own; in that order.
+
+    Raises NotMaterialized.
+    """
+    if not view.is_materialized:
+        raise NotMaterialized()
+    found = list[ViewRefresh]()
+    with transaction.atomic():
+        for one in [*Graph.of(view.team_id).upstream(view), view]:
+            if one.is_materialized:
+                last = found[-1] if found else None
+                found.append(request(one, RefreshTrigger.API, last))
+    return found
+
+
+def loaded(team_id: Any, given: Input) -> None:
+    """Queue refreshes of the views that ask to follow it."""
+    for view in Graph.of(team_id).refreshed_after(given):
+        request(view, RefreshTrigger.INPUTS)
+
+
+def execute(refresh_id: UUID | str) -> ViewRefresh | None:
+    """Claim the refresh and bring it to an end; ``None`` when it is another's, or not its turn.
+
+    One that fails keeps the error; it is queued again when that may pass and tries are left.
+    """
+    mine = claim(refresh_id)
+    if mine is None:
+        return None
+    log.info("view.refreshing", refresh_id=str(mine.pk), view=str(mine.view_id))
+    try:
+        with Heartbeat(_held(mine)) as heartbeat:
+            done = refresh(mine.view, mine.fence, heartbeat.verify)
+        _succeed(mine, done)
+    except LeaseLost:
+        _let_go(mine)
+        return None
+    except ConnectorError as exc:
+        _fail(mine, exc)
+    except DatabaseError:
+        connection.close()
+        _fail(mine, ServiceDatabaseFailed())
+    except Exception as exc:
+        log.exception("view.crashed", refresh_id=str(mine.pk), error=type(exc).__name__)
+        _fail(mine, ConnectorError("The refresh failed for an unknown reason."))
+    return mine
+
+
+def claim(refresh_id: UUID | str) -> ViewRefresh | None:
+    """Take it, if it waits and its turn has come, or its worker is gone."""
+    others = ViewRefresh.all_teams.filter(view=OuterRef("view"), status=RUNNING)
+    is_next = Q(status=QUEUED) & ~Exists(others.exclude(pk=OuterRef("pk")))
+    is_ready = Q(follows=None) | Q(follows__status=SUCCEEDED)
+    with suppress(IntegrityError), transaction.atomic():
+        free = ViewRefresh.all_teams.filter((is_next & is_ready) | _stale(), pk=refresh_id)
+        waiting = free.filter(attempt__lt=MAX_ATTEMPTS)
+        mine = waiting.select_for_update(skip_locked=True, of=("self",)).first()
+        if mine is None:
+            return None
+        ViewRefresh.all_teams.filter(pk=mine.pk).update(
+            status=RUNNING,
+            attempt=F("attempt") + 1,
+            fence=next_fence(),
+            heartbeat_at=Now(),
+            started_at=Coalesce(F("started_at"), Now()),
+        )
+        mine.refresh_from_db()
+        return mine
+    return None
+
+
+def recover() -> None:
+    """End what has lost its worker too often, and hand the workers what was forgotten."""
+    for lost in ViewRefresh.all_teams.filter(_stale(), attempt__gte=MAX_ATTEMPTS):
+        _fail(lost, RunAbandoned())
+    forgotten = Q(status=QUEUED, next_try_at__lt=tasks.forgotten_since())
+    for one in ViewRefresh.all_teams.filter(_stale() | forgotten, attempt__lt=MAX_ATTEMPTS):
+        tasks.enqueue_refresh(one)
+
+
+def _stale() -> Q:
+    return Q(status=RUNNING) & silent()
+
+
+def _held(mine: ViewRefresh) -> models.QuerySet[ViewRefresh]:
+    return ViewRefresh.all_teams.filter(pk=mine.pk, fence=mine.fence, status=RUNNING)
+
+
+def _succeed(mine: ViewRefresh, done: Refreshed) -> None:
+    _end(
+        mine,
+        status=SUCCEEDED,
+        error_code="",
+        error="",
+        mode=done.mode,
+        is_incremental=done.is_incremental,
+        rows=done.rows,
+        rows_computed=done.rows_computed,
+        bytes_scanned=done.stats.bytes_scanned,
+        bytes_billed=done.stats.bytes_billed,
+    )
+    loaded(mine.team_id, Input(mine.view.name, is_view=True))
+    _hand_on(mine)
+
+
+def _fail(mine: ViewRefresh, error: ConnectorError) -> None:
+    """Keep the error; queue it again when that may pass, tries are left, and no other waits."""
+    said = {"error_code": error.code, "error": sentence(error)[:500]}
+    with suppress(LeaseLost):
+        if error.retryable and mine.attempt < MAX_ATTEMPTS:
+            with suppress(IntegrityError), transaction.atomic():
+                _end(mine, status=QUEUED, **said)
+                transaction.on_commit(
+                    lambda: tasks.enqueue_refresh(mine, tasks.retry_delay_s(mine.attempt))
+                )
+                return
+        _end(mine, status=FAILED, **said)
+        for one in ViewRefresh.all_teams.filter(follows=mine, status=QUEUED):
+            _give_up(one, mine)
+        _hand_on(mine)
+
+
+def _give_up(waiting: ViewRefresh, failed: ViewRefresh) -> None:
+    """What was to follow a refresh that has failed fails, and so does what follows that."""
+    error = InputNotRefreshed(f"The view {failed.view.name} could not be refreshed before it.")
+    ViewRefresh.all_teams.filter(pk=waiting.pk, status=QUEUED).update(
+        status=FAILED, finished_at=Now(), error_code=error.code, error=error.detail
+    )
+    for one in ViewRefresh.all_teams.filter(follows=waiting, status=QUEUED):
+        _give_up(one, waiting)
+
+
+def _end(mine: ViewRefresh, status: RefreshStatus, **values: Any) -> None:
+    """Raises LeaseLost when it is another worker's by now."""
+    mine.status = status
+    mine.finished_at = None if status == QUEUED else timezone.now()
+    for name, value in values.items():
+        setattr(mine, name, value)
+    if not _held(mine).update(status=status, finished_at=mine.finished_at, **values):
+        raise LeaseLost()
+    log.info(
+        "view.refreshed",
+        refresh_id=str(mine.pk),
+        view=str(mine.view_id),
+        status=str(status),
+        code=mine.error_code,
+    )
+
+
+def _hand_on(mine: ViewRefresh) -> None:
+    """Whose turn it is now."""
+    for one in ViewRefresh.all_teams.filter(Q(follows=mine) | Q(view=mine.view), status=QUEUED):
+        tasks.enqueue_refresh(one)
+
+
+def _let_go(mine: ViewRefresh) -> None:
+    """Another worker has it, or its view is gone: then what was made after that must not stay."""
+    log.warning("view.lease_lost", refresh_id=str(mine.pk), attempt=mine.attempt)
+    if not View.all_teams.filter(pk=mine.view_id).exists():
+        with suppress(ConnectorError):
+            stored.tidy(mine.team_id)

@@ -1,0 +1,236 @@
+"""The life of a refresh: who has it, how it ends, and what readers see meanwhile."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from connectors.errors import InvalidInput
+from etl import pipelines, runner, saved_views, tasks, views
+from etl.models import Pipeline, ReadMode, Trigger
+from etl.pipelines import TableSpec
+from tests.etl.conftest import make_records
+from tests.views.conftest import Events, MakeView, Rows, refreshed
+from warehouse.errors import NotMaterialized
+from warehouse.models import RefreshStatus, RefreshTrigger, Team, View, ViewRefresh
+from warehouse.store import client, ddl, names
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COUNTED = "SELECT count() AS n FROM events"
+API = RefreshTrigger.API
+
+
+def stored(team: Team) -> set[str]:
+    """The tables of views that the team's database has."""
+    asked = "SELECT name FROM system.tables WHERE database = {db:String} AND name LIKE 'view\\_%'"
+    found = client.owner().query(asked, {"db": names.database(team.pk)}).read_all()
+    return set(found["name"].to_pylist())
+
+
+def queued() -> list[str]:
+    waiting = ViewRefresh.all_teams.filter(status=RefreshStatus.QUEUED)
+    return sorted(one.view.name for one in waiting)
+
+
+def test_failed_refresh_leaves_the_last_good_rows(
+    events: Events, make_view: MakeView, rows: Rows, team: Team
+) -> None:
+    query = "SELECT toDate(toString(properties.amount)) AS d FROM events WHERE event = 'odd'"
+    view = make_view("odd", query, is_materialized=True)
+    refreshed(view)
+    as_of = view.as_of
+    View.all_teams.filter(pk=view.pk).update(query=query.replace("= 'odd'", "<> 'odd'"))
+    ended = views.execute(views.request(view, API).pk)
+    assert ended is not None
+    assert (ended.status, ended.error_code) == (RefreshStatus.FAILED, "data_error")
+    view.refresh_from_db()
+    assert (rows("SELECT d FROM odd"), view.as_of) == ([], as_of)
+    assert stored(team) == {view.store_table}
+
+
+def test_readers_see_whole_versions_while_a_view_is_refreshed(
+    events: Events, make_view: MakeView, team: Team
+) -> None:
+    """Eight readers; each row of a version says how many rows it has."""
+    times = int(os.environ.get("REFRESHES", "12"))
+    query = "SELECT uuid, (SELECT count() AS n FROM events) AS v FROM events"
+    view = make_view("versions", query, is_materialized=True)
+    refreshed(view)
+    place = f"{names.quote(names.database(team.pk))}.{view.store_table}"
+    asked = f"SELECT count() AS n, min(v) AS low, max(v) AS high FROM {place}"
+    over, seen = threading.Event(), list[tuple[int, int, int]]()
+
+    def read() -> None:
+        reader = client.reader(team.pk)
+        while not over.is_set():
+            (found,) = reader.query(asked).read_all().to_pylist()
+            seen.append((found["n"], found["low"], found["high"]))
+
+    with ThreadPoolExecutor(8) as pool:
+        reading = [pool.submit(read) for _ in range(8)]
+        try:
+            for number in range(times):
+                events.add(1000 + number)
+                refreshed(view)
+        finally:
+            over.set()
+        for one in reading:
+            one.result()
+    assert len(seen) > 8
+    assert [one for one in seen if len(set(one)) != 1] == []
+    assert view.rows == 100 + times
+
+
+def test_one_waits_and_one_runs(events: Events, make_view: MakeView) -> None:
+    view = make_view("counted", COUNTED, is_materialized=True)
+    first = views.request(view, API)
+    assert views.request(view, API) == first, "asked for twice, it waits once"
+    running = views.claim(first.pk)
+    assert running is not None
+    second = views.request(view, API)
+    assert second != first
+    assert views.claim(first.pk) is None
+    assert views.execute(second.pk) is None, "not while the first runs"
+
+
+def test_refresh_of_a_killed_worker_is_done_again_and_the_late_one_changes_nothing(
+    events: Events, make_view: MakeView, rows: Rows, team: Team, settings: Any
+) -> None:
+    view = make_view("counted", COUNTED, is_materialized=True)
+    lost = views.claim(views.request(view, API).pk)
+    assert lost is not None
+    client.owner().command(
+        ddl.create_scratch(
+            names.database(team.pk),
+            f"{names.view_table(view.pk)}.aside.{lost.fence}",
+            [("n", "Int64")],
+        )
+    )
+    silent = timezone.now() - timedelta(seconds=60)
+    ViewRefresh.all_teams.filter(pk=lost.pk).update(heartbeat_at=silent)
+    again = views.execute(lost.pk)
+    assert again is not None
+    assert (again.status, again.attempt) == (RefreshStatus.SUCCEEDED, 2)
+    view.refresh_from_db()
+    assert stored(team) == {view.store_table}
+    ViewRefresh.all_teams.filter(pk=lost.pk).update(
+        status=RefreshStatus.RUNNING, heartbeat_at=silent, attempt=3
+    )
+    views.recover()
+    lost.refresh_from_db()
+    assert (lost.status, lost.error_code) == (RefreshStatus.FAILED, "run_abandoned")
+    assert rows("SELECT n FROM counted") == [(100,)]
+
+
+def test_what_a_view_reads_is_refreshed_before_it(
+    events: Events, make_view: MakeView, rows: Rows
+) -> None:
+    make_view("a", COUNTED, is_materialized=True)
+    make_view("b", "SELECT n FROM a")
+    c = make_view("c", "SELECT b.n AS n FROM b, a", is_materialized=True)
+    ViewRefresh.all_teams.all().delete()
+    asked = views.request_with_upstream(c)
+    assert [one.view.name for one in asked] == ["a", "c"]
+    assert views.execute(asked[1].pk) is None, "not before the other"
+    assert views.execute(asked[0].pk) is not None
+    assert views.execute(asked[1].pk) is not None
+    events.add(500)
+    assert rows("SELECT n FROM c") == [(100,)]
+
+
+def test_what_follows_a_failed_refresh_fails_by_its_name(
+    events: Events, make_view: MakeView
+) -> None:
+    a = make_view("a", "SELECT 1 AS n", is_materialized=True)
+    b = make_view("b", "SELECT n FROM a", is_materialized=True)
+    c = make_view("c", "SELECT n FROM b", is_materialized=True)
+    View.all_teams.filter(pk=a.pk).update(query="SELECT n FROM gone")
+    for one in views.request_with_upstream(c):
+        views.execute(one.pk)
+    last = [view.refreshes.order_by("-created_at")[0] for view in (a, b, c)]
+    assert [one.error_code for one in last] == [
+        *("hogql_unknown_name", "input_not_refreshed", "input_not_refreshed"),
+    ]
+    assert "The view a" in last[1].error
+
+
+def test_refresh_leads_to_those_that_ask_to_follow(events: Events, make_view: MakeView) -> None:
+    a = make_view("a", COUNTED, is_materialized=True)
+    make_view("between", "SELECT n FROM a")
+    make_view("b", "SELECT n FROM between", is_materialized=True, after_inputs=True)
+    make_view("by_hand", "SELECT n FROM a", is_materialized=True)
+    ViewRefresh.all_teams.all().delete()
+    refreshed(a)
+    assert queued() == ["b"]
+
+
+def test_load_of_a_table_leads_to_the_views_that_read_it(
+    events: Events,
+    make_view: MakeView,
+    rows: Rows,
+    team: Team,
+    save: Callable[..., Any],
+    vault: "psycopg.Connection[Any]",
+) -> None:
+    make_records(vault)
+    vault.execute("INSERT INTO records SELECT 't', 'k', '', '{}', 1.5")
+    source = save(name="vault")
+    live = make_view(
+        "amounts",
+        "SELECT r.amount AS amount FROM vault.public.records AS r",
+        is_materialized=True,
+        after_inputs=True,
+    )
+    assert refreshed(live).mode == "push_down"
+    both = make_view(
+        "both",
+        "SELECT r.amount AS amount, e.n AS n FROM vault.public.records AS r, "
+        "(SELECT count() AS n FROM events) AS e",
+        is_materialized=True,
+    )
+    assert refreshed(both).mode == "federated"
+    assert [str(n) for n in rows("SELECT amount, n FROM both")[0]] == ["1.50", "100"]
+    pipeline = Pipeline(team=team, name="records", source=source)
+    pipelines.create(pipeline, [TableSpec("public", "records", "", ReadMode.FULL)])
+    runner.execute(pipelines.request_run(pipeline, Trigger.COMMAND).pk)
+    assert queued() == ["amounts"]
+    assert refreshed(live).mode == "local"
+    assert live.as_of is not None
+    assert pipeline.tables.get().as_of == live.as_of, "its oldest input"
+
+
+def test_schedule_is_a_row_that_beat_reads(events: Events, make_view: MakeView) -> None:
+    view = make_view("counted", COUNTED, is_materialized=True, schedule="0 2 * * *")
+    ViewRefresh.all_teams.all().delete()
+    row = PeriodicTask.objects.get(task="etl.start_scheduled_view")
+    tasks.start_scheduled_view(str(view.pk))
+    assert (row.enabled, row.crontab.hour, queued()) == (True, "2", ["counted"])
+    with pytest.raises(InvalidInput) as caught:
+        saved_views.update(view, {"schedule": "tomorrow"})
+    assert list(caught.value.fields) == ["schedule"]
+    saved_views.delete(view)
+    assert not PeriodicTask.objects.filter(task="etl.start_scheduled_view").exists()
+
+
+def test_nothing_stays_of_what_is_not_kept_any_more(
+    events: Events, make_view: MakeView, rows: Rows, team: Team
+) -> None:
+    kept, gone = (make_view(name, COUNTED, is_materialized=True) for name in ("kept", "gone"))
+    refreshed(kept)
+    refreshed(gone)
+    saved_views.delete(gone)
+    tasks.tidy_store(str(team.pk))
+    assert stored(team) == {kept.store_table}
+    saved_views.update(kept, {"is_materialized": False})
+    tasks.tidy_store(str(team.pk))
+    assert (stored(team), rows("SELECT n FROM kept")) == (set(), [(100,)])
+    with pytest.raises(NotMaterialized):
+        views.request(View.all_teams.get(), API)

@@ -1,0 +1,46 @@
+"""A team's views as its queries see them: a query in a table's place, or a table of the store."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from warehouse.hogql.catalog import CatalogTable
+from warehouse.hogql.types import Kind, Type
+from warehouse.models import View
+
+Columns = Sequence[tuple[str, Type]]
+
+
+def catalog_tables(team: Any) -> list[CatalogTable]:
+    """All of them, by name."""
+    return [_table(view) for view in View.objects.for_team(team)]
+
+
+def ages(team: Any) -> list[tuple[str, datetime]]:
+    """Of each that is read in the store: its table, and what ``as_of`` its rows are."""
+    kept = View.objects.for_team(team).exclude(store_table="")
+    return [(view.store_table, view.as_of) for view in kept if view.as_of is not None]
+
+
+def dump(columns: Columns) -> list[dict[str, Any]]:
+    """Columns as JSON has them."""
+    return [{"name": name, **asdict(kind)} for name, kind in columns]
+
+
+def load(columns: Sequence[dict[str, Any]]) -> Columns:
+    """What ``dump`` was given."""
+    return tuple((str(one["name"]), _type(one)) for one in columns)
+
+
+def _table(view: View) -> CatalogTable:
+    team, path = str(view.team_id), (view.name,)
+    if view.store_table:
+        columns = tuple(load(view.store_columns))
+        return CatalogTable(team, path, columns, stored_as=(view.store_table,))
+    return CatalogTable(team, path, tuple(load(view.columns)), view=view.query)
+
+
+def _type(given: dict[str, Any]) -> Type:
+    item = given["item"]
+    return Type(Kind(given["kind"]), item and _type(item), given["scale"], str(given["native"]))

@@ -1,0 +1,136 @@
+"""One renewal of a view's table: its query's answer, whole or of those buckets that have changed.
+
+Where something fails, the rows that are in place stay.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from django.utils import timezone
+
+from connectors.errors import ConnectorError
+from connectors.types import RunStats
+from warehouse import arriving, query_executor
+from warehouse.errors import ViewReplaced, ViewTooLarge
+from warehouse.federation import planner
+from warehouse.hogql import tree
+from warehouse.models import View
+from warehouse.store import names
+from warehouse.views import catalog, marks
+from warehouse.views.marks import Made, Renewal
+from warehouse.views.parts import ROWS, Parts, parts
+from warehouse.views.table import ViewTable
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """``rows_computed`` are those that the query gave; the others were there and are as before."""
+
+    mode: str
+    is_incremental: bool
+    rows: int
+    rows_computed: int
+    stats: RunStats
+
+
+def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed:
+    """Put the view's answer in place, and say so in its row.
+
+    ``still_mine`` is called before the new rows show, and raises where they must not any more.
+    Raises ConnectorError.
+    """
+    table = ViewTable(view.team_id, names.view_table(view.pk), fence)
+    try:
+        return _Renewing(view, table, still_mine).done()
+    finally:
+        # What cannot be dropped now is dropped by the next one.
+        with suppress(ConnectorError):
+            table.clear()
+
+
+class _Renewing:
+    def __init__(self, view: View, table: ViewTable, still_mine: Callable[[], None]) -> None:
+        self._view = view
+        self._table = table
+        self._still_mine = still_mine
+        self._began = timezone.now()
+        self._found = planner.planned(view.team, view.query, {})
+        self._rows_computed = 0
+        self._stats = RunStats()
+
+    def done(self) -> Refreshed:
+        found = parts(self._found.query, self._view.bucket) if self._view.bucket else []
+        if not isinstance(found, Parts):
+            self._fill(self._found.query)
+            return self._put()
+        renewal = self._renewal(found)
+        if renewal is not None and not renewal.is_needed:
+            return self._said(self._view.rows or 0, is_incremental=True)
+        if renewal is not None and not renewal.is_too_much and self._renew(found, renewal):
+            return self._put(is_incremental=True)
+        self._fill(found.marked())
+        return self._put()
+
+    def _renewal(self, by: Parts) -> Renewal | None:
+        """What has changed since the rows that are in place; ``None`` where that is not known."""
+        view, there = self._view, self._table.schema()
+        if there is None or not view.store_table or view.store_bucket != view.bucket:
+            return None
+        kind = there.field(view.bucket).type
+        return marks.renewal(self._now(by), self._table.made_of(view.bucket, kind))
+
+    def _now(self, by: Parts) -> dict[object, Made]:
+        found: dict[object, Made] = {}
+        summary = replace(self._found, query=by.summary())
+        with query_executor.run_whole(self._view.team, summary) as run:
+            run.start()
+            for batch in run:
+                buckets, *made = (column.to_pylist() for column in batch.columns)
+                found |= zip(buckets, zip(*made, strict=True), strict=True)
+            if run.truncated:
+                raise ViewTooLarge()
+        return found
+
+    def _renew(self, by: Parts, renewal: Renewal) -> bool:
+        """Compute the buckets that have changed, and take over the others; false where the columns
+        are not those of the rows in place."""
+        schema = self._fill(by.only(renewal.changed))
+        if schema != self._table.schema():
+            return False
+        self._table.carry(schema, self._view.bucket, renewal.gone)
+        return True
+
+    def _fill(self, query: tree.Query) -> pa.Schema:
+        """All that a query answers into a version aside; its columns."""
+        with query_executor.run_whole(self._view.team, replace(self._found, query=query)) as run:
+            run.start()
+            schema = arriving.schema_of(query.columns, run.schema)
+            self._table.begin(schema)
+            self._table.add(schema, arriving.fitting(run, schema))
+            if run.truncated:
+                raise ViewTooLarge()
+            self._rows_computed, self._stats = run.rows, run.stats
+        return schema
+
+    def _put(self, *, is_incremental: bool = False) -> Refreshed:
+        self._still_mine()
+        return self._said(self._table.put(), is_incremental=is_incremental)
+
+    def _said(self, rows: int, *, is_incremental: bool) -> Refreshed:
+        """In the view's row. Raises ViewReplaced where its query is another by now."""
+        view, schema = self._view, self._table.schema() or pa.schema([])
+        same = View.objects.for_team(view.team).filter(
+            pk=view.pk, query=view.query, is_materialized=True
+        )
+        kept = same.update(
+            store_table=names.view_table(view.pk),
+            store_columns=catalog.dump(self._found.query.columns),
+            store_bucket=view.bucket if ROWS in schema.names else "",
+            rows=rows,
+            as_of=min(self._began, self._found.as_of or self._began),
+        )
+        if not kept:
+            raise ViewReplaced()
+        return Refreshed(self._found.mode, is_incremental, rows, self._rows_computed, self._stats)
