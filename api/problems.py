@@ -28,6 +28,7 @@ from warehouse.errors import (
     ServiceFailed,
     StoreLost,
     StoreUnavailable,
+    ViewInUse,
 )
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ STATUS: dict[type[ConnectorError], int] = {
     RunEnded: 409,
     RunNotFailed: 409,
     RunSuperseded: 409,
+    ViewInUse: 409,
     errors.ConnectError: 502,
     errors.HostRefused: 400,
     errors.HostUnknown: 400,

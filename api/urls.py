@@ -13,6 +13,7 @@ from api.provider import ProviderViewSet
 from api.query import QueryViewSet
 from api.synced import SyncedTableViewSet
 from api.table_mode import TableModeViewSet
+from api.view import ViewViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register(
@@ -34,6 +35,7 @@ router.register("alert_channels", AlertChannelViewSet, basename="alert-channel")
 router.register("events", EventViewSet, basename="event")
 router.register("catalog", CatalogViewSet, basename="catalog")
 router.register("queries", QueryViewSet, basename="query")
+router.register("views", ViewViewSet, basename="view")
 
 urlpatterns = [
     path("environments/<str:team_id>/", include(router.urls)),

@@ -19,7 +19,7 @@ class Route(NamedTuple):
 
 
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
-CHANNELS, QUERIES = "alert_channels/", "queries/"
+CHANNELS, QUERIES, VIEWS = "alert_channels/", "queries/", "views/"
 SYNCED = CONNECTIONS + "<connection_id>/synced_tables/"
 MODES = CONNECTIONS + "<connection_id>/table_modes/"
 ROUTES = [
@@ -76,4 +76,14 @@ ROUTES = [
     Route("GET", QUERIES + "<pk>/", VIEWER),
     Route("GET", QUERIES + "<pk>/result/", ANALYST),
     Route("POST", QUERIES + "<pk>/cancel/", ANALYST),
+    Route("GET", VIEWS, VIEWER),
+    Route("POST", VIEWS, ANALYST, {}),
+    Route("GET", VIEWS + "lineage/", VIEWER),
+    Route("GET", VIEWS + "<pk>/", VIEWER),
+    Route("PATCH", VIEWS + "<pk>/", ANALYST, {"description": "changed"}),
+    Route("DELETE", VIEWS + "<pk>/", ADMIN),
+    Route("POST", VIEWS + "<pk>/refresh/", ANALYST, {}),
+    Route("GET", VIEWS + "<pk>/refreshes/", VIEWER),
+    Route("GET", VIEWS + "<pk>/blockers/", VIEWER),
+    Route("GET", VIEWS + "<pk>/lineage/", VIEWER),
 ]

@@ -11,12 +11,12 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from api.urls import router
-from etl import channels, pipelines
+from etl import channels, pipelines, saved_views
 from etl.models import AlertChannel, ChannelKind, Pipeline, ReadMode, RunStatus, Trigger
 from etl.pipelines import TableSpec
-from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, QUERIES, ROUTES, SYNCED, Route
+from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, QUERIES, ROUTES, SYNCED, VIEWS, Route
 from tests.api.shapes import problem
-from warehouse.models import Membership, QueryRun, Team, WarehouseConnection
+from warehouse.models import Membership, QueryRun, Team, View, WarehouseConnection
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +50,9 @@ def rows(save: Save, team: Team, people: SimpleNamespace) -> dict[str, Any]:
         AlertChannel(team=team, kind=ChannelKind.EMAIL),
         {"name": "us", "address": "us@example.com", "events": ["failed"]},
     )
+    daily = View(team=team, name="daily", query="SELECT 1 AS one", is_materialized=True)
     return {
+        VIEWS: saved_views.create(daily).pk,
         CONNECTIONS: save(name="shop").pk,
         PIPELINES: nightly.pk,
         CHANNELS: told.pk,

@@ -198,6 +198,19 @@ class Caller:
             self.api("GET", f"queries/{run['id']}/result/")
             self.api("POST", f"queries/{run['id']}/cancel/")
 
+    def save_views(self) -> None:
+        """Views, though there is no store; well made and badly."""
+        body = {"name": "one", "query": "SELECT 1 AS one", "is_materialized": True}
+        one = f"views/{self.api('POST', 'views/', body)['id']}/"
+        self.api("POST", "views/", body | {"name": "two", "query": f"SELEC '{LITERAL}'"})
+        self.api("PATCH", one, {"description": "changed"})
+        self.api("POST", f"{one}refresh/")
+        for path in ("views/", "views/lineage/", one):
+            self.api("GET", path)
+        for path in ("refreshes/", "blockers/", "lineage/"):
+            self.api("GET", f"{one}{path}")
+        self.api("DELETE", one)
+
     def keep_in_store(self, ids: dict[str, str]) -> None:
         """A table into sync and out of it."""
         tables = f"warehouse_connections/{ids['postgres']}/synced_tables/"
@@ -321,6 +334,7 @@ def _do_everything(caller: Caller, planted: Planted) -> None:
     caller.send_events()
     seen.messages = queued_messages(caller.queue_pipeline(ids))
     caller.keep_in_store(ids)
+    caller.save_views()
     caller.scrape()
     caller.api("GET", "warehouse_connections/")
     caller.api("GET", "warehouse_providers/")

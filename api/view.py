@@ -1,0 +1,209 @@
+"""`/api/environments/<team_id>/views/`: saved queries, and what the store keeps of them."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.access import StrictSerializer, TeamViewSet, valid
+from connectors.sql_guard import MAX_SQL_CHARS
+from etl import saved_views, views
+from warehouse.access import Role
+from warehouse.models import RefreshTrigger, View, ViewRefresh
+from warehouse.views import catalog, lineage, saving
+from warehouse.views.lineage import Lineage, NodeKind, NodeMode
+
+
+class ViewColumnSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    type = serializers.CharField(help_text="As HogQL has it.")
+
+
+class ViewSerializer(serializers.ModelSerializer[View]):
+    owner = serializers.StringRelatedField[Any](allow_null=True)
+    columns = serializers.SerializerMethodField()
+    is_stored = serializers.SerializerMethodField(
+        help_text="Queries read its rows in the store; else it is computed where it is named."
+    )
+
+    class Meta:
+        model = View
+        fields = (
+            *("id", "name", "description", "owner", "query", "columns", "is_materialized"),
+            *("schedule", "after_inputs", "bucket", "is_stored", "rows", "as_of"),
+            *("created_at", "updated_at"),
+        )
+        read_only_fields = fields
+
+    @extend_schema_field(ViewColumnSerializer(many=True))
+    def get_columns(self, view: View) -> list[dict[str, str]]:
+        return [{"name": name, "type": str(kind)} for name, kind in catalog.load(view.columns)]
+
+    def get_is_stored(self, view: View) -> bool:
+        return bool(view.store_table)
+
+
+class ViewChangeSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=63, required=False)
+    description = serializers.CharField(max_length=10_000, required=False, allow_blank=True)
+    query = serializers.CharField(
+        max_length=MAX_SQL_CHARS, required=False, trim_whitespace=False, help_text="In HogQL."
+    )
+    is_materialized = serializers.BooleanField(
+        required=False, help_text="Keep its rows in the store; the first refresh is queued."
+    )
+    schedule = serializers.CharField(
+        max_length=100,
+        required=False,
+        allow_blank=True,
+        help_text="When to refresh it: five cron fields, UTC.",
+    )
+    after_inputs = serializers.BooleanField(
+        required=False, help_text="Refresh it after each load of a table or view that it reads."
+    )
+    bucket = serializers.CharField(
+        max_length=255,
+        required=False,
+        allow_blank=True,
+        help_text="A column that it groups by: a refresh computes only those of its values whose "
+        "rows have changed, where nothing in blockers/ keeps it from that.",
+    )
+
+
+class NewViewSerializer(ViewChangeSerializer):
+    name = serializers.CharField(max_length=63)
+    query = serializers.CharField(
+        max_length=MAX_SQL_CHARS, trim_whitespace=False, help_text="In HogQL."
+    )
+
+
+class BlockersSerializer(serializers.Serializer[Any]):
+    blockers = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What keeps it from being refreshed by its bucket; then it is refreshed whole.",
+    )
+
+
+class ViewRefreshSerializer(serializers.ModelSerializer[ViewRefresh]):
+    view = serializers.StringRelatedField[Any]()
+
+    class Meta:
+        model = ViewRefresh
+        fields = (
+            *("id", "view", "status", "trigger", "attempt", "mode", "is_incremental", "rows"),
+            *("rows_computed", "bytes_scanned", "bytes_billed", "created_at", "started_at"),
+            *("finished_at", "error_code", "error"),
+        )
+        read_only_fields = fields
+
+
+class RefreshViewSerializer(StrictSerializer):
+    with_upstream = serializers.BooleanField(
+        default=False, help_text="First all materialized views that it reads, in their order."
+    )
+
+
+class NodeSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    kind = serializers.ChoiceField([kind.value for kind in NodeKind])
+    name = serializers.CharField()
+    mode = serializers.ChoiceField(
+        [mode.value for mode in NodeMode],
+        help_text="direct: read in its warehouse or, a view, computed where it is named.",
+    )
+    as_of = serializers.DateTimeField(allow_null=True, help_text="null: its rows are read live.")
+    last_refresh = serializers.DateTimeField(allow_null=True)
+
+
+class EdgeSerializer(serializers.Serializer[Any]):
+    read = serializers.CharField(help_text="The id of what is read.")
+    reader = serializers.CharField(help_text="The id of what reads it.")
+
+
+class LineageSerializer(serializers.Serializer[Any]):
+    nodes = NodeSerializer(many=True)
+    edges = EdgeSerializer(many=True)
+
+
+class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
+    """The team's views."""
+
+    queryset = View.objects.none()  # names the model; rows come by get_queryset
+    serializer_class = ViewSerializer
+    pagination_class = None
+    lookup_value_converter = "uuid"
+    roles: ClassVar = dict.fromkeys(
+        ("list", "retrieve", "blockers", "refreshes", "lineage", "lineage_of_team"), Role.VIEWER
+    ) | dict.fromkeys(("create", "partial_update", "refresh"), Role.ANALYST)
+
+    def get_queryset(self) -> QuerySet[View]:
+        return View.objects.for_team(self.team).select_related("owner")
+
+    @extend_schema(request=NewViewSerializer, responses={201: ViewSerializer})
+    def create(self, request: Request, **_: Any) -> Response:
+        """Save a query under a name that other queries may read."""
+        data = valid(NewViewSerializer, request)
+        made = saved_views.create(_new(self.team, request.user, data))
+        return Response(ViewSerializer(made).data, status.HTTP_201_CREATED)
+
+    @extend_schema(request=ViewChangeSerializer, responses=ViewSerializer)
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        """Change it; with another query it is computed until the next refresh."""
+        changed = saved_views.update(self.get_object(), valid(ViewChangeSerializer, request))
+        return Response(ViewSerializer(changed).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **_: Any) -> Response:
+        """Delete it, with its rows in the store; refused while other views read it."""
+        saved_views.delete(self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=RefreshViewSerializer, responses={202: ViewRefreshSerializer(many=True)})
+    @action(detail=True, methods=["post"])
+    def refresh(self, request: Request, **_: Any) -> Response:
+        """Queue a refresh; its progress is at refreshes/."""
+        view, data = self.get_object(), valid(RefreshViewSerializer, request)
+        if data["with_upstream"]:
+            queued = views.request_with_upstream(view)
+        else:
+            queued = [views.request(view, RefreshTrigger.API)]
+        return Response(ViewRefreshSerializer(queued, many=True).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=ViewRefreshSerializer(many=True))
+    @action(detail=True)
+    def refreshes(self, request: Request, **_: Any) -> Response:
+        """The last hundred, newest first."""
+        found = self.get_object().refreshes.select_related("view")[:100]
+        return Response(ViewRefreshSerializer(found, many=True).data)
+
+    @extend_schema(responses=BlockersSerializer)
+    @action(detail=True)
+    def blockers(self, request: Request, **_: Any) -> Response:
+        """What keeps it from being refreshed by its bucket."""
+        return Response({"blockers": saving.blockers(self.get_object())})
+
+    @extend_schema(responses=LineageSerializer)
+    @action(detail=True)
+    def lineage(self, request: Request, **_: Any) -> Response:
+        """Where its rows come from, and which views read it."""
+        return Response(_shown(lineage.of_one(self.get_object())))
+
+    @extend_schema(operation_id="environments_views_lineage_of_team", responses=LineageSerializer)
+    @action(detail=False, url_path="lineage")
+    def lineage_of_team(self, request: Request, **_: Any) -> Response:
+        """All views of the team, with what they read."""
+        return Response(_shown(lineage.of_team(self.team)))
+
+
+def _new(team: Any, user: Any, data: dict[str, Any]) -> View:
+    return View(team=team, owner=user, **data)
+
+
+def _shown(found: Lineage) -> dict[str, Any]:
+    edges = [{"read": read, "reader": reader} for read, reader in found.edges]
+    return LineageSerializer({"nodes": found.nodes, "edges": edges}).data

@@ -1,0 +1,133 @@
+"""`…/views/`: saved queries over the API."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from etl import views
+from tests.views.conftest import Events, MakeView, refreshed
+from warehouse.models import Team, ViewRefresh
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Clients = Callable[[str], APIClient]
+DAILY = {
+    "name": "daily",
+    "description": "Events by day",
+    "query": "SELECT toDate(timestamp) AS day, count() AS n FROM events GROUP BY day",
+}
+
+
+@pytest.fixture
+def url(team: Team) -> str:
+    return f"/api/environments/{team.pk}/views/"
+
+
+def test_view_is_saved_refreshed_and_deleted(
+    events: Events, client_of: Clients, alice: APIClient, url: str, team: Team
+) -> None:
+    bob = client_of("bob")
+    made = bob.post(url, {**DAILY, "is_materialized": True, "bucket": "day"}, format="json")
+    assert made.status_code == 201, made.json()
+    shown = made.json()
+    assert shown["columns"] == [{"name": "day", "type": "date"}, {"name": "n", "type": "int"}]
+    assert (shown["owner"], shown["is_stored"], shown["as_of"]) == ("bob", False, None)
+    one = f"{url}{shown['id']}/"
+    (first,) = bob.get(f"{one}refreshes/").json()
+    assert (first["status"], first["trigger"], first["is_incremental"]) == ("queued", "api", None)
+    views.execute(first["id"])
+    again = bob.post(f"{one}refresh/", {}, format="json")
+    assert (again.status_code, [each["view"] for each in again.json()]) == (202, ["daily"])
+    views.execute(again.json()[0]["id"])
+    last, first = bob.get(f"{one}refreshes/").json()
+    assert (last["is_incremental"], last["rows"], last["rows_computed"]) == (True, 20, 0)
+    assert (first["status"], first["bytes_billed"], first["mode"]) == ("succeeded", 0, "local")
+    shown = bob.get(one).json()
+    assert (shown["is_stored"], shown["rows"]) == (True, 20)
+    assert shown["as_of"] is not None
+    (listed,) = bob.get(url).json()
+    assert listed == shown
+    changed = bob.patch(one, {"description": ""}, format="json").json()
+    assert (changed["description"], changed["is_stored"]) == ("", True)
+    assert alice.delete(one).status_code == 204
+    assert (bob.get(url).json(), ViewRefresh.all_teams.exists()) == ([], False)
+
+
+def test_freshness_of_a_view_is_that_of_its_rows(
+    events: Events, alice: APIClient, url: str, make_view: MakeView
+) -> None:
+    view = make_view("daily", DAILY["query"], is_materialized=True)
+    refreshed(view)
+    asked = {"query": "SELECT count() AS n FROM daily"}
+    answer = alice.post(url.replace("views", "queries"), asked, format="json")
+    found: Any = b"".join(answer.streaming_content)
+    assert view.as_of is not None
+    assert view.as_of.isoformat()[:23].encode() in found, found
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": "events"}, "name"),
+        ({"query": "SELECT colour FROM events"}, "query"),
+        ({"query": "SELEC 1"}, "query"),
+        ({"schedule": "tomorrow"}, "schedule"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_fault_names_its_field(
+    alice: APIClient, url: str, change: dict[str, Any], field: str
+) -> None:
+    answer = alice.post(url, {**DAILY, **change}, format="json")
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+    assert alice.get(url).json() == []
+
+
+def test_view_that_others_read_stays(alice: APIClient, url: str, make_view: MakeView) -> None:
+    daily = make_view("daily", DAILY["query"])
+    make_view("busy", "SELECT day FROM daily WHERE n > 5")
+    answer = alice.delete(f"{url}{daily.pk}/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "view_in_use")
+    assert "busy" in answer.json()["title"]
+
+
+def test_blockers_are_named(alice: APIClient, url: str, make_view: MakeView) -> None:
+    view = make_view("daily", f"{DAILY['query']} LIMIT 5", bucket="day")
+    assert alice.get(f"{url}{view.pk}/blockers/").json() == {"blockers": ["It has LIMIT."]}
+
+
+def test_lineage_leads_from_connections_to_views(
+    events: Events,
+    alice: APIClient,
+    url: str,
+    make_view: MakeView,
+    save: Callable[..., Any],
+    vault: Any,
+) -> None:
+    vault.execute("CREATE TABLE orders (id bigint, at timestamptz)")
+    shop = save(name="shop")
+    orders = make_view("orders_seen", "SELECT o.id AS id FROM shop.public.orders AS o")
+    daily = make_view("daily", DAILY["query"], is_materialized=True)
+    refreshed(daily)
+    both = make_view("both", "SELECT d.n AS n FROM daily AS d, orders_seen AS o")
+    make_view("apart", "SELECT 1 AS one")
+    found = alice.get(f"{url}{orders.pk}/lineage/").json()
+    nodes = {node["id"]: node for node in found["nodes"]}
+    table = f"table:{shop.pk}.public.orders"
+    assert {(edge["read"], edge["reader"]) for edge in found["edges"]} == {
+        (f"connection:{shop.pk}", table),
+        (table, f"view:{orders.pk}"),
+        (f"view:{orders.pk}", f"view:{both.pk}"),
+    }
+    assert (nodes[table]["name"], nodes[table]["mode"]) == ("shop.public.orders", "direct")
+    every = alice.get(f"{url}lineage/").json()
+    nodes = {node["id"]: node for node in every["nodes"]}
+    assert {node["name"] for node in nodes.values() if node["kind"] == "view"} == {
+        *("orders_seen", "daily", "both", "apart"),
+    }
+    kept = nodes[f"view:{daily.pk}"]
+    assert (kept["mode"], kept["last_refresh"] is None) == ("store", False)
+    assert {"read": "table:events", "reader": f"view:{daily.pk}"} in every["edges"]
+    assert {"read": f"view:{daily.pk}", "reader": f"view:{both.pk}"} in every["edges"]
