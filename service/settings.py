@@ -185,7 +185,7 @@ SPECTACULAR_SETTINGS = {
         "RunStatusEnum": "etl.models.RunStatus",
         "AlertEventEnum": "etl.models.AlertEvent",
         "DeliveryStatusEnum": "etl.models.DeliveryStatus",
-        "NodeKindEnum": "warehouse.views.lineage.NodeKind",
+        "ChannelKindEnum": "etl.models.ChannelKind",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

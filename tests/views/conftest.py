@@ -3,7 +3,7 @@
 import json
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from warehouse import query_executor
 from warehouse.events import writing
 from warehouse.events.items import Event
 from warehouse.models import RefreshStatus, RefreshTrigger, Team, View, ViewRefresh
-from warehouse.store import client
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 MakeView = Callable[..., View]
@@ -47,12 +46,11 @@ class Events:
 
 
 @pytest.fixture
-def events(team: Team, own_store: Any) -> Iterator[Events]:
+def events(team: Team, own_store: Any) -> Events:
     """100 of them, in 20 days."""
     made = Events(team)
     made.add(*range(1, 101))
-    yield made
-    client.drop_database(team.pk)
+    return made
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from connectors.errors import InvalidInput
+from connectors.errors import InvalidInput, LoadSuperseded
 from etl import pipelines, runner, saved_views, tasks, views
 from etl.models import Pipeline, ReadMode, Trigger
 from etl.pipelines import TableSpec
@@ -21,6 +22,7 @@ from tests.views.conftest import Events, MakeView, Rows, refreshed
 from warehouse.errors import NotMaterialized
 from warehouse.models import RefreshStatus, RefreshTrigger, Team, View, ViewRefresh
 from warehouse.store import client, ddl, names
+from warehouse.views.table import ViewTable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -128,6 +130,12 @@ def test_refresh_of_a_killed_worker_is_done_again_and_the_late_one_changes_nothi
     lost.refresh_from_db()
     assert (lost.status, lost.error_code) == (RefreshStatus.FAILED, "run_abandoned")
     assert rows("SELECT n FROM counted") == [(100,)]
+    late = ViewTable(team.pk, view.store_table, lost.fence - 1)
+    late.begin(pa.schema([pa.field("n", pa.int64())]))
+    with pytest.raises(LoadSuperseded):
+        late.put()
+    late.clear()
+    assert stored(team) == {view.store_table}
 
 
 def test_what_a_view_reads_is_refreshed_before_it(

@@ -5,8 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from django.db.models import Max
+
 from warehouse import synced
-from warehouse.models import View, WarehouseConnection
+from warehouse.models import View, ViewRefresh, WarehouseConnection
 from warehouse.views.inputs import Graph, Input, of_view
 
 
@@ -64,6 +66,8 @@ class _Drawing:
             (str(one.connection_id), one.schema, one.table): one.as_of
             for one in synced.store_tables(team)
         }
+        ended = ViewRefresh.objects.for_team(team).order_by().values_list("view")
+        self._ended = dict(ended.annotate(Max("finished_at")))
         self._nodes: dict[str, Node] = {}
         self._edges: list[tuple[str, str]] = []
 
@@ -81,8 +85,7 @@ class _Drawing:
     def _add_view(self, view: View) -> None:
         key = f"view:{view.pk}"
         mode = NodeMode.STORE if view.store_table else NodeMode.DIRECT
-        last = view.refreshes.filter(finished_at__isnull=False).order_by("-finished_at").first()
-        ended = last.finished_at if last else None
+        ended = self._ended.get(view.pk)
         self._nodes[key] = Node(key, NodeKind.VIEW, view.name, mode, view.as_of, ended)
 
     def _table(self, given: Input) -> str:

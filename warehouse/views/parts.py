@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from warehouse.events import tables
+from warehouse.events.tables import EVENTS
 from warehouse.federation.conditions import all_of, conjuncts
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
@@ -63,12 +63,11 @@ class Parts:
         yield tree.Item(at, SUM, tree.Call(at, INT, HASHES, (values,)))
 
     def _telling(self) -> list[tuple[str, Type]]:
-        """The columns that tell one version of a row from another: of events and persons the key
-        and the version, of other tables all that the query reads."""
+        """The columns that tell one version of a row from another: of events the id and when it
+        was written, of other tables all that the query reads."""
         table = self.relation.table
-        for kept in tables.TABLES:
-            if table.path == (kept.name,) and not kept.mapped():
-                return [one for one in table.columns if one[0] in (kept.key, kept.version)]
+        if table.path == (EVENTS.name,) and not EVENTS.mapped():
+            return [one for one in table.columns if one[0] in (EVENTS.key, EVENTS.version)]
         read = {node.name for node in self.query.walk() if isinstance(node, tree.Column)}
         return [one for one in table.columns if one[0] in read]
 

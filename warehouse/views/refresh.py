@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from django.utils import timezone
 
+from connectors import loading
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
 from warehouse import arriving, query_executor
@@ -108,9 +109,10 @@ class _Renewing:
             run.start()
             schema = arriving.schema_of(query.columns, run.schema)
             self._table.begin(schema)
-            self._table.add(schema, arriving.fitting(run, schema))
+            written = self._table.add(schema, arriving.fitting(run, schema))
             if run.truncated:
                 raise ViewTooLarge()
+            loading.agree(written, run.rows, "written to the table", "in the answer")
             self._rows_computed, self._stats = run.rows, run.stats
         return schema
 

@@ -5,7 +5,6 @@ greater fence wins: it takes away what those of smaller fences are building befo
 what was taken away cannot be put in place any more.
 """
 
-import uuid
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from warehouse.store import client
 from warehouse.store.load import sql
 from warehouse.store.load.hand import Hand
 from warehouse.store.load.loader import ASIDE
-from warehouse.store.load.version import Version
+from warehouse.store.load.version import Load, Version
 from warehouse.store.names import literal, quote
 from warehouse.views.marks import Stored
 from warehouse.views.parts import ROWS, SUM
@@ -34,16 +33,16 @@ class ViewTable:
 
     def begin(self, schema: pa.Schema) -> None:
         """An empty version aside. Raises LoadSuperseded, and Unsupported for a column's type."""
+        self.clear()
+        made = Version("", schema, (), (Load("", self._fence, 0, 0),))
+        self._hand.create(self._aside, schema, (), made.dump())
+        # Only after that: of two, one at least sees the other.
         if any(fence > self._fence for fence in self._fences().values()):
             raise LoadSuperseded()
-        self.clear()
-        self._hand.create(self._aside, schema, (), Version("", schema).dump())
 
     def clear(self) -> None:
         """Remove what this refresh and those before it have left aside."""
-        for name, fence in self._fences().items():
-            if fence <= self._fence:
-                self._hand.run(sql.drop((self._database, name)))
+        self._drop_before(self._fence + 1)
 
     def schema(self) -> pa.Schema | None:
         """Of the version in place; ``None`` where there is none."""
@@ -65,8 +64,7 @@ class ViewTable:
 
     def add(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
         """Rows into the version aside; how many."""
-        # With a token of its own: two blocks of equal rows are two blocks.
-        return client.owner().insert(*self._aside, schema, batches, once=uuid.uuid4().hex)
+        return client.owner().insert(*self._aside, schema, batches)
 
     def carry(self, schema: pa.Schema, bucket: str, gone: Iterable[str | None]) -> None:
         """Take over the rows that are in place, but for those of these buckets and of none."""
@@ -77,12 +75,20 @@ class ViewTable:
 
     def put(self) -> int:
         """The version aside is the table from now on; its rows. Raises LoadSuperseded."""
-        rows = self._hand.number(sql.count(self._aside))
+        self._drop_before(self._fence)
+        there = self._version(self._there)
+        there.refuse_older(self._fence)
         if not self._version(self._aside).is_there:
             raise LoadSuperseded()
-        step = sql.exchange if self._version(self._there).is_there else sql.rename
+        rows = self._hand.number(sql.count(self._aside))
+        step = sql.exchange if there.is_there else sql.rename
         self._hand.run(step(self._aside, self._there))
         return rows
+
+    def _drop_before(self, fence: int) -> None:
+        for name, other in self._fences().items():
+            if other < fence:
+                self._hand.run(sql.drop((self._database, name)))
 
     def _fences(self) -> dict[str, int]:
         params = {"database": self._database, "prefix": self._prefix}
