@@ -27,9 +27,12 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
     """Apply ``changes``; a view that is to be materialized, and of which the store has nothing
     now, is refreshed. Raises as ``saving.update`` does."""
     _check(changes.get("schedule", ""))
+    was_materialized = view.is_materialized
     with transaction.atomic():
         view = saving.update(view, changes)
         _follow(view)
+        if was_materialized and not view.is_materialized:
+            _tidy(view)
     return view
 
 
@@ -50,9 +53,7 @@ def _check(text: str) -> None:
 
 def _follow(view: View) -> None:
     schedule.apply(view)
-    if not view.is_materialized:
-        _tidy(view)
-    elif not view.store_table:
+    if view.is_materialized and not view.store_table:
         views.request(view, RefreshTrigger.API)
 
 

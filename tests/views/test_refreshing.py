@@ -109,13 +109,8 @@ def test_refresh_of_a_killed_worker_is_done_again_and_the_late_one_changes_nothi
     view = make_view("counted", COUNTED, is_materialized=True)
     lost = views.claim(views.request(view, API).pk)
     assert lost is not None
-    client.owner().command(
-        ddl.create_scratch(
-            names.database(team.pk),
-            f"{names.view_table(view.pk)}.aside.{lost.fence}",
-            [("n", "Int64")],
-        )
-    )
+    aside = f"{names.view_table(view.pk)}.aside.{lost.fence}"
+    client.owner().command(ddl.create_scratch(names.database(team.pk), aside, [("n", "Int64")]))
     silent = timezone.now() - timedelta(seconds=60)
     ViewRefresh.all_teams.filter(pk=lost.pk).update(heartbeat_at=silent)
     again = views.execute(lost.pk)
@@ -126,7 +121,10 @@ def test_refresh_of_a_killed_worker_is_done_again_and_the_late_one_changes_nothi
     ViewRefresh.all_teams.filter(pk=lost.pk).update(
         status=RefreshStatus.RUNNING, heartbeat_at=silent, attempt=3
     )
+    aside = f"{view.store_table}.aside.{again.fence}"
+    client.owner().command(ddl.create_scratch(names.database(team.pk), aside, [("n", "Int64")]))
     views.recover()
+    assert stored(team) == {view.store_table}
     lost.refresh_from_db()
     assert (lost.status, lost.error_code) == (RefreshStatus.FAILED, "run_abandoned")
     assert rows("SELECT n FROM counted") == [(100,)]

@@ -5,8 +5,11 @@ import uuid
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.db.models.manager
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
+
+from warehouse import conf
 
 
 class Migration(migrations.Migration):
@@ -75,7 +78,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
-                        to=settings.WAREHOUSE_TEAM_MODEL,
+                        to=conf.TEAM_MODEL,
                     ),
                 ),
             ],
@@ -118,7 +121,7 @@ class Migration(migrations.Migration):
                 ),
                 ("attempt", models.PositiveIntegerField(default=0)),
                 ("fence", models.BigIntegerField(default=0)),
-                ("next_try_at", models.DateTimeField(null=True)),
+                ("next_try_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("heartbeat_at", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("started_at", models.DateTimeField(null=True)),
@@ -145,7 +148,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
-                        to=settings.WAREHOUSE_TEAM_MODEL,
+                        to=conf.TEAM_MODEL,
                     ),
                 ),
                 (

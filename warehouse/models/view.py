@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from warehouse import conf
 from warehouse.models.scope import TeamManager
@@ -95,7 +96,7 @@ class ViewRefresh(models.Model):
     trigger = models.CharField(max_length=10, choices=RefreshTrigger)
     attempt = models.PositiveIntegerField(default=0)
     fence = models.BigIntegerField(default=0)
-    next_try_at = models.DateTimeField(null=True)
+    next_try_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)

@@ -4,8 +4,9 @@ in the table that it reads. A row that has come, gone, changed or moved shows in
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-MAX_CHANGED = 2_000
-"""A view of which more buckets have changed is computed whole."""
+MAX_CHANGED = 500
+MAX_CHARS = 50_000
+"""A view of which more buckets have changed, or longer ones together, is computed whole."""
 
 Made = tuple[int, int]
 
@@ -32,7 +33,10 @@ class Renewal:
 
     @property
     def is_too_much(self) -> bool:
-        return max(len(self.changed), len(self.gone)) > MAX_CHANGED
+        return any(
+            len(listed) > MAX_CHANGED or sum(len(str(one)) for one in listed) > MAX_CHARS
+            for listed in (self.changed, self.gone)
+        )
 
 
 def renewal(now: dict[object, Made], stored: Iterable[Stored]) -> Renewal:
