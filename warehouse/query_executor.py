@@ -228,8 +228,10 @@ def _planned(
 
 
 def run_whole(team: Any, found: Planned) -> Run:
-    """All rows of a planned query, for whoever keeps them; ``truncated`` beyond WHOLE. Nothing
-    that was kept of an earlier answer serves it."""
+    """All rows of a planned query, for whoever keeps them; ``truncated`` beyond WHOLE.
+
+    What one warehouse runs whole is run anew, whatever is kept.
+    """
     run_id = str(uuid.uuid4())
     match found.mode:
         case Mode.LOCAL:

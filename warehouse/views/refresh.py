@@ -56,8 +56,9 @@ class _Renewing:
         self._view = view
         self._table = table
         self._still_mine = still_mine
-        self._began = timezone.now()
+        self._as_of = timezone.now()
         self._found = planner.planned(view.team, view.query, {})
+        self._as_of = min(self._as_of, self._found.as_of or self._as_of)
         self._rows_computed = 0
         self._stats = RunStats()
 
@@ -114,6 +115,8 @@ class _Renewing:
                 raise ViewTooLarge()
             loading.agree(written, run.rows, "written to the table", "in the answer")
             self._rows_computed, self._stats = run.rows, run.stats
+            # A leg may be an answer that was kept.
+            self._as_of = min(self._as_of, run.origin.as_of)
         return schema
 
     def _put(self, *, is_incremental: bool = False) -> Refreshed:
@@ -131,7 +134,7 @@ class _Renewing:
             store_columns=catalog.dump(self._found.query.columns),
             store_bucket=view.bucket if ROWS in schema.names else "",
             rows=rows,
-            as_of=min(self._began, self._found.as_of or self._began),
+            as_of=self._as_of,
         )
         if not kept:
             raise ViewReplaced()
