@@ -29,12 +29,11 @@ CHANGING = ("now",)
 @dataclass(frozen=True)
 class Parts:
     """A query whose buckets are independent: what it says of one depends on those rows of its
-    table alone that ``bucket`` puts there. It stands at ``place`` in the select list."""
+    table alone that ``bucket`` puts there."""
 
     query: tree.Select
     relation: tree.TableRelation
     bucket: tree.Expr
-    place: int
 
     def marked(self) -> tree.Select:
         """The query, with what each of its rows was made of."""
@@ -96,16 +95,14 @@ def parts(query: tree.Query, column: str) -> Parts | list[str]:
     """The query by the buckets of one of its columns; or what keeps it from that, in sentences."""
     if not isinstance(query, tree.Select):
         return ["It is a set of queries (UNION, INTERSECT or EXCEPT)."]
-    names = [item.name for item in query.items]
-    if column not in names:
+    bucket = next((item.expr for item in query.items if item.name == column), None)
+    if bucket is None:
         return [f"Its result has no column {column}."]
-    place = names.index(column)
-    bucket = query.items[place].expr
     found = [*_of_source(query), *_of_bucket(query, column, bucket), *_of_clauses(query)]
     relation = query.joins[0].relation if query.joins else None
     if found or not isinstance(relation, tree.TableRelation):
         return found
-    return Parts(query, relation, bucket, place)
+    return Parts(query, relation, bucket)
 
 
 def _of_source(query: tree.Select) -> Iterator[str]:
