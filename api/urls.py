@@ -12,6 +12,7 @@ from api.pipeline import PipelineViewSet
 from api.provider import ProviderViewSet
 from api.query import QueryViewSet
 from api.synced import SyncedTableViewSet
+from api.table_join import TableJoinViewSet
 from api.table_mode import TableModeViewSet
 from api.view import ViewViewSet
 
@@ -34,6 +35,7 @@ router.register("pipelines", PipelineViewSet, basename="pipeline")
 router.register("alert_channels", AlertChannelViewSet, basename="alert-channel")
 router.register("events", EventViewSet, basename="event")
 router.register("catalog", CatalogViewSet, basename="catalog")
+router.register("table_joins", TableJoinViewSet, basename="table-join")
 router.register("queries", QueryViewSet, basename="query")
 router.register("views", ViewViewSet, basename="view")
 

@@ -13,7 +13,8 @@ from warehouse.catalogs import Kept, catalogs
 from warehouse.events import tables
 from warehouse.hogql import types
 from warehouse.hogql.catalog import Catalog, CatalogTable, JoinedCatalog
-from warehouse.models import WarehouseConnection
+from warehouse.hogql.links import Declared
+from warehouse.models import TableJoin, WarehouseConnection
 from warehouse.synced import StoreTable
 from warehouse.views import catalog as views
 
@@ -66,6 +67,19 @@ def joined(
     """The store's tables and those of connections; ambiguous names are the default one's."""
     first = next((one.name for one in found if one.is_default), "")
     return JoinedCatalog([own, *theirs], {table.path for table in own.tables}, first)
+
+
+def links_of(team: Any) -> list[Declared]:
+    """The joins that the team has declared."""
+    return [
+        Declared(
+            one.field,
+            tuple(one.table.split(".")),
+            tuple(one.joined_table.split(".")),
+            tuple((own, other) for own, other in one.keys),
+        )
+        for one in TableJoin.objects.for_team(team)
+    ]
 
 
 def _synced(team: Any, connection: str, table: StoreTable) -> CatalogTable:

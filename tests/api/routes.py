@@ -20,6 +20,7 @@ class Route(NamedTuple):
 
 CONNECTIONS, PIPELINES = "warehouse_connections/", "pipelines/"
 CHANNELS, QUERIES, VIEWS = "alert_channels/", "queries/", "views/"
+JOINS = "table_joins/"
 SYNCED = CONNECTIONS + "<connection_id>/synced_tables/"
 MODES = CONNECTIONS + "<connection_id>/table_modes/"
 ROUTES = [
@@ -67,6 +68,11 @@ ROUTES = [
     Route("DELETE", CHANNELS + "<pk>/", ADMIN),
     Route("POST", CHANNELS + "<pk>/test/", ADMIN),
     Route("GET", CHANNELS + "<pk>/deliveries/", VIEWER),
+    Route("GET", JOINS, VIEWER),
+    Route("POST", JOINS, ADMIN, {}),
+    Route("GET", JOINS + "<pk>/", VIEWER),
+    Route("PATCH", JOINS + "<pk>/", ADMIN, {"field": "renamed"}),
+    Route("DELETE", JOINS + "<pk>/", ADMIN),
     Route("POST", "events/", ADMIN, {}),
     Route("GET", "catalog/", VIEWER),
     Route("GET", "catalog/functions/", VIEWER),

@@ -14,9 +14,19 @@ from api.urls import router
 from etl import channels, pipelines, saved_views
 from etl.models import AlertChannel, ChannelKind, Pipeline, ReadMode, RunStatus, Trigger
 from etl.pipelines import TableSpec
-from tests.api.routes import CHANNELS, CONNECTIONS, PIPELINES, QUERIES, ROUTES, SYNCED, VIEWS, Route
+from tests.api.routes import (
+    CHANNELS,
+    CONNECTIONS,
+    JOINS,
+    PIPELINES,
+    QUERIES,
+    ROUTES,
+    SYNCED,
+    VIEWS,
+    Route,
+)
 from tests.api.shapes import problem
-from warehouse.models import Membership, QueryRun, Team, View, WarehouseConnection
+from warehouse.models import Membership, QueryRun, TableJoin, Team, View, WarehouseConnection
 
 pytestmark = pytest.mark.django_db
 
@@ -51,12 +61,16 @@ def rows(save: Save, team: Team, people: SimpleNamespace) -> dict[str, Any]:
         {"name": "us", "address": "us@example.com", "events": ["failed"]},
     )
     daily = View(team=team, name="daily", query="SELECT 1 AS one", is_materialized=True)
+    joined = TableJoin.objects.for_team(team).create(
+        team=team, table="events", field="sold", joined_table="shop.public.orders", keys=[]
+    )
     return {
         VIEWS: saved_views.create(daily).pk,
         CONNECTIONS: save(name="shop").pk,
         PIPELINES: nightly.pk,
         CHANNELS: told.pk,
         QUERIES: QueryRun.all_teams.create(team=team, user=people.bob, text="SELECT 1").pk,
+        JOINS: joined.pk,
         SYNCED: kept.tables.get().pk,
         "connection": kept.source_id,
         "run": ended.pk,

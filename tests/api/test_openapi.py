@@ -53,7 +53,7 @@ def test_document_is_valid_and_complete(tmp_path: Path) -> None:
 
 def test_every_route_is_in_it_with_its_error_shape(document: dict[str, Any]) -> None:
     found = dict(operations(document))
-    assert len(found) == 63
+    assert len(found) == 68
     for name, operation in found.items():
         problem = operation["responses"]["default"]["content"]
         assert list(problem) == ["application/problem+json"], name

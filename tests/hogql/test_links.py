@@ -4,7 +4,8 @@ import pytest
 
 from warehouse.hogql import types
 from warehouse.hogql.catalog import Catalog, CatalogTable, Link
-from warehouse.hogql.errors import HogQLRefused, NameAmbiguous, NameUnknown
+from warehouse.hogql.errors import HogQLRefused, HogQLTooComplex, NameAmbiguous, NameUnknown
+from warehouse.hogql.links import Declared, LinkedCatalog
 from warehouse.hogql.translate import translate
 
 COUNTRY = CatalogTable("t", ("countries",), (("code", types.STRING), ("name", types.STRING)))
@@ -22,6 +23,7 @@ ORDERS = CatalogTable(
     (("user_id", types.INT), ("tenant", types.STRING), ("doc", types.JSON)),
     links={"buyer": Link(USERS, (("user_id", "id"), ("tenant", "tenant")))},
     shortcuts={"nation": ("buyer", "home")},
+    as_text=frozenset({"tenant"}),
 )
 CATALOG = Catalog((ORDERS, USERS, COUNTRY))
 
@@ -108,7 +110,7 @@ def test_a_column_that_only_its_warehouse_knows_is_seen_as_text() -> None:
     sql = printed("SELECT tenant AS t FROM users WHERE tenant = 'a'")
     assert sql.count("toString(") == 2
     assert 'toString("users"."tenant") AS "t"' in sql
-    # By a link it is compared as it is.
+    # By a link two of them are compared as they are.
     assert "toString" not in printed("SELECT buyer.id FROM orders")
     assert printed("SELECT * FROM users").count("toString(") == 1
 
@@ -123,3 +125,39 @@ def test_a_column_that_only_its_warehouse_knows_is_seen_as_text() -> None:
 )
 def test_an_alias_goes_before_a_column_and_after_a_relation(text: str, wanted: str) -> None:
     assert f"JSONExtract({wanted}, " in printed(text)
+
+
+def declared(name: str, table: str, joined: str, *keys: tuple[str, str]) -> Declared:
+    return Declared(name, (table,), (joined,), keys)
+
+
+def test_a_declared_link_also_hangs_on_a_link_and_may_lead_back() -> None:
+    catalog = LinkedCatalog(
+        CATALOG,
+        [
+            declared("users", "countries", "users", ("code", "country")),
+            declared("own", "orders", "countries", ("tenant", "code")),
+        ],
+    )
+    text = "SELECT buyer.home.users.home.name AS x, own.users.id AS y FROM orders"
+    sql = translate(text, catalog, "clickhouse").sql
+    assert sql.count("LEFT JOIN") == 6
+    # A uuid beside a text.
+    assert 'toString("orders"."tenant") = "orders__own"."code"' in sql
+
+
+def test_a_declared_link_to_what_is_not_there_does_not_exist() -> None:
+    gone = [
+        declared("own", "orders", "nothing", ("tenant", "code")),
+        declared("own", "orders", "countries", ("nothing", "code")),
+    ]
+    catalog = LinkedCatalog(CATALOG, gone)
+    assert [table.links for table in catalog.tables] == [table.links for table in CATALOG.tables]
+
+
+def test_links_in_a_circle_are_followed_so_far() -> None:
+    catalog = LinkedCatalog(CATALOG, [declared("users", "countries", "users", ("code", "country"))])
+    chain = ".".join(["home.users"] * 9)
+    assert translate(f"SELECT {chain}.id FROM users", catalog, "clickhouse")
+    with pytest.raises(HogQLTooComplex, match="links"):
+        translate(f"SELECT {chain}.{chain}.id FROM users", catalog, "clickhouse")

@@ -1,6 +1,6 @@
 """How a team's query is answered: by the store, by one warehouse, or by several and the store."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from warehouse.federation.split import Split, split
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import NameUnknown
+from warehouse.hogql.links import Declared, LinkedCatalog
 from warehouse.hogql.printing.printer import tables
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
@@ -65,20 +66,34 @@ class Planned:
 def planned(team: Any, text: str, values: Mapping[str, object]) -> Planned:
     """The query over all that the team has. Raises HogQLError, and ConnectorError where the tables
     of a connection that it names cannot be read."""
-    active = WarehouseConnection.objects.for_team(team).filter(is_active=True).order_by("name")
-    every = {str(one.pk): one for one in active}
+    every = _connections(team)
     own = team_catalog.catalog_of(team)
-    asked = _Asked.of(text, list(every.values()), own.tables)
+    links = team_catalog.links_of(team)
+    asked = _Asked.of(_named_in(text, own.tables, links), list(every.values()), own.tables)
     try:
-        query = resolve(text, asked.catalog(own), values)
+        query = resolve(text, LinkedCatalog(asked.catalog(own), links), values)
     except NameUnknown:
         # A table may be newer than what was kept of its connection's.
-        query = resolve(text, asked.catalog(own, anew=True), values)
+        query = resolve(text, LinkedCatalog(asked.catalog(own, anew=True), links), values)
     used = {source: every[source] for source in sources(query) - {STORE}}
     dialects = {
         source: registry.provider(one.provider).capabilities.dialect for source, one in used.items()
     }
     return Planned(text, query, used, dialects, _as_of(team, query))
+
+
+def catalog_naming(team: Any, chains: Iterable[tuple[str, ...]]) -> Catalog:
+    """What the names of tables may mean to the team, as it is now. Raises ConnectorError where the
+    tables of a connection that one names cannot be read."""
+    own = team_catalog.catalog_of(team)
+    folded = {tuple(part.casefold() for part in chain) for chain in chains}
+    asked = _Asked.of(folded, list(_connections(team).values()), own.tables)
+    return asked.catalog(own, anew=True)
+
+
+def _connections(team: Any) -> dict[str, WarehouseConnection]:
+    active = WarehouseConnection.objects.for_team(team).filter(is_active=True).order_by("name")
+    return {str(one.pk): one for one in active}
 
 
 @dataclass(frozen=True)
@@ -90,8 +105,9 @@ class _Asked:
     others: Found
 
     @classmethod
-    def of(cls, text: str, every: Found, own: Sequence[CatalogTable]) -> "_Asked":
-        chains = _with_those_of_views(text, own)
+    def of(
+        cls, chains: set[tuple[str, ...]], every: Found, own: Sequence[CatalogTable]
+    ) -> "_Asked":
         named = [one for one in every if any(_is_of(chain, one) for chain in chains)]
         known = {tuple(part.casefold() for part in table.path) for table in own}
         free = [chain for chain in chains - known if not any(_is_of(chain, one) for one in named)]
@@ -110,12 +126,17 @@ def _is_of(chain: tuple[str, ...], connection: WarehouseConnection) -> bool:
     return len(chain) > 1 and chain[0] == connection.name.casefold()
 
 
-def _with_those_of_views(text: str, own: Sequence[CatalogTable]) -> set[tuple[str, ...]]:
-    """The names of tables in a query and in the views that it reads, in lower case."""
+def _named_in(
+    text: str, own: Sequence[CatalogTable], links: Sequence[Declared]
+) -> set[tuple[str, ...]]:
+    """The names of tables in a query and in the views that it reads, and of those that their links
+    may lead to, in lower case."""
     views = {table.name.casefold(): table.view for table in own if table.view is not None}
     found, left = set[tuple[str, ...]](), [text]
     while left:
-        named = {tuple(part.casefold() for part in chain) for chain in _chains(read(left.pop()))}
+        query = read(left.pop())
+        chains = (*_chains(query), *_led_to(query, links))
+        named = {tuple(part.casefold() for part in chain) for chain in chains}
         left += [views[name] for (name, *more) in named - found if not more and name in views]
         found |= named
     return found
@@ -128,6 +149,15 @@ def _chains(part: object) -> Iterator[tuple[str, ...]]:
         name = node.table if isinstance(node, nodes.Source) else None
         if isinstance(name, tuple) and (len(name) > 1 or name[0].casefold() not in ctes):
             yield name
+
+
+def _led_to(part: object, links: Iterable[Declared]) -> Iterator[tuple[str, ...]]:
+    """The tables that links of a query's words may lead to."""
+    names = (node.chain for node in _nodes(part) if isinstance(node, nodes.Name))
+    words = {word for chain in names for word in chain}
+    for link in links:
+        if link.name in words:
+            yield link.joined
 
 
 def _nodes(part: object) -> Iterator[nodes.Node]:

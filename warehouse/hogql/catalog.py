@@ -34,7 +34,8 @@ class CatalogTable:
     team: str
     path: tuple[str, ...]
     columns: tuple[tuple[str, Type], ...]
-    links: Mapping[str, Link] = field(default_factory=dict)
+    # Tables may lead to each other in a circle.
+    links: Mapping[str, Link] = field(default_factory=dict, compare=False, repr=False)
     shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     as_text: frozenset[str] = frozenset()
     """Columns of a type that only the warehouse knows, whose text queries see: uuids."""

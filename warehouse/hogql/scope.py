@@ -6,7 +6,7 @@ from functools import reduce
 
 from warehouse.hogql import catalog, tree, types
 from warehouse.hogql.catalog import CatalogTable, Link
-from warehouse.hogql.errors import NameAmbiguous, NameUnknown
+from warehouse.hogql.errors import HogQLTooComplex, NameAmbiguous, NameUnknown
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.scalar import AS_TEXT
 from warehouse.hogql.members import member
@@ -15,6 +15,10 @@ from warehouse.hogql.source import Place
 from warehouse.hogql.types import Type
 
 Columns = Mapping[str, Type]
+MAX_LINKS = 20
+"""That one query may follow."""
+MAX_ALIAS_CHARS = 50
+"""Of one that is made of others: some warehouses cut names at 63."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,13 @@ class Visible:
     def value(self, name: str, at: int) -> tree.Expr:
         """What a query gets of the column of that own name."""
         column = tree.Column(at, self.columns[name], self.alias, name)
-        if self.table is None or name not in self.table.as_text:
+        if not self.has_as_text(name):
             return column
         return tree.Call(at, types.STRING, AS_TEXT, (column,))
+
+    def has_as_text(self, name: str) -> bool:
+        """The column of that own name is of a type that queries see as text."""
+        return self.table is not None and name in self.table.as_text
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,9 @@ class Scope:
         """The relation at the other end, joined the first time it is asked for."""
         key = start.alias, name
         if key not in self.linked:
-            alias = self.free_alias(f"{start.alias}__{name}")
+            if len(self.linked) == MAX_LINKS:
+                raise HogQLTooComplex(f"The query follows more than {MAX_LINKS} links.")
+            alias = self.free_alias(f"{start.alias}__{name}"[-MAX_ALIAS_CHARS:])
             relation = tree.TableRelation(at, alias, link.table)
             visible = Visible((alias,), alias, dict(link.table.columns), link.table)
             on = reduce(_and, (_equal(start, visible, pair, at) for pair in link.keys))
@@ -188,10 +198,13 @@ def _only(
 
 
 def _equal(here: Visible, there: Visible, pair: tuple[str, str], at: int) -> tree.Expr:
-    args = tuple(
-        tree.Column(at, one.columns[name], one.alias, name)
-        for one, name in zip((here, there), pair, strict=True)
-    )
+    ends = list(zip((here, there), pair, strict=True))
+    columns = [tree.Column(at, one.columns[name], one.alias, name) for one, name in ends]
+    # Two uuids are compared as they are, one with a text as text.
+    if len({one.has_as_text(name) for one, name in ends}) == 1:
+        args: tuple[tree.Expr, ...] = tuple(columns)
+    else:
+        args = tuple(one.value(name, at) for one, name in ends)
     return tree.Call(at, types.BOOL, named("equals")[0], args)
 
 

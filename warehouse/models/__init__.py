@@ -6,6 +6,7 @@ from warehouse.models.query_run import QueryOutcome, QueryRun
 from warehouse.models.scope import TeamManager
 from warehouse.models.sealed import Sealed
 from warehouse.models.synced import SyncedTable
+from warehouse.models.table_join import TableJoin
 from warehouse.models.table_mode import TableMode
 from warehouse.models.team import Membership, Team, team_model
 from warehouse.models.view import RefreshStatus, RefreshTrigger, View, ViewRefresh
@@ -21,6 +22,7 @@ __all__ = [
     "RefreshTrigger",
     "Sealed",
     "SyncedTable",
+    "TableJoin",
     "TableMode",
     "Team",
     "TeamManager",
