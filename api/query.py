@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
+from api.filters import FiltersSerializer, filters_of
 from api.query_run import QueryRunSerializer, runs_of
 from api.result_shape import ResultSerializer
 from connectors.sql_guard import MAX_SQL_CHARS
@@ -30,6 +31,7 @@ from warehouse.federation.planner import Mode
 from warehouse.federation.relations import STORE
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.errors import HogQLError
+from warehouse.hogql.filters import NAME as FILTERS
 from warehouse.models import ConnectionMode, QueryOutcome, QueryRun, WarehouseConnection
 from warehouse.statements import Language, Statement
 
@@ -41,6 +43,12 @@ class HogQLSerializer(StrictSerializer):
         max_length=MAX_SQL_CHARS, trim_whitespace=False, help_text="In HogQL."
     )
     values = serializers.DictField(default=dict, help_text="A value for each {name} of the query.")
+    filters = FiltersSerializer(required=False, help_text="What {filters} stands for.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "filters" in attrs:
+            attrs["values"] = {**attrs["values"], FILTERS: filters_of(attrs["filters"])}
+        return attrs
 
 
 class QueryRequestSerializer(HogQLSerializer):
@@ -71,11 +79,13 @@ class QueryRequestSerializer(HogQLSerializer):
                 raise ValidationError({"connection": "Say which warehouse's SQL it is."})
             if attrs["values"]:
                 raise ValidationError({"values": "Here it is params."})
+            if "filters" in attrs:
+                raise ValidationError({"filters": "They go with the dialect hogql."})
         elif unfit := attrs.keys() & {"connection", "params"}:
             raise ValidationError(dict.fromkeys(unfit, "This goes with the dialect native."))
         if not isinstance(attrs.get("params", []), list | dict):
             raise ValidationError({"params": "Give a list, or an object of named values."})
-        return attrs
+        return super().validate(attrs)
 
 
 class PlannedLegSerializer(serializers.Serializer[Any]):

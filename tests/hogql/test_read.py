@@ -87,7 +87,7 @@ def test_intersect_binds_closer_than_union_and_except() -> None:
         ("SELECT 1 SETTINGS max_threads = 1", "hogql_refused", None, "settings"),
         ("SELECT 1 FROM t PREWHERE a", "hogql_refused", 0, "PREWHERE"),
         ("SELECT a FROM t ARRAY JOIN b AS c", "hogql_refused", 0, "ARRAY JOIN"),
-        ("SELECT {filters}", "hogql_refused", 7, "filters"),
+        ("SELECT {hogql_x}", "hogql_refused", 7, "hogql_x"),
         ("SELECT {a + 1}", "hogql_refused", 7, "one name"),
         ("SELECT 1 FROM {t}", "hogql_refused", 14, "not for a table"),
         ("SELECT 1 FROM t LIMIT 5, 10", "hogql_refused", 22, "OFFSET"),

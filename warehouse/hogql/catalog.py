@@ -50,6 +50,11 @@ class CatalogTable:
     view: str | None = None
 
     @property
+    def is_events(self) -> bool:
+        """It has the team's events."""
+        return self.path == ("events",) and not self.source
+
+    @property
     def name(self) -> str:
         return self.path[-1]
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import NoReturn
 
-from warehouse.hogql import members, nodes, tree, types
+from warehouse.hogql import filters, members, nodes, tree, types
 from warehouse.hogql.arguments import Arguments
 from warehouse.hogql.catalog import nearest
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused, TypesDiffer
@@ -52,11 +53,15 @@ class Expressions:
     def place(self, at: int) -> Place:
         return Place.of(self.text, at)
 
-    def resolve(self, node: nodes.Expr, scope: Scope) -> tree.Expr:
+    def resolve(  # noqa: C901 one case for each kind of node
+        self, node: nodes.Expr, scope: Scope
+    ) -> tree.Expr:
         """Raises HogQLError with the place of what is wrong."""
         match node:
             case nodes.Constant():
                 return tree.Literal(node.at, _type_of(node.value), node.value)
+            case nodes.Placeholder(name=filters.NAME):
+                return self._filters(node, scope)
             case nodes.Placeholder():
                 return self.values.param(node, self.place(node.at))
             case nodes.Name():
@@ -99,6 +104,20 @@ class Expressions:
         if "*" in node.chain:
             raise HogQLRefused("* stands alone in a select list.", self.place(node.at))
         return scope.find(node.chain, node.at, self.place(node.at))
+
+    def _filters(self, node: nodes.Placeholder, scope: Scope) -> tree.Expr:
+        """The condition on the events of this part of the query."""
+        place = self.place(node.at)
+        events = [one for one in scope.relations if one.table is not None and one.table.is_events]
+        if len(events) != 1:
+            raise HogQLRefused(
+                f"{{filters}} needs one events table beside it, and here are {len(events)}.",
+                place,
+                hint="Put it into the WHERE of a SELECT … FROM events.",
+            )
+        bind = partial(self.values.bound, node.at)
+        given = self.values.filters(place)
+        return self.resolve(filters.condition(given, events[0].called[-1], node.at, bind), scope)
 
     # Calls.
 

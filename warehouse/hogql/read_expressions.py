@@ -147,8 +147,7 @@ class ExpressionReader(ABC):
         if inner["node"] != "Field" or len(inner["chain"]) != 1:
             raise self._error(HogQLRefused, "A placeholder is one name: {name}.", tree)
         name = str(inner["chain"][0])
-        is_ours = name == "filters" or name.startswith("hogql_")
-        if is_ours or not name.isascii() or not name.isidentifier():
+        if name.startswith("hogql_") or not name.isascii() or not name.isidentifier():
             raise self._error(HogQLRefused, f"{{{name}}} is not a placeholder here.", tree)
         return nodes.Placeholder(at_of(tree), name)
 

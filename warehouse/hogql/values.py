@@ -4,19 +4,22 @@ import datetime
 from collections.abc import Mapping
 from decimal import Decimal
 
-from warehouse.hogql import nodes, tree, types
+from warehouse.hogql import filters, nodes, tree, types
 from warehouse.hogql.errors import PlaceholdersDiffer
+from warehouse.hogql.filters import Filters
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
 
 MAX_LISTED = 10_000
+OWN = "hogql_filter_{}"
+"""Of values that no placeholder of the text asks for."""
 
 
 class Values:
     """The values of one query, and which of them it has asked for."""
 
     def __init__(self, given: Mapping[str, object]) -> None:
-        self._given = given
+        self._given = dict(given)
         self._used: set[str] = set()
 
     def param(self, node: nodes.Placeholder, place: Place) -> tree.Expr:
@@ -36,6 +39,23 @@ class Values:
             _param(node.at, f"{node.name}__{number}", one, place)
             for number, one in enumerate(value, start=1)
         )
+
+    def filters(self, place: Place) -> Filters:
+        """What ``{filters}`` stands for: nothing, where none were given."""
+        if filters.NAME not in self._given:
+            return Filters()
+        value = self._value(filters.NAME, place)
+        if not isinstance(value, Filters):
+            raise PlaceholdersDiffer(
+                f"{{{filters.NAME}}} is no value.", place, hint="Send them as filters."
+            )
+        return value
+
+    def bound(self, at: int, value: object) -> nodes.Placeholder:
+        """A placeholder for a value that is not the caller's."""
+        name = OWN.format(len(self._given))
+        self._given[name] = value
+        return nodes.Placeholder(at, name)
 
     def refuse_unused(self) -> None:
         """Raises PlaceholdersDiffer for a value that no placeholder asks for."""
