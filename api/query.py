@@ -47,7 +47,7 @@ class HogQLSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "filters" in attrs:
-            attrs["values"] = {**attrs["values"], FILTERS: filters_of(attrs["filters"])}
+            attrs["values"] = {**attrs["values"], FILTERS: filters_of(attrs["filters"]).as_json()}
         return attrs
 
 

@@ -3,9 +3,10 @@
 import datetime
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import reduce
+from typing import Any
 
 from warehouse.hogql import nodes
 
@@ -64,6 +65,27 @@ class Filters:
     date_from: datetime.datetime | None = None
     date_to: datetime.datetime | datetime.date | None = None
     properties: Sequence[Property] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """In the form that waits among the values of a query."""
+        return {
+            "date_from": self.date_from.isoformat() if self.date_from else None,
+            "date_to": self.date_to.isoformat() if self.date_to else None,
+            "properties": [asdict(one) for one in self.properties],
+        }
+
+    @classmethod
+    def of_json(cls, given: Any) -> "Filters":
+        """Raises ValueError for anything that ``as_json`` does not give."""
+        try:
+            properties = [
+                Property(Owner(one["owner"]), one["key"], Operator(one["operator"]), one["values"])
+                for one in given["properties"]
+            ]
+            date_from = given["date_from"] and datetime.datetime.fromisoformat(given["date_from"])
+            return cls(date_from, given["date_to"] and _moment(given["date_to"]), properties)
+        except (KeyError, TypeError) as exc:
+            raise ValueError(given) from exc
 
 
 def condition(filters: Filters, events: str, at: int, bind: Bind) -> nodes.Expr:
@@ -130,6 +152,11 @@ class _Conditions:
 
     def _call(self, name: str, *args: nodes.Expr) -> nodes.Call:
         return nodes.Call(self.at, name, args)
+
+
+def _moment(text: str) -> datetime.datetime | datetime.date:
+    is_day = len(text) == len("2026-01-31")
+    return (datetime.date if is_day else datetime.datetime).fromisoformat(text)
 
 
 def _after(day: datetime.date) -> datetime.datetime:

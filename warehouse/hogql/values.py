@@ -44,12 +44,12 @@ class Values:
         """What ``{filters}`` stands for: nothing, where none were given."""
         if filters.NAME not in self._given:
             return Filters()
-        value = self._value(filters.NAME, place)
-        if not isinstance(value, Filters):
+        try:
+            return Filters.of_json(self._value(filters.NAME, place))
+        except ValueError:
             raise PlaceholdersDiffer(
                 f"{{{filters.NAME}}} is no value.", place, hint="Send them as filters."
-            )
-        return value
+            ) from None
 
     def bound(self, at: int, value: object) -> nodes.Placeholder:
         """A placeholder for a value that is not the caller's."""
