@@ -20,8 +20,8 @@ from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.federation import planner
 from warehouse.federation.leg import told_of
-from warehouse.federation.planner import Mode, Planned
-from warehouse.federation.run import STORE_DIALECT, FederatedRun
+from warehouse.federation.planner import STORE_DIALECT, Mode, Planned
+from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Split
 from warehouse.federation.tidy import PREFIX
 from warehouse.hogql.catalog import CatalogTable

@@ -9,7 +9,7 @@ from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.printing.printer import print_query, tables
 from warehouse.hogql.resolve import resolve
 
-DIALECTS = {"p": "postgres", "s": "snowflake"}
+DIALECTS = {"p": "postgres", "s": "snowflake", "b": "bigquery"}
 
 
 def table(source: str, name: str, *columns: str, key: str = "") -> CatalogTable:
@@ -25,6 +25,7 @@ CATALOG = Catalog(
         table("s", "customers", "c_id", "country", "name", "comment"),
         table("", "events", "event", "c_id"),
         table("", "lands", "code", "land"),
+        table("b", "visits", "v_id", "v_day", "v_price", "page"),
     )
 )
 
@@ -248,3 +249,27 @@ def test_keys_that_follow_each_other_are_a_range() -> None:
     assert narrowed_to(4, 3, 5, 2) == f"({column} >= 2) AND ({column} <= 5)"
     assert narrowed_to(1, 9) == f"{column} IN (1, 9)"
     assert narrowed_to() == "FALSE"
+
+
+def test_what_a_dialect_cannot_say_is_left_to_the_store() -> None:
+    text = (
+        "SELECT page, quantile(0.5)(v_price) AS middle FROM visits "
+        "WHERE v_day > '2026-01-01' GROUP BY page"
+    )
+    found = parts(text)
+    (leg,) = (print_query(one.query, "bigquery", text).sql for one in found.legs)
+    assert "2026-01-01" in leg
+    assert "v_id" not in leg
+    assert "GROUP BY" not in leg
+    assert "quantileExactInclusive(0.5)" in print_query(found.query, "clickhouse", text).sql
+
+
+def test_what_it_can_say_of_that_goes_there() -> None:
+    text = (
+        "SELECT quantile(0.5)(total) AS middle FROM "
+        "(SELECT page, sum(v_price) AS total FROM visits GROUP BY page) AS t"
+    )
+    found = parts(text)
+    (leg,) = (print_query(one.query, "bigquery", text).sql for one in found.legs)
+    assert "GROUP BY" in leg
+    assert "quantileExactInclusive(0.5)" in print_query(found.query, "clickhouse", text).sql

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from connectors import registry
@@ -14,12 +15,13 @@ from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import NameUnknown
 from warehouse.hogql.links import Declared, LinkedCatalog
-from warehouse.hogql.printing.printer import tables
+from warehouse.hogql.printing.printer import can_print, tables
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.models import WarehouseConnection
 from warehouse.views import catalog as views
 
+STORE_DIALECT = "clickhouse"
 Found = Sequence[WarehouseConnection]
 PATH_PARTS = 3
 """Connection, schema, name: what the store has of its own is called by less."""
@@ -27,7 +29,8 @@ PATH_PARTS = 3
 
 class Mode(StrEnum):
     """``local``: the store has every table. ``push_down``: one warehouse has, and runs the whole
-    query. ``federated``: several have, and the store joins what they send."""
+    query. ``federated``: several have, or the one cannot say all of it, and the store does the rest
+    with what they send."""
 
     LOCAL = "local"
     PUSH_DOWN = "push_down"
@@ -46,12 +49,20 @@ class Planned:
     dialects: Mapping[str, str]
     as_of: datetime | None
 
-    @property
+    @cached_property
     def mode(self) -> Mode:
         if not self.connections:
             return Mode.LOCAL
-        is_one = len(self.connections) == 1 and STORE not in sources(self.query)
-        return Mode.PUSH_DOWN if is_one else Mode.FEDERATED
+        if len(self.connections) > 1 or STORE in sources(self.query):
+            return Mode.FEDERATED
+        (dialect,) = self.dialects.values()
+        # What nobody can say is refused in the warehouse's name.
+        if self._is_said_in(dialect) or not self._is_said_in(STORE_DIALECT):
+            return Mode.PUSH_DOWN
+        return Mode.FEDERATED
+
+    def _is_said_in(self, dialect: str) -> bool:
+        return can_print(self.query, dialect, self.text)
 
     @property
     def reads(self) -> list[CatalogTable]:

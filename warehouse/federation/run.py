@@ -12,7 +12,7 @@ import structlog
 from connectors.errors import ConnectorError, QueryCancelled
 from connectors.types import Limits, RunStats
 from warehouse.federation.leg import LegRun, arranged
-from warehouse.federation.planner import Planned
+from warehouse.federation.planner import STORE_DIALECT, Planned
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import Printed, print_query
@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 8
 """Legs that run side by side."""
-STORE_DIALECT = "clickhouse"
 KEYS_LIMITS = Limits(timeout_s=2.0)
 
 

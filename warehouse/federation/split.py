@@ -85,7 +85,7 @@ class _Splitter:
         stands in."""
         if isinstance(parent, tree.Exists):
             query = semi.bare(query)
-        if only_source(query) is not None:
+        if self._is_run_there(query):
             return all_rows(query, self._leg(_asked_by(parent, query)))
         match query:
             case tree.Select():
@@ -95,6 +95,11 @@ class _Splitter:
                 left, right = self.nested(query.left), self.nested(query.right)
                 return replace(query, left=left, right=right, ctes=self._ctes(query.ctes))
         raise TypeError(type(query))
+
+    def _is_run_there(self, query: tree.Query) -> bool:
+        """One other system can run the query by itself, and has a way to say it."""
+        source = only_source(query)
+        return source is not None and can_print(query, self._dialects[source], self._text)
 
     def _leg(self, query: tree.Query) -> CatalogTable:
         """The table of its rows; two legs that ask the same are one."""
@@ -215,9 +220,9 @@ class _Splitter:
         self, relation: tree.Relation, query: tree.Select, pushed: Conditions, *, once: bool
     ) -> tree.Relation:
         """What is left of it. ``once``: how often its rows come is no matter."""
+        if isinstance(relation, tree.QueryRelation) and not self._is_run_there(relation.query):
+            return replace(relation, query=self.nested(relation.query))
         if source_of(relation) is None:
-            if isinstance(relation, tree.QueryRelation):
-                return replace(relation, query=self.nested(relation.query))
             return relation
         asked = asking(relation, all_of(pushed.get(relation.alias, [])), needed(relation, query))
         table = self._leg(semi.once(asked) if once else asked)
