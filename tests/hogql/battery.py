@@ -144,6 +144,45 @@ BATTERY: list[tuple[str, Any]] = [
 ]
 """Of a row of VALUES."""
 
+BATTERY += [
+    ("[i, neg, nix]", [7, -7, None]),
+    ("[]", []),
+    ("[1, 2.5][2]", Decimal("2.5")),
+    ("[i, neg][2]", -7),
+    ("[i, neg][zero]", None),
+    ("[i, neg][neg]", None),
+    ("[i, neg][3]", None),
+    ("[word][nix]", None),
+    ("length([1, NULL])", 2),
+    ("empty([])", True),
+    ("notEmpty([nix])", True),
+    ("has([word, 'a'], 'a')", True),
+    ("has([i, nix], nix)", True),
+    ("indexOf([neg, i], 7)", 2),
+    ("indexOf(['b'], 'a')", 0),
+    ("arrayMap(x -> x * i, [1, 2, nix])", [7, 14, None]),
+    ("arrayMap((a, b) -> concat(a, b), ['a', 'b'], ['c', no_word])", ["ac", None]),
+    ("arrayMap(x -> arrayMap(y -> x + y, [1, 2]), [10, 20])", [[11, 12], [21, 22]]),
+    ("arrayMap(x -> arrayMap(x -> x + 1, [x]), [1, 2])", [[2], [3]]),
+    ("arrayMap(I -> i + 1, [1])", [2]),
+    ("arrayFilter(x -> x > 1, [1, 2, nix])", [2]),
+    ("arrayFilter((x, keep) -> keep, ['a', 'b'], [no, yes])", ["b"]),
+    ("arrayExists(x -> x > 1, [nix, 1])", False),
+    ("arrayAll(x -> x > 1, [nix, 2])", False),
+    ("arrayCount(x -> x IS NULL, [nix, 2])", 1),
+    ("arraySum([dec, nix, low])", Decimal("1.495")),
+    ("arraySum([])", None),
+    ("arrayMin([i, neg])", -7),
+    ("arrayMax([word, 'a', no_word])", "a"),
+    ("arrayMax(arrayFilter(x -> x > 9, [i]))", None),
+    ("arrayConcat([i], [], [nix])", [7, None]),
+    ("arraySort([i, nix, neg])", [-7, 7, None]),
+    ("arrayDistinct([i, 7, nix])", [7]),
+    ("arrayStringConcat(splitByChar(' ', word), '-')", "Straße-1"),
+    ("splitByChar(' ', no_word)", []),
+    ("range(neg, -4)", [-7, -6, -5]),
+    ("if(yes, [i], [])", [7]),
+]
 ROWS = """SELECT 1 AS g, 10 AS n, 1.5 AS d, 'a' AS w, true AS ok
  UNION ALL SELECT 1, 20, 2.5, 'b', false UNION ALL SELECT 1, nullIf(1, 1), 3.5, 'a', true
  UNION ALL SELECT 2, 5, 0.0, nullIf('a', 'a'), false"""
@@ -168,6 +207,9 @@ AGGREGATES: list[tuple[str, list[Any]]] = [
     ("stddevPop(d)", [0.816496580927726, 0.0]),
     ("varSamp(d)", [1.0, None]),
     ("max(n) - min(n)", [10, 0]),
+    ("arraySort(groupArray(n))", [[10, 20], [5]]),
+    ("groupArrayIf(d, n > 10)", [[Decimal("2.5")], []]),
+    ("arraySort(groupUniqArray(w))", [["a", "b"], []]),
 ]
 """Of ROWS by ``g``, in the order of ``g``."""
 

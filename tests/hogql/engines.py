@@ -81,4 +81,6 @@ class ClickHouse:
 
 def _text(value: object) -> object:
     """ClickHouse's strings are bytes."""
+    if isinstance(value, list):
+        return [_text(one) for one in value]
     return value.decode() if isinstance(value, bytes) else value

@@ -155,7 +155,7 @@ def test_lists_of_values_are_as_many_parameters() -> None:
         ("SELECT id FROM events UNION ALL SELECT id, name FROM events", "hogql_type", 0, "number"),
         ("SELECT (SELECT id, name FROM events)", "hogql_type", 8, "one column"),
         ("SELECT x -> x FROM events", "hogql_refused", 7, "lambda"),
-        ("SELECT [1, 2] FROM events", "hogql_refused", 7, "array"),
+        ("SELECT [1, 'a'] FROM events", "hogql_type", 7, "array"),
         ("SELECT sum(id) OVER (ORDER BY id RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM events",
          "hogql_refused", None, "frame"),
         ("SELECT {a} FROM events", "hogql_values", 7, "{a}"),

@@ -40,9 +40,11 @@ class Arguments:
         for place, arg in enumerate(args):
             spec, constant = function.spec(place)
             one = self._suited(arg, spec)
-            if one is None or (constant and not _is_count(one)):
+            if one is None or (constant and not _is_fixed(one)):
                 return None
             fitted.append(one)
+        if function.fits is not None and not function.fits([arg.type for arg in fitted]):
+            return None
         if function.name == "multiIf" and not self._is_multi_if(fitted):
             return None
         if (agree := _agreeing(function, len(fitted))) and (
@@ -62,7 +64,7 @@ class Arguments:
     def _suited(self, arg: tree.Expr, spec: Spec) -> tree.Expr | None:
         """The argument as the spec wants it; ``None`` where it is something else."""
         kind = arg.type.kind
-        if isinstance(arg, tree.Tuple | tree.Array | tree.Lambda):
+        if isinstance(arg, tree.Tuple) or isinstance(arg, tree.Lambda) != spec.is_lambda:
             return None
         if spec.kinds is None:
             return arg
@@ -140,8 +142,12 @@ def _looks_like_date(arg: tree.Expr) -> bool:
     return len(str(arg.value)) == len("2026-01-31")
 
 
-def _is_count(arg: tree.Expr) -> bool:
-    return isinstance(arg, tree.Literal) and type(arg.value) is int and arg.value >= 0
+def _is_fixed(arg: tree.Expr) -> bool:
+    """A whole number from 0 on, or one sign, that stands in the query."""
+    value = arg.value if isinstance(arg, tree.Literal) else None
+    if isinstance(value, str):
+        return len(value) == 1 and value.isascii()
+    return type(value) is int and value >= 0
 
 
 def _agreeing(function: Function, given: int) -> list[int]:

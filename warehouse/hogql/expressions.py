@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import partial
 from typing import NoReturn
 
-from warehouse.hogql import filters, members, nodes, tree, types
+from warehouse.hogql import filters, lambdas, members, nodes, tree, types
 from warehouse.hogql.arguments import Arguments
 from warehouse.hogql.catalog import nearest
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused, TypesDiffer
@@ -68,6 +68,8 @@ class Expressions:
                 return self._name(node, scope)
             case nodes.Call():
                 return self._call(node, scope)
+            case nodes.Array():
+                return self._array(node, scope)
             case nodes.Cast():
                 return self._cast(node, scope)
             case nodes.In():
@@ -128,7 +130,7 @@ class Expressions:
             node = self._date_diff(node)
         if node.name.lower() == "now" and not node.args:
             node = replace(node, name="now")
-        args = self.all(node.args, scope)
+        args = self._args(node, scope)
         if (member := members.call(node, args)) is not None:
             return member
         condition = self.condition(node.condition, scope, "FILTER")
@@ -147,6 +149,13 @@ class Expressions:
         if node.distinct and (call.function.name not in ("count", "sum") or not args):
             raise FunctionRefused("DISTINCT goes with count(x) and sum(x).", self.place(node.at))
         return replace(call, params=params, distinct=node.distinct, condition=condition)
+
+    def _args(self, node: nodes.Call, scope: Scope) -> tuple[tree.Expr, ...]:
+        if not node.args or not isinstance(node.args[0], nodes.Lambda):
+            return self.all(node.args, scope)
+        # What a lambda's parameters are is told by the arrays behind it.
+        arrays = self.all(node.args[1:], scope)
+        return lambdas.resolved(node.args[0], arrays, scope, self), *arrays
 
     def _no_function(self, node: nodes.Call) -> NoReturn:
         near = nearest(node.name, lookup.names())
@@ -195,6 +204,13 @@ class Expressions:
         return nodes.Call(node.at, "daysBetween", node.args[1:])
 
     # Others.
+
+    def _array(self, node: nodes.Array, scope: Scope) -> tree.Expr:
+        items = self._arguments.united(list(self.all(node.items, scope)))
+        if items is None:
+            raise TypesDiffer("The items of an array are of one type.", self.place(node.at))
+        item = types.common(*(one.type for one in items)) or types.NULL
+        return tree.Array(node.at, Type(Kind.ARRAY, item=item), tuple(items))
 
     def _cast(self, node: nodes.Cast, scope: Scope) -> tree.Expr:
         expr = self.resolve(node.expr, scope)

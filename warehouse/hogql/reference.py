@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from warehouse.hogql.functions import aggregates, dates, scalar
+from warehouse.hogql.functions import aggregates, arrays, dates, scalar
 from warehouse.hogql.functions.lookup import ALIASES
 from warehouse.hogql.functions.table import DIALECTS, Function
 
@@ -14,6 +14,7 @@ PARTS = {
     "Operators, conditions, numbers and text": (*scalar.FUNCTIONS, scalar.MULTI_IF),
     "Dates and times": dates.FUNCTIONS,
     "Aggregates and windows": aggregates.FUNCTIONS,
+    "Arrays": arrays.FUNCTIONS,
 }
 OPERATORS = {
     "plus": "a + b", "minus": "a - b", "multiply": "a * b", "divide": "a / b", "modulo": "a % b",
@@ -21,7 +22,7 @@ OPERATORS = {
     "lessOrEquals": "a <= b", "greaterOrEquals": "a >= b", "and": "a AND b", "or": "a OR b",
     "not": "NOT a", "isNull": "a IS NULL", "isNotNull": "a IS NOT NULL", "like": "a LIKE b",
     "notLike": "a NOT LIKE b", "ilike": "a ILIKE b", "notILike": "a NOT ILIKE b",
-    "concat": "a || b", "ifNull": "a ?? b", "if": "a ? b : c",
+    "concat": "a || b", "arrayElement": "a[b]", "ifNull": "a ?? b", "if": "a ? b : c",
 }  # fmt: skip
 BEGIN, END = "<!-- functions -->", "<!-- end of functions -->"
 

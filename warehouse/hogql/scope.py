@@ -91,7 +91,9 @@ class Scope:
 
     def free_alias(self, wanted: str) -> str:
         """``wanted``, or with a number where a relation in sight has that alias already."""
-        taken = self.aliases_around()
+        taken = self.aliases_around() | {
+            one.name for scope in self.around() for one in scope.variables.values()
+        }
         number, alias = 1, wanted
         while alias.casefold() in taken:
             number += 1
@@ -112,11 +114,14 @@ class Scope:
 
     def _own(self, chain: tuple[str, ...], at: int, place: Place) -> tree.Expr | None:
         *before, name = chain
-        if not before:
-            if (variable := self.variables.get(name)) is not None:
-                return variable
-            if (alias := self.aliases.get(name.casefold())) is not None:
-                return alias
+        if (variable := self.variables.get(chain[0].casefold())) is not None:
+            # Whatever else is called so is out of sight, also where it would have a meaning.
+            found_in = member(variable, chain[1:], at)
+            if found_in is None:
+                raise self._unknown(chain, place)
+            return found_in
+        if not before and (alias := self.aliases.get(name.casefold())) is not None:
+            return alias
         seen = [one for one in self.relations if not before or one.is_called(tuple(before))]
         found = [(one, column) for one in seen if (column := one.column(name)) is not None]
         if len(found) > 1:

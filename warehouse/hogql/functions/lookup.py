@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from warehouse.hogql.functions import aggregates, dates, scalar
+from warehouse.hogql.functions import aggregates, arrays, dates, scalar
 from warehouse.hogql.functions.table import Function, Use
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -10,6 +10,7 @@ FUNCTIONS: tuple[Function, ...] = (
     scalar.MULTI_IF,
     *dates.FUNCTIONS,
     *aggregates.FUNCTIONS,
+    *arrays.FUNCTIONS,
 )
 ALIASES = {
     "COUNT": "count",

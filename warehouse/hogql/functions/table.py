@@ -41,6 +41,8 @@ class Spec:
     becomes: Type | None = None
     constant_text: bool = False
     """Text that stands in the query, or a placeholder's, may be given too, and is cast."""
+    is_lambda: bool = False
+    """The kinds are those of what a lambda gives."""
 
 
 TIME_KINDS = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
@@ -58,6 +60,9 @@ SPECS: Mapping[str, Spec] = {
     "clock": Spec((Kind.DATETIME, Kind.TIMESTAMP), DATETIME),
     "as_date": Spec(TIME_KINDS, DATE, constant_text=True),
     "as_datetime": Spec(TIME_KINDS, DATETIME, constant_text=True),
+    "array": Spec((Kind.ARRAY,)),
+    "lambda": Spec(None, is_lambda=True),
+    "test": Spec((Kind.BOOL,), is_lambda=True),
     "interval": Spec((Kind.INTERVAL,)),
     "sortable": Spec((Kind.BOOL, Kind.INT, Kind.DECIMAL, Kind.FLOAT, Kind.STRING, *TIME_KINDS)),
 }
@@ -95,6 +100,8 @@ class Function:
     """Of arguments, where the last may come any number of times."""
     widens_in: tuple[str, ...] = ()
     """Dialects whose own result is wider than ``returns``: there it is cast."""
+    fits: Callable[[Sequence[Type]], bool] | None = None
+    """Whether the types of the arguments go together."""
 
     @property
     def signature(self) -> str:

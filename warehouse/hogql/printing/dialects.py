@@ -42,6 +42,8 @@ class Dialect:
     """What takes a document, a path and a type, and gives NULL where no such thing is there."""
     misses_groups: bool = False
     """A query in the place of a value gives NULL, not a count of 0, where it finds no row."""
+    arrays: bool = False
+    """They can be written, and functions take lambdas."""
     rows_compare: bool = True
     """(a, b) IN ((1, 2)) can be said."""
 
@@ -171,6 +173,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "toTimezone(_0, 'UTC')",
             member="JSONExtract",
             misses_groups=True,
+            arrays=True,
         ),
     )
 }

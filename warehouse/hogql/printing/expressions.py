@@ -56,6 +56,13 @@ class Expressions:
                 return self._window(expr)
             case tree.Tuple():
                 return exp.Tuple(expressions=self.all(expr.items))
+            case tree.Array():
+                return self._array(expr)
+            case tree.Variable():
+                return exp.column(quoted(expr.name))
+            case tree.Lambda():
+                params = [quoted(name) for name in expr.params]
+                return exp.Lambda(this=self.node(expr.body), expressions=params)
         raise TypeError(type(expr))
 
     def all(self, found: Sequence[tree.Expr]) -> list[exp.Expr]:
@@ -79,6 +86,13 @@ class Expressions:
         names = [exp.Literal.string(name) for name in expr.path]
         wanted = exp.Literal.string(self.dialect.type_text(expr.type))
         return exp.func(self.dialect.member, self.node(expr.expr), *names, wanted)
+
+    def _array(self, expr: tree.Array) -> exp.Expr:
+        if not self.dialect.arrays:
+            raise HogQLRefused(
+                f"Arrays cannot be said in {self.dialect.name}.", Place.of(self.text, expr.at)
+            )
+        return exp.Array(expressions=self.all(expr.items))
 
     # Values.
 

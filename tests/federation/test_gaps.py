@@ -1,0 +1,59 @@
+"""What a warehouse has no safe equal of, the store does."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from rest_framework.test import APIClient
+
+from tests.api.conftest import Save
+from tests.api.shapes import problem, result
+from tests.store.running import Engine
+from warehouse.models import Team
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SQL = (
+    "SELECT id, arrayMap(t -> concat(t, '!'), splitByChar(',', tags)) AS found "
+    "FROM shop.public.tagged WHERE id > 1 ORDER BY id"
+)
+ROWS = [(1, "x"), (2, "a,b"), (3, ""), (4, None)]
+
+
+@pytest.fixture
+def tagged(vault: psycopg.Connection[Any], save: Save) -> str:
+    """The address of a connection with a table whose texts are lists."""
+    vault.execute("CREATE TABLE tagged (id bigint, tags text)")
+    with vault.cursor() as cursor:
+        cursor.executemany("INSERT INTO tagged VALUES (%s, %s)", ROWS)
+    return str(save(name="shop").pk)
+
+
+def test_store_does_what_the_only_warehouse_cannot(
+    tagged: str, store: Engine, alice: APIClient, team: Team
+) -> None:
+    url = f"/api/environments/{team.pk}/"
+    rows = result(alice.post(f"{url}queries/", {"query": SQL}, "json"))["rows"]
+    assert rows == [[2, ["a!", "b!"]], [3, ["!"]], [4, []]]
+    plan = alice.post(f"{url}queries/plan/", {"query": SQL}, "json").json()
+    assert plan["mode"] == "federated"
+    asked, stored = (leg["sql"] for leg in plan["legs"])
+    assert '"tagged"."id" > 1' in asked
+    assert "splitByChar" not in asked
+    assert "splitByChar" in stored
+
+
+def test_what_one_connection_is_asked_is_refused(tagged: str, alice: APIClient, team: Team) -> None:
+    url = f"/api/environments/{team.pk}/warehouse_connections/{tagged}/query/"
+    sql = SQL.replace("shop.", "")
+    body = problem(alice.post(url, {"sql": sql, "dialect": "hogql"}, "json"), 400, "hogql_function")
+    assert body["fields"]["sql"].startswith("Line 1, column 12")
+
+
+def test_what_the_store_cannot_say_either_is_refused_in_the_warehouses_name(
+    tagged: str, alice: APIClient, team: Team
+) -> None:
+    text = "SELECT id, round(id * 1.5, 1) AS r, tags[1] AS t FROM shop.public.tagged"
+    text = text.replace("tags[1]", "splitByChar(',', tags)[1]")
+    answer = alice.post(f"/api/environments/{team.pk}/queries/", {"query": text}, "json")
+    assert "postgres" in problem(answer, 400, "hogql_function")["title"]

@@ -1,0 +1,179 @@
+"""Arrays, and what is done with each of their items.
+
+Only the store has them: an array has no NULL of its own there, and whatever else there is differs
+too much between warehouses.
+"""
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from warehouse.hogql.functions.table import Form, Function, Use
+from warehouse.hogql.types import NULL, Kind, Type, common
+
+Types = Sequence[Type]
+_ELEMENT = "if(_1 >= 1 AND _1 <= length(_0), arrayElement(_0, greatest(_1, 1)), NULL)"
+_SPLIT = "if(_1 IS NULL, [], splitByChar(_0, ifNull(_1, '')))"
+
+
+def _item(types: Types) -> Type:
+    return types[0].item or NULL
+
+
+def _array_of_first(types: Types) -> Type:
+    return Type(Kind.ARRAY, item=types[0])
+
+
+def _second(types: Types) -> Type:
+    return types[1]
+
+
+def _all(types: Types) -> Type:
+    return common(*types) or types[0]
+
+
+def _fits_items(types: Types) -> bool:
+    return common(_item(types), types[1]) is not None
+
+
+def _has_plain_items(types: Types) -> bool:
+    """What is outside an array of arrays could not be NULL."""
+    return _item(types).kind != Kind.ARRAY
+
+
+def _has_numbers(types: Types) -> bool:
+    return _item(types).is_number or _item(types) == NULL
+
+
+def _call(name: str) -> Form:
+    return lambda args: exp.Anonymous(this=name, expressions=list(args))
+
+
+def _test(name: str) -> Form:
+    """A condition that is NULL is not true."""
+
+    def form(args: Sequence[exp.Expr]) -> exp.Expr:
+        condition, *arrays = args
+        condition.set("this", exp.Coalesce(this=condition.this, expressions=[exp.false()]))
+        return exp.Anonymous(this=name, expressions=[condition, *arrays])
+
+    return form
+
+
+def _here(form: Form) -> dict[str, Form]:
+    return {"clickhouse": form}
+
+
+def _tested(name: str, returns: str, means: str) -> Function:
+    return Function(name, ("test", "array*"), returns, _here(_test(name)), means, least=2)
+
+
+def _reduced(name: str, aggregate: str, means: str) -> Function:
+    form = f"if(empty(_0), NULL, arrayReduce('{aggregate}', _0))"
+    fits = _has_numbers if aggregate == "sum" else _has_plain_items
+    return Function(name, ("array",), _item, _here(form), means, fits=fits)
+
+
+FUNCTIONS = (
+    Function(
+        "arrayElement",
+        ("array", "int"),
+        _item,
+        _here(_ELEMENT),
+        "The item at a place, from 1; NULL where there is none.",
+        fits=_has_plain_items,
+    ),
+    Function("length", ("array",), "int", _here("length(_0)"), "Number of items."),
+    Function("empty", ("array",), "bool", _here("empty(_0)"), "Has no items."),
+    Function("notEmpty", ("array",), "bool", _here("notEmpty(_0)"), "Has items."),
+    Function(
+        "has",
+        ("array", "any"),
+        "bool",
+        _here("has(_0, _1)"),
+        "One of the items is this, be it NULL.",
+        fits=_fits_items,
+    ),
+    Function(
+        "indexOf",
+        ("array", "any"),
+        "int",
+        _here("indexOf(_0, _1)"),
+        "The place of the first such item, from 1; 0 where there is none.",
+        fits=_fits_items,
+    ),
+    Function(
+        "arrayMap",
+        ("lambda", "array*"),
+        _array_of_first,
+        _here(_call("arrayMap")),
+        "What the lambda makes of each item, or of those at one place of several arrays, which are "
+        "of one length.",
+        least=2,
+    ),
+    Function(
+        "arrayFilter",
+        ("test", "array*"),
+        _second,
+        _here(_test("arrayFilter")),
+        "The items (of the first array) for which the lambda is true.",
+        least=2,
+    ),
+    _tested("arrayExists", "bool", "The lambda is true for an item."),
+    _tested("arrayAll", "bool", "The lambda is true for all items."),
+    _tested("arrayCount", "int", "For how many items the lambda is true."),
+    _reduced("arraySum", "sum", "Sum of the items that are not NULL; NULL of none."),
+    _reduced("arrayMin", "min", "Least item; NULL of none."),
+    _reduced("arrayMax", "max", "Greatest item; NULL of none."),
+    Function(
+        "arrayConcat",
+        ("array*",),
+        _all,
+        _here(_call("arrayConcat")),
+        "One after another.",
+        agree=(),
+        least=1,
+    ),
+    Function("arraySort", ("array",), "same", _here("arraySort(_0)"), "In order, NULL last."),
+    Function(
+        "arrayDistinct", ("array",), "same", _here("arrayDistinct(_0)"), "Each once, without NULL."
+    ),
+    Function(
+        "arrayStringConcat",
+        ("array", "text"),
+        "text",
+        _here("arrayStringConcat(_0, _1)"),
+        "The texts with the second between them, without NULL.",
+        fits=lambda types: _item(types).kind in (Kind.STRING, Kind.NULL),
+    ),
+    Function(
+        "splitByChar",
+        ("text=", "text"),
+        lambda types: Type(Kind.ARRAY, item=types[1]),
+        _here(_SPLIT),
+        "What is between the signs; no items of NULL.",
+    ),
+    Function(
+        "range",
+        ("int", "int"),
+        _array_of_first,
+        _here("range(_0, _1)"),
+        "From the first up to before the second.",
+    ),
+    Function(
+        "groupArray",
+        ("any",),
+        _array_of_first,
+        _here("groupArray(_0)"),
+        "The values not NULL, in any order.",
+        Use.AGGREGATE,
+    ),
+    Function(
+        "groupUniqArray",
+        ("any",),
+        _array_of_first,
+        _here("groupUniqArray(_0)"),
+        "The different values not NULL, in any order.",
+        Use.AGGREGATE,
+    ),
+)
