@@ -191,6 +191,14 @@ class Caller:
             self.api("POST", "queries/plan/", {"query": query})
         for path in ("catalog/", "catalog/functions/"):
             self.api("GET", path)
+        join = {"table": "events", "field": "buyer", "joined_table": "persons"}
+        keys = [{"column": "distinct_id", "joined_column": "id"}]
+        self.api("POST", "table_joins/", join | {"keys": keys, "field": LITERAL})
+        made = self.api("POST", "table_joins/", join | {"keys": keys})
+        self.api("GET", "table_joins/")
+        self.api("GET", f"table_joins/{made['id']}/")
+        self.api("PATCH", f"table_joins/{made['id']}/", {"table": LITERAL})
+        self.api("DELETE", f"table_joins/{made['id']}/")
         body = {"query": f"SELECT '{LITERAL}' AS x", "dialect": "native", "connection": "none"}
         self.api("POST", "queries/", body)
         for run in self.api("GET", "queries/")["results"][:1]:
