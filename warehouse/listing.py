@@ -114,7 +114,7 @@ class _Listing:
             connection.name if connection else None,
             connection.provider if connection else None,
             self._mode(table, connection),
-            stored.as_of if stored else None,
+            table.as_of,
             source.comment if source else None,
             tuple(_columns(table, source, stored)),
         )

@@ -89,4 +89,6 @@ def _synced(team: Any, connection: str, table: StoreTable) -> CatalogTable:
         for place, field in enumerate(table.columns, start=1)
     )
     path = (connection, table.schema, table.table)
-    return CatalogTable(str(team.pk), path, columns, stored_as=(table.store_table,))
+    return CatalogTable(
+        str(team.pk), path, columns, stored_as=(table.store_table,), as_of=table.as_of
+    )

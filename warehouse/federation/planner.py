@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from connectors import registry
-from warehouse import synced, team_catalog
+from warehouse import team_catalog
 from warehouse.federation.relations import STORE, sources
 from warehouse.federation.split import Split, split
 from warehouse.hogql import nodes, tree
@@ -19,7 +19,6 @@ from warehouse.hogql.printing.printer import can_print, tables
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.models import WarehouseConnection
-from warehouse.views import catalog as views
 
 STORE_DIALECT = "clickhouse"
 Found = Sequence[WarehouseConnection]
@@ -90,7 +89,7 @@ def planned(team: Any, text: str, values: Mapping[str, object]) -> Planned:
     dialects = {
         source: registry.provider(one.provider).capabilities.dialect for source, one in used.items()
     }
-    return Planned(text, query, used, dialects, _as_of(team, query))
+    return Planned(text, query, used, dialects, _as_of(query))
 
 
 def catalog_naming(team: Any, chains: Iterable[tuple[str, ...]]) -> Catalog:
@@ -182,9 +181,7 @@ def _nodes(part: object) -> Iterator[nodes.Node]:
             left += [getattr(one, field.name) for field in fields(one)]
 
 
-def _as_of(team: Any, query: tree.Query) -> datetime | None:
-    """Of what the store has of warehouses, as far as the query reads it."""
-    read_of_store = {one.table.stored_as for one in tables(query) if one.table.source == STORE}
-    kept = [(one.store_table, one.as_of) for one in synced.store_tables(team)]
-    kept += views.ages(team)
-    return min((as_of for table, as_of in kept if (table,) in read_of_store), default=None)
+def _as_of(query: tree.Query) -> datetime | None:
+    """Of the oldest copy in the store that the query reads."""
+    found = (one.table.as_of for one in tables(query))
+    return min((as_of for as_of in found if as_of is not None), default=None)

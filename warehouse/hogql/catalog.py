@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property
 
@@ -47,6 +48,8 @@ class CatalogTable:
     decide how a query is run, and never what is answered."""
     rows: int | None = None
     """As its warehouse last counted or guessed them."""
+    as_of: datetime | None = None
+    """Of a copy in the store: what its warehouse had by then is in it."""
     view: str | None = None
 
     @property

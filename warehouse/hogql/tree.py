@@ -29,8 +29,8 @@ class Resolved:
             one = left.pop()
             if isinstance(one, Resolved):
                 yield one
-                # Plans walk a great deal, and this is all that a node has.
-                left += reversed(vars(one).values())
+                # Plans walk a great deal. This is all that a node has; its columns are no nodes.
+                left += [part for name, part in reversed(vars(one).items()) if name != "columns"]
             elif isinstance(one, tuple):
                 left += reversed(one)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from warehouse.hogql.catalog import CatalogTable
@@ -15,12 +14,6 @@ Columns = Sequence[tuple[str, Type]]
 def catalog_tables(team: Any) -> list[CatalogTable]:
     """All of them, by name."""
     return [_table(view) for view in View.objects.for_team(team)]
-
-
-def ages(team: Any) -> list[tuple[str, datetime]]:
-    """Of each that is read in the store: its table, and what ``as_of`` its rows are."""
-    kept = View.objects.for_team(team).exclude(store_table="")
-    return [(view.store_table, view.as_of) for view in kept if view.as_of is not None]
 
 
 def dump(columns: Columns) -> list[dict[str, Any]]:
@@ -37,7 +30,7 @@ def _table(view: View) -> CatalogTable:
     team, path = str(view.team_id), (view.name,)
     if view.store_table:
         columns = tuple(load(view.store_columns))
-        return CatalogTable(team, path, columns, stored_as=(view.store_table,))
+        return CatalogTable(team, path, columns, stored_as=(view.store_table,), as_of=view.as_of)
     return CatalogTable(team, path, tuple(load(view.columns)), view=view.query)
 
 
