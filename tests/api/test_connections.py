@@ -21,8 +21,15 @@ pytestmark = pytest.mark.django_db
 Save = Callable[..., WarehouseConnection]
 
 SHOWN = {
-    *("id", "name", "provider", "mode", "target", "config", "is_active", "created_by"),
-    *("created_at", "updated_at", "last_tested_at", "last_test_status", "last_test_error"),
+    *("id", "name", "provider", "mode", "target", "config", "is_active", "is_default"),
+    *(
+        "created_by",
+        "created_at",
+        "updated_at",
+        "last_tested_at",
+        "last_test_status",
+        "last_test_error",
+    ),
 }
 
 

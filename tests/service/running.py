@@ -46,7 +46,7 @@ def python(*arguments: str, env: Environment) -> "subprocess.CompletedProcess[st
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
