@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.hogql.compare import same
 from tests.hogql.conftest import OpenOne
 from tests.hogql.engines import ClickHouse, Run, of_connector
+from tests.hogql.expressions import ANY, WORDS, literal
 from warehouse.hogql.catalog import Catalog
 from warehouse.hogql.functions.table import DIALECTS
 from warehouse.hogql.printing.dialects import DIALECTS as FACTS
@@ -22,94 +23,6 @@ from warehouse.hogql.translate import translate
 NOTHING = Catalog(())
 PER_QUERY = 8
 ONE_ROW = "SELECT 1 AS n, 2 AS m, 1.5 AS d, 'x' AS w, toDate('2026-01-31') AS day"
-WORDS = ["", "a", "aBc", "ä é", "100%", "x_y", " b "]
-Texts = st.SearchStrategy[str]
-
-
-def _joined(form: str, *parts: Texts) -> Texts:
-    return st.tuples(*parts).map(lambda found: form.format(*found))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-words = st.sampled_from(WORDS).map(_literal)
-# Each kind of expression is made of the kinds below it, a few levels deep.
-INTS = st.one_of(st.just("n"), st.just("m"), st.integers(-99, 99).map(lambda n: f"({n})"))
-DECIMALS = st.one_of(st.just("d"), st.decimals(-99, 99, places=2).map(lambda d: f"({d:f})"))
-STRINGS = st.one_of(st.just("w"), words)
-DATES = st.one_of(st.just("day"), st.dates().map(lambda _: "toDate('2024-02-29')"))
-
-
-def _deeper(ints: Texts, strings: Texts, dates: Texts) -> tuple[Texts, Texts, Texts]:
-    bools = _bools(ints, strings, dates)
-    more_ints = st.one_of(
-        ints,
-        _joined("({} + {})", ints, ints),
-        _joined("({} - {})", ints, ints),
-        _joined("intDiv({}, {})", ints, ints),
-        _joined("({} % {})", ints, ints),
-        _joined("abs({})", ints),
-        _joined("if({}, {}, {})", bools, ints, ints),
-        _joined("coalesce({}, {})", ints, ints),
-        _joined("length({})", strings),
-        _joined("position({}, {})", strings, words),
-        _joined("dateDiff('day', {}, {})", dates, dates),
-        _joined("toDayOfWeek({})", dates),
-        _joined("toMonth({})", dates),
-    )
-    more_strings = st.one_of(
-        strings,
-        _joined("({} || {})", strings, strings),
-        _joined("upper({})", strings),
-        _joined("lower({})", strings),
-        _joined("trim({})", strings),
-        _joined("substring({}, 2, 3)", strings),
-        _joined("replaceAll({}, 'a', 'bb')", strings),
-        _joined("multiIf({}, {}, {})", bools, strings, strings),
-        _joined("nullIf({}, {})", strings, strings),
-        _joined("toString({})", ints),
-    )
-    more_dates = st.one_of(
-        dates,
-        _joined("({} + INTERVAL 1 MONTH)", dates),
-        _joined("({} - INTERVAL 40 DAY)", dates),
-        _joined("toMonday({})", dates),
-        _joined("toStartOfWeek({})", dates),
-        _joined("toStartOfQuarter({})", dates),
-        _joined("coalesce({}, {})", dates, dates),
-    )
-    return more_ints, more_strings, more_dates
-
-
-def _bools(ints: Texts, strings: Texts, dates: Texts) -> Texts:
-    plain = st.one_of(
-        _joined("({} < {})", ints, ints),
-        _joined("({} = {})", strings, strings),
-        _joined("({} <= {})", dates, dates),
-        _joined("({} IS NULL)", strings),
-        _joined("({} IN (1, {}))", ints, ints),
-        _joined("({} LIKE '%a%')", strings),
-        _joined("startsWith({}, {})", strings, words),
-        _joined("({} >= 0.5)", DECIMALS),
-    )
-    return st.one_of(
-        plain,
-        _joined("({} AND {})", plain, plain),
-        _joined("({} OR {})", plain, plain),
-        _joined("(NOT {})", plain),
-    )
-
-
-_once = _deeper(INTS, STRINGS, DATES)
-_twice = _deeper(*_once)
-ANY = st.one_of(
-    *_twice,
-    _bools(*_once),
-    _joined("({} * {} - {})", DECIMALS, DECIMALS, _once[0]),
-    _joined("({} / {})", _once[0], DECIMALS),
-)
 ROW = st.tuples(
     st.integers(-1000, 1000), st.integers(-3, 3), st.decimals(-50, 50, places=2),
     st.sampled_from(WORDS), st.dates(min_value=datetime.date(1990, 1, 1),
@@ -121,7 +34,7 @@ ROW = st.tuples(
 def _relation(rows: list[Any]) -> str:
     return "\nUNION ALL ".join(
         f"SELECT {place} AS k, {_or_null('n', n, nulls)} AS n, {_or_null('m', m, nulls)} AS m, "
-        f"{_or_null('d', d, nulls)} AS d, {_or_null('w', _literal(w), nulls)} AS w, "
+        f"{_or_null('d', d, nulls)} AS d, {_or_null('w', literal(w), nulls)} AS w, "
         f"toDate('{day}') AS day"
         for place, (n, m, d, w, day, nulls) in enumerate(rows)
     )
