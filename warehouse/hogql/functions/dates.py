@@ -160,7 +160,13 @@ FUNCTIONS = (
         "Days from the first to the second; ``dateDiff('day', a, b)`` is the same.",
     ),
     Function("toDate", ("as_date",), "date", forms("_0"), "The day, of an instant in UTC."),
-    Function("toDate", ("text",), "date", forms("CAST(_0 AS DATE)"), "Of text as 2026-01-31."),
+    Function(
+        "toDate",
+        ("text",),
+        "date",
+        forms("CAST(_0 AS DATE)", clickhouse="CAST(_0 AS Nullable(Date32))"),
+        "Of text as 2026-01-31.",
+    ),
     Function("toDateTime", ("as_datetime",), "datetime", forms("_0"), "The moment, in UTC."),
     Function(
         "now",

@@ -193,10 +193,20 @@ FUNCTIONS = (
         "toInt",
         ("number",),
         "int",
-        forms("CAST(TRUNC(_0) AS BIGINT)", databricks="CAST(_0 AS BIGINT)"),
+        forms(
+            "CAST(TRUNC(_0) AS BIGINT)",
+            clickhouse="CAST(TRUNC(_0) AS Nullable(Int64))",
+            databricks="CAST(_0 AS BIGINT)",
+        ),
         "Without its fraction, towards 0.",
     ),
-    Function("toInt", ("text",), "int", forms("CAST(_0 AS BIGINT)"), "What the text spells."),
+    Function(
+        "toInt",
+        ("text",),
+        "int",
+        forms("CAST(_0 AS BIGINT)", clickhouse="CAST(_0 AS Nullable(Int64))"),
+        "What the text spells.",
+    ),
     Function("toFloat", ("as_float",), "float", forms("_0"), "The nearest double."),
     # Text, in characters, never bytes.
     Function(
