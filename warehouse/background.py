@@ -4,6 +4,7 @@ import time
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import Any
 
 import structlog
@@ -68,7 +69,8 @@ def forget_expired() -> int:
 
 def _keep(run: RecordedRun) -> None:
     run.start()
-    with closing(Spool(run.schema)) as spool:
+    # The run's own limits bound it, and not what the cache may hold.
+    with closing(Spool(run.schema, inf)) as spool:
         for batch in run:
             spool.add(batch)
         with run.noted():

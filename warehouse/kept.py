@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 from django.utils import timezone
 
-from connectors.errors import ConnectionLost, ConnectorError, QueryCancelled
+from connectors.errors import ConnectorError, QueryCancelled
 from connectors.types import RunStats
 from warehouse import conf
-from warehouse.errors import QueryRunning, ResultGone, ServiceFailed
+from warehouse.errors import QueryRunning, ResultGone, ServiceFailed, StoreLost
 from warehouse.hybrid import pieces
 from warehouse.models import QueryOutcome, QueryRun
 from warehouse.runs import Origin, Run
@@ -93,7 +93,7 @@ class KeptRun(Run):
                 yield batch
         if self._rows != self._row.rows:
             # A stream that was cut off between two batches looks complete to Arrow.
-            raise ConnectionLost()
+            raise StoreLost()
 
     def cancel(self) -> bool:
         self._cancelled.set()

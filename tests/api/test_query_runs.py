@@ -239,3 +239,12 @@ def test_run_that_no_worker_has_taken_is_ended_at_once(
     assert (shown["outcome"], shown["duration_s"]) == ("cancelled", None)
     background.execute(waiting)
     assert entry(alice, url, waiting)["outcome"] == "cancelled"
+
+
+def test_rows_of_a_worker_take_none_of_the_room_for_kept_answers(
+    alice: APIClient, url: str, shop: WarehouseConnection, settings: Any
+) -> None:
+    settings.STORE_CACHE_MB = 0
+    waiting = alice.post(url, native("SELECT 7 AS n", wait_s=0)).json()["id"]
+    background.execute(waiting)
+    assert result(alice.get(f"{url}{waiting}/result/"))["rows"] == [[7]]

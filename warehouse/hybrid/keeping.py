@@ -14,6 +14,7 @@ from django.db.models import F
 
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
+from warehouse import conf
 from warehouse.hybrid import cache, pieces
 from warehouse.hybrid.flights import Flight
 from warehouse.hybrid.spool import Spool
@@ -52,7 +53,7 @@ class KeepingRun(Run):
 
     def start(self) -> None:
         self._run.start()
-        self._spool = Spool(self._run.schema)
+        self._spool = Spool(self._run.schema, conf.store_cache_mb() * 10**6)
 
     @property
     def schema(self) -> pa.Schema:
