@@ -1,4 +1,5 @@
-"""Tables of a team's store that pipelines fill: the catalog is told of them, and the others go."""
+"""Tables of a team's store that pipelines and views fill: the catalog is told of what pipelines
+have loaded, and the others go."""
 
 from typing import Any
 

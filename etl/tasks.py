@@ -146,7 +146,7 @@ def deliver_alert(delivery_id: str, attempt: int) -> None:
 
 @shared_task(name="etl.tidy_store")
 def tidy_store(team_id: str) -> None:
-    """Drop tables of a team's store that no pipeline fills, as soon as the store is there."""
+    """Drop tables of a team's store that no pipeline and no view fills, once the store is there."""
     try:
         stored.tidy(team_id)
     except ConnectorError as exc:

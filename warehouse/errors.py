@@ -117,11 +117,11 @@ class ViewInUse(InvalidInput):
 
 
 class ViewReplaced(ConnectorError):
-    """What a view reads was replaced again and again while it was read."""
+    """A view was changed while it was refreshed: its new rows are not what it asks for now."""
 
     code = "view_replaced"
     retryable = True
-    message = "What the view reads, or its query, was replaced while it was refreshed."
+    message = "The view was changed while it was refreshed."
     hint = "Nothing to do: it is tried again."
 
 

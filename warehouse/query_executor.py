@@ -223,8 +223,13 @@ def _planned(
             statement = Statement(printed.sql, printed.params, tables=modes.tables_of(found.query))
             pushed = _over(connection, statement, run_id, max_rows)
             return pushed, [PlannedLeg(connection, printed.sql)]
-    split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
+    split = found.split(_prefix(run_id))
     return FederatedRun(team, split, found, limits, run_id), _legs(found, split)
+
+
+def _prefix(run_id: str) -> str:
+    """What the tables of the run's legs are called."""
+    return f"{PREFIX}{run_id.replace('-', '')}_"
 
 
 def run_whole(team: Any, found: Planned) -> Run:
@@ -247,9 +252,7 @@ def run_whole(team: Any, found: Planned) -> Run:
                 max_bytes_scanned=own.max_bytes_scanned,
             )
             return _direct(connection, Statement(printed.sql, printed.params), limits, run_id)
-    return FederatedRun(
-        team, found.split(f"{PREFIX}{run_id.replace('-', '')}_"), found, WHOLE, run_id
-    )
+    return FederatedRun(team, found.split(_prefix(run_id)), found, WHOLE, run_id)
 
 
 @dataclass(frozen=True)

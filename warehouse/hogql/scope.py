@@ -16,7 +16,7 @@ from warehouse.hogql.types import Type
 
 Columns = Mapping[str, Type]
 MAX_LINKS = 20
-"""That one query may follow."""
+"""That one SELECT may follow."""
 MAX_ALIAS_CHARS = 50
 """Of one that is made of others: some warehouses cut names at 63."""
 
@@ -165,7 +165,7 @@ class Scope:
         key = start.alias, name
         if key not in self.linked:
             if len(self.linked) == MAX_LINKS:
-                raise HogQLTooComplex(f"The query follows more than {MAX_LINKS} links.")
+                raise HogQLTooComplex(f"A SELECT follows more than {MAX_LINKS} joins by name.")
             alias = self.free_alias(f"{start.alias}__{name}"[-MAX_ALIAS_CHARS:])
             relation = tree.TableRelation(at, alias, link.table)
             visible = Visible((alias,), alias, dict(link.table.columns), link.table)

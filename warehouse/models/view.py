@@ -82,7 +82,7 @@ class RefreshTrigger(models.TextChoices):
 
 
 class ViewRefresh(models.Model):
-    """One renewal of a view's table; of a view, one waits and one runs at most.
+    """One refresh of a view; of a view, one waits and one runs at most.
 
     ``fence`` is the fencing token, as a pipeline's run has it. ``follows`` is the refresh that must
     succeed before this one begins.

@@ -8,7 +8,7 @@ from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.types import Kind, Type
 from warehouse.models import View
 
-Columns = Sequence[tuple[str, Type]]
+Columns = tuple[tuple[str, Type], ...]
 
 
 def catalog_tables(team: Any) -> list[CatalogTable]:
@@ -29,9 +29,9 @@ def load(columns: Sequence[dict[str, Any]]) -> Columns:
 def _table(view: View) -> CatalogTable:
     team, path = str(view.team_id), (view.name,)
     if view.store_table:
-        columns = tuple(load(view.store_columns))
+        columns = load(view.store_columns)
         return CatalogTable(team, path, columns, stored_as=(view.store_table,), as_of=view.as_of)
-    return CatalogTable(team, path, tuple(load(view.columns)), view=view.query)
+    return CatalogTable(team, path, load(view.columns), view=view.query)
 
 
 def _type(given: dict[str, Any]) -> Type:

@@ -62,7 +62,7 @@ class Graph:
         return self._all(view, self.readers)[::-1]
 
     def refreshed_after(self, given: Input) -> list[View]:
-        """The materialized views that ask to be renewed after this one was, also where views that
+        """The materialized views that ask to be refreshed after this one was, also where views that
         are not materialized stand between."""
         return list(dict.fromkeys(self._after(given)))
 

@@ -1,4 +1,4 @@
-"""Whether a view can be renewed in part: bucket by bucket, and what keeps it from that."""
+"""Whether a view can be refreshed in part: bucket by bucket, and what keeps it from that."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ class Parts:
         """The columns that tell one version of a row from another: of events the id and when it
         was written, of other tables all that the query reads."""
         table = self.relation.table
-        if table.path == (EVENTS.name,) and not EVENTS.mapped():
+        if table.is_events and not EVENTS.mapped():
             return [one for one in table.columns if one[0] in (EVENTS.key, EVENTS.version)]
         read = {node.name for node in self.query.walk() if isinstance(node, tree.Column)}
         return [one for one in table.columns if one[0] in read]

@@ -1,4 +1,4 @@
-"""One renewal of a view's table: its query's answer, whole or of those buckets that have changed.
+"""One refresh of a view: its query's answer, whole or of those buckets that have changed.
 
 Where something fails, the rows that are in place stay.
 """
@@ -44,14 +44,14 @@ def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed
     """
     table = ViewTable(view.team_id, names.view_table(view.pk), fence)
     try:
-        return _Renewing(view, table, still_mine).done()
+        return _Refreshing(view, table, still_mine).done()
     finally:
         # What cannot be dropped now is dropped by the next one.
         with suppress(ConnectorError):
             table.clear()
 
 
-class _Renewing:
+class _Refreshing:
     def __init__(self, view: View, table: ViewTable, still_mine: Callable[[], None]) -> None:
         self._view = view
         self._table = table
@@ -124,7 +124,8 @@ class _Renewing:
         return self._said(self._table.put(), is_incremental=is_incremental)
 
     def _said(self, rows: int, *, is_incremental: bool) -> Refreshed:
-        """In the view's row. Raises ViewReplaced where its query is another by now."""
+        """In the view's row. Raises ViewReplaced where its query is another by now, or its rows are
+        not to be kept any more."""
         view, schema = self._view, self._table.schema() or pa.schema([])
         same = View.objects.for_team(view.team).filter(
             pk=view.pk, query=view.query, is_materialized=True
