@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
 from api import problems
+from api.answer import Negotiation
 from api.pagination import NewestFirst
 from api.parsing import TextJSONParser
 from warehouse.access import Role, policy
@@ -29,6 +30,7 @@ class TeamViewSet(GenericViewSet[Any]):
     permission_classes = (IsAuthenticated,)
     parser_classes = (TextJSONParser,)
     renderer_classes = (JSONRenderer,)
+    content_negotiation_class = Negotiation
     filter_backends: Sequence[type[BaseFilterBackend]] = (DjangoFilterBackend,)
     pagination_class: type[NewestFirst] | None = NewestFirst
     http_method_names = ["get", "post", "patch", "delete", "head"]

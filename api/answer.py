@@ -1,8 +1,11 @@
 """Which format an answer has: by the request's Accept header, or by ``?format=``."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.http import StreamingHttpResponse
+from rest_framework.exceptions import ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
@@ -39,6 +42,22 @@ class ParquetRenderer(RowsRenderer):
     media_type = "application/vnd.apache.parquet"
     format = "parquet"
     stream = formats.ParquetRows
+
+
+class Negotiation(DefaultContentNegotiation):
+    """Refuses a ``?format=`` that the action does not have by the names of those it has."""
+
+    def filter_renderers(
+        self,
+        renderers: Iterable[BaseRenderer],
+        format: str,  # noqa: A002 DRF's name for it
+    ) -> list[BaseRenderer]:
+        every = list(renderers)
+        found = [renderer for renderer in every if renderer.format == format]
+        if not found:
+            names = ", ".join(str(renderer.format) for renderer in every)
+            raise ValidationError({"format": f"Choose one of: {names}."})
+        return found
 
 
 RENDERERS: tuple[type[BaseRenderer], ...] = (

@@ -175,6 +175,19 @@ def test_what_is_wrong_is_told_with_its_place(
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("SELECT id FROM events WHERE id = name", "convert one"),
+        ("SELECT id FROM users", "Put its connection in front"),
+    ],
+)
+def test_what_can_be_done_is_told(text: str, hint: str) -> None:
+    with pytest.raises(HogQLError) as caught:
+        resolve(text, CATALOG)
+    assert hint in str(caught.value.advice)
+
+
+@pytest.mark.parametrize(
     ("text", "near"),
     [
         ("SELECT nmae FROM events", "name"),

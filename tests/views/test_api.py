@@ -85,6 +85,12 @@ def test_fault_names_its_field(
     assert alice.get(url).json() == []
 
 
+def test_placeholder_in_a_view_is_refused_by_what_to_do(alice: APIClient, url: str) -> None:
+    answer = alice.post(url, {**DAILY, "query": "SELECT {day} AS day"}, format="json")
+    assert answer.status_code == 400
+    assert answer.json()["hint"].startswith("A view has no placeholders")
+
+
 def test_view_that_others_read_stays(alice: APIClient, url: str, make_view: MakeView) -> None:
     daily = make_view("daily", DAILY["query"])
     make_view("busy", "SELECT day FROM daily WHERE n > 5")

@@ -29,9 +29,10 @@ class Arguments:
                 return call
         given = ", ".join(str(arg.type) for arg in args)
         takes = " or ".join(function.signature for function in meanings)
-        raise TypesDiffer(
-            f"{node.name} does not take ({given}).", self._place(node.at), hint=f"It is {takes}."
-        )
+        hint = f"It is {takes}."
+        if any(function.agree is not None for function in meanings):
+            hint += " They must be of one kind: convert one, as with toString or toDate."
+        raise TypesDiffer(f"{node.name} does not take ({given}).", self._place(node.at), hint=hint)
 
     def _fit(self, at: int, function: Function, args: tuple[tree.Expr, ...]) -> tree.Call | None:
         if not function.fits_count(len(args)):

@@ -163,7 +163,9 @@ class _Queries:
             raise unknown("table", dotted, self._catalog.nearest(name), self._place(node))
         if len(found) > 1:
             raise NameAmbiguous(
-                f"{'.'.join(name)} may be {found[0]} or {found[1]}.", self._place(node)
+                f"{'.'.join(name)} may be {found[0]} or {found[1]}.",
+                self._place(node),
+                hint="Put its connection in front, in double quotes where that has blanks.",
             )
         table = found[0]
         called = (node.alias,) if node.alias else table.path

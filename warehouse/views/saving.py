@@ -11,7 +11,7 @@ from connectors.errors import InvalidInput
 from warehouse.errors import NameTaken, ViewInUse
 from warehouse.events import tables
 from warehouse.federation import planner
-from warehouse.hogql.errors import HogQLError
+from warehouse.hogql.errors import HogQLError, PlaceholdersDiffer
 from warehouse.models import View, WarehouseConnection
 from warehouse.views import catalog, inputs
 from warehouse.views.inputs import Graph
@@ -86,6 +86,8 @@ def _save(view: View) -> None:
         _resolve(view)
     except HogQLError as exc:
         exc.fields = {"query": exc.fields["sql"]}
+        if isinstance(exc, PlaceholdersDiffer):
+            exc.advice = "A view has no placeholders: write the value into its query."
         raise
 
 
