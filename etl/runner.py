@@ -11,7 +11,7 @@ from connectors.errors import ConnectorError
 from etl import ends, stored
 from etl.errors import LeaseLost, ServiceDatabaseFailed, StageFailed
 from etl.lease import MAX_ATTEMPTS, Heartbeat, claim, held
-from etl.models import Chunk, PipelineRun, RunStatus, Step
+from etl.models import Chunk, PipelineRun, RunStatus, Step, TableRun
 from etl.mover import Call, Mover, Observer, run_folder
 from etl.stage import Stage
 from warehouse import connections
@@ -43,7 +43,8 @@ def execute(
         with Heartbeat(held(run)) as heartbeat:
             _move_tables(run, heartbeat, observer, sessions, call)
         _finish(run, RunStatus.SUCCEEDED)
-    except LeaseLost:
+    except (LeaseLost, TableRun.DoesNotExist):
+        # With its pipeline a run is deleted, and with it what it keeps of its tables.
         _let_go(run)
         return None
     except ConnectorError as exc:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from connectors.errors import InvalidInput
 from etl import changes, incidents, pipelines, plan, runner, tasks
@@ -256,7 +257,9 @@ def test_load_that_outlives_its_pipeline_leaves_nothing(
         return outcome
 
     monkeypatch.setattr(StoreLoad, "load", outlived)
-    assert runner.execute(pipelines.request_run(pipeline, Trigger.COMMAND).pk) is None
+    with capture_logs() as logs:
+        assert runner.execute(pipelines.request_run(pipeline, Trigger.COMMAND).pk) is None
+    assert "run.crashed" not in {entry["event"] for entry in logs}
     assert (stored(team), synced.store_tables(team)) == (set(), [])
 
 
