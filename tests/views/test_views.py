@@ -1,8 +1,12 @@
 """Views in queries: computed where they are named, or read from the store."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from connectors.errors import InvalidInput
 from tests.views.conftest import Events, MakeView, Rows, refreshed
@@ -115,6 +119,63 @@ def test_view_that_reads_itself_is_refused_by_its_path(
         saving.update(one, {"query": "SELECT x FROM three"})
     one.refresh_from_db()
     assert one.query == "SELECT 1 AS x"
+
+
+@pytest.fixture
+def places(own_store: Any, save: Any, vault: Any) -> None:
+    """A connection with two tables of one column."""
+    vault.execute("CREATE TABLE regions (x bigint)")
+    vault.execute("CREATE TABLE towns (x bigint)")
+    save(name="vault")
+
+
+def test_name_by_which_another_view_means_a_table_is_refused(
+    places: None, make_view: MakeView, rows: Rows
+) -> None:
+    make_view("counted", "SELECT count() AS n FROM regions")
+    other = make_view("other", "SELECT 1 AS x")
+    with pytest.raises(InvalidInput, match="cannot have that name"):
+        make_view("Regions", "SELECT 1 AS x")
+    with pytest.raises(InvalidInput) as caught:
+        saving.update(other, {"name": "regions"})
+    assert "counted" in caught.value.fields["name"]
+    assert rows("SELECT n FROM counted") == [(0,)]
+    make_view("whole", "SELECT x FROM vault.public.towns")
+    make_view("towns", "SELECT 1 AS x")
+    assert rows("SELECT x FROM whole") == []
+
+
+def test_two_new_views_at_once_make_no_cycle(places: None, make_view: MakeView, rows: Rows) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            make_view("regions", "SELECT x FROM towns")
+            making = other.submit(_alone, partial(make_view, "towns", "SELECT x FROM regions"))
+            wait([making], 0.5)
+        with pytest.raises(InvalidInput):
+            making.result()
+    assert rows("SELECT x FROM regions") == []
+
+
+def test_view_that_is_deleted_while_another_begins_to_read_it_is_in_use(
+    own_store: Any, make_view: MakeView, rows: Rows
+) -> None:
+    one = make_view("one", "SELECT 1 AS x")
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            make_view("two", "SELECT x FROM one")
+            deleting = other.submit(_alone, partial(saving.delete, one))
+            wait([deleting], 0.5)
+        with pytest.raises(ViewInUse):
+            deleting.result()
+    assert rows("SELECT x FROM two") == [(1,)]
+
+
+def _alone(act: Callable[[], object]) -> None:
+    """In another thread."""
+    try:
+        act()
+    finally:
+        connection.close()
 
 
 def test_views_without_end_are_refused(events: Events, make_view: MakeView) -> None:

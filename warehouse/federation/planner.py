@@ -136,6 +136,11 @@ def _is_of(chain: tuple[str, ...], connection: WarehouseConnection) -> bool:
     return len(chain) > 1 and chain[0] == connection.name.casefold()
 
 
+def names_of(text: str) -> set[tuple[str, ...]]:
+    """The names of tables in a query as it was written, in lower case. Raises HogQLError."""
+    return {tuple(part.casefold() for part in chain) for chain in _chains(read(text))}
+
+
 def _named_in(
     text: str, own: Sequence[CatalogTable], links: Sequence[Declared]
 ) -> set[tuple[str, ...]]:

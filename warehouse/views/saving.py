@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from connectors.errors import InvalidInput
 from warehouse.errors import NameTaken, ViewInUse
@@ -23,6 +23,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 def create(view: View) -> View:
     """Save a new view. Raises NameTaken, InvalidInput, and HogQLError with the place."""
     with transaction.atomic():
+        graph = _locked(view)
+        _refuse_capture(graph, view)
         _save(view)
     return view
 
@@ -42,6 +44,8 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
             setattr(view, name, value)
         if readers and view.name != before[0]:
             raise _in_use(readers)
+        if view.name != before[0]:
+            _refuse_capture(graph, view)
         if view.query != before[1] or not view.is_materialized:
             view.store_table, view.rows, view.as_of = "", None, None
         _save(view)
@@ -67,10 +71,24 @@ def blockers(view: View) -> list[str]:
 
 
 def _locked(view: View) -> Graph:
-    """The team's views as they are now. Nobody else changes one until the transaction's end, for
-    two changes at once could make a cycle."""
+    """The team's views as they are now. Nobody else makes, changes or deletes one until the
+    transaction's end, for two changes at once could make a cycle, or a reader of nothing."""
+    with connection.cursor() as cursor:
+        # Rows could not be locked that are yet to be made.
+        key = [f"views:{view.team_id}"]
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", key)
     every = View.objects.for_team(view.team_id).select_for_update(of=("self",))
     return Graph(list(every))
+
+
+def _refuse_capture(graph: Graph, view: View) -> None:
+    """Raises InvalidInput where other views mean a table by the name."""
+    name = view.name.casefold()
+    for other in graph.views:
+        tables = {one.name.casefold() for one in inputs.of_view(other) if not one.is_view}
+        if name in tables and (name,) in planner.names_of(other.query):
+            fault = f"The view {other.name} means a table by it: write more of the table's name."
+            raise InvalidInput("A view cannot have that name.", fields={"name": fault})
 
 
 def _save(view: View) -> None:
