@@ -1,11 +1,14 @@
 """A query over several connections and the store, over the API."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection as database
 from psycopg.conninfo import make_conninfo
 from rest_framework.test import APIClient
 
@@ -13,7 +16,7 @@ from tests import vendors
 from tests.api.conftest import Save
 from tests.hogql.conftest import Filled
 from tests.store.running import Engine
-from tests.waiting import wait_for
+from tests.waiting import until, wait_for
 from warehouse import query_executor
 from warehouse.federation import leg, tidy
 from warehouse.models import Team, WarehouseConnection
@@ -29,6 +32,11 @@ JOIN {bigquery}.lineitem AS l ON l.l_orderkey = o.o_orderkey
 WHERE l.l_discount > 0.05 AND c.c_mktsegment <> 'MACHINERY'
 GROUP BY segment
 ORDER BY segment
+"""
+
+ENDLESS = """
+SELECT count() AS n FROM {shop}.lineitem AS a, {shop}.lineitem AS b, {shop}.lineitem AS c
+WHERE a.l_comment < b.l_comment AND b.l_comment < c.l_comment
 """
 
 
@@ -156,6 +164,58 @@ def test_part_that_fails_names_its_connection_and_nothing_is_left(
     found = answer(alice, url, text)
     assert found["fields"]["connection"] == "bigquery"
     assert scratch_tables(team) == []
+
+
+def test_cancel_ends_every_leg_in_its_warehouse(
+    alice: APIClient,
+    team: Team,
+    url: str,
+    shops: dict[str, str],
+    credentials: dict[str, Any],
+    endpoints: dict[str, Any],
+) -> None:
+    """Each leg alone would take hours."""
+    legs = [ENDLESS.format(shop=shops[provider]) for provider in ("postgres", "snowflake")]
+    text = f"SELECT a.n AS a, b.n AS b FROM ({legs[0]}) AS a, ({legs[1]}) AS b"
+    with (
+        vendors.snowflake(credentials["snowflake"]) as snowflake,
+        psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as postgres,
+        ThreadPoolExecutor(1) as other,
+    ):
+        asking = other.submit(_answer, alice, url, text)
+        assert until(lambda: _works(postgres) and _works_too(snowflake), 20)
+        (shown,) = alice.get(url).json()["results"]
+        asked = time.monotonic()
+        assert alice.post(f"{url}{shown['id']}/cancel/").status_code == 202
+        assert until(lambda: not _works(postgres) and not _works_too(snowflake), 5)
+        assert asking.result()["code"] == "query_cancelled"
+    assert time.monotonic() - asked < 5
+    assert alice.get(f"{url}{shown['id']}/").json()["outcome"] == "cancelled"
+    assert scratch_tables(team) == []
+
+
+def _answer(client: APIClient, url: str, text: str) -> Any:
+    """From another thread."""
+    try:
+        return answer(client, url, text)
+    finally:
+        database.close()
+
+
+def _works(postgres: "psycopg.Connection[Any]") -> bool:
+    asked = (
+        "SELECT query FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
+    )
+    return any("l_comment" in text for (text,) in postgres.execute(asked).fetchall())
+
+
+def _works_too(snowflake: Any) -> bool:
+    asked = (
+        "SELECT QUERY_TEXT FROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY()) "
+        "WHERE EXECUTION_STATUS = 'RUNNING'"
+    )
+    return any("L_COMMENT" in text for (text,) in snowflake.cursor().execute(asked).fetchall())
 
 
 @pytest.fixture
