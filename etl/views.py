@@ -90,6 +90,9 @@ def execute(refresh_id: UUID | str) -> ViewRefresh | None:
     except LeaseLost:
         _let_go(mine)
         return None
+    except NotMaterialized as exc:
+        _fail(mine, exc)
+        _tidy(mine)
     except ConnectorError as exc:
         _fail(mine, exc)
     except DatabaseError:
@@ -214,5 +217,10 @@ def _let_go(mine: ViewRefresh) -> None:
     """Another worker has it, or its view is gone: then what was made after that must not stay."""
     log.warning("view.lease_lost", refresh_id=str(mine.pk), attempt=mine.attempt)
     if not View.all_teams.filter(pk=mine.view_id).exists():
-        with suppress(ConnectorError):
-            stored.tidy(mine.team_id)
+        _tidy(mine)
+
+
+def _tidy(mine: ViewRefresh) -> None:
+    """What it has put in place after the store was tidied."""
+    with suppress(ConnectorError):
+        stored.tidy(mine.team_id)

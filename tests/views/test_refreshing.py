@@ -10,15 +10,18 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
+from django.db import connection as database
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from connectors.errors import InvalidInput, LoadSuperseded
 from etl import pipelines, runner, saved_views, tasks, views
+from etl import stored as stored_tables
 from etl.models import Pipeline, ReadMode, Trigger
 from etl.pipelines import TableSpec
 from tests.etl.conftest import make_records
 from tests.views.conftest import Events, MakeView, Rows, refreshed
+from tests.waiting import until
 from warehouse.errors import NotMaterialized
 from warehouse.models import RefreshStatus, RefreshTrigger, Team, View, ViewRefresh
 from warehouse.store import client, ddl, names
@@ -135,6 +138,45 @@ def test_refresh_of_a_killed_worker_is_done_again_and_the_late_one_changes_nothi
         late.put()
     late.clear()
     assert stored(team) == {view.store_table}
+
+
+@pytest.mark.parametrize("end", ["keep", "delete"])
+def test_view_that_is_not_to_be_kept_any_more_while_it_is_refreshed_leaves_no_table(
+    own_store: Any,
+    make_view: MakeView,
+    team: Team,
+    save: Callable[..., Any],
+    vault: "psycopg.Connection[Any]",
+    end: str,
+) -> None:
+    make_records(vault)
+    save(name="vault")
+    view = make_view("amounts", "SELECT amount FROM vault.public.records", is_materialized=True)
+    with ThreadPoolExecutor(1) as other:
+        with vault.transaction():
+            vault.execute("LOCK TABLE records")
+            refreshing = other.submit(_executed, views.request(view, API).pk)
+            waits = (
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'records'::regclass"
+            )
+            assert until(lambda: vault.execute(waits).fetchone() == (1,))
+            if end == "delete":
+                saved_views.delete(view)
+            else:
+                saved_views.update(view, {"is_materialized": False})
+            stored_tables.tidy(team.pk)
+        refreshing.result()
+    assert stored(team) == set()
+    left = list(ViewRefresh.all_teams.values_list("status", "error_code"))
+    assert left == ([] if end == "delete" else [("failed", "not_materialized")])
+
+
+def _executed(refresh_id: Any) -> ViewRefresh | None:
+    """From another thread."""
+    try:
+        return views.execute(refresh_id)
+    finally:
+        database.close()
 
 
 def test_what_a_view_reads_is_refreshed_before_it(

@@ -14,7 +14,7 @@ from connectors import loading
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
 from warehouse import arriving, query_executor
-from warehouse.errors import ViewReplaced, ViewTooLarge
+from warehouse.errors import NotMaterialized, ViewReplaced, ViewTooLarge
 from warehouse.federation import planner
 from warehouse.hogql import tree
 from warehouse.models import View
@@ -40,8 +40,10 @@ def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed
     """Put the view's answer in place, and say so in its row.
 
     ``still_mine`` is called before the new rows show, and raises where they must not any more.
-    Raises ConnectorError.
+    Raises ConnectorError; NotMaterialized where it is not to be kept, or not any more.
     """
+    if not view.is_materialized:
+        raise NotMaterialized()
     table = ViewTable(view.team_id, names.view_table(view.pk), fence)
     try:
         return _Refreshing(view, table, still_mine).done()
@@ -124,13 +126,11 @@ class _Refreshing:
         return self._said(self._table.put(), is_incremental=is_incremental)
 
     def _said(self, rows: int, *, is_incremental: bool) -> Refreshed:
-        """In the view's row. Raises ViewReplaced where its query is another by now, or its rows are
-        not to be kept any more."""
+        """In the view's row. Raises ViewReplaced where its query is another by now, and
+        NotMaterialized."""
         view, schema = self._view, self._table.schema() or pa.schema([])
-        same = View.objects.for_team(view.team).filter(
-            pk=view.pk, query=view.query, is_materialized=True
-        )
-        kept = same.update(
+        to_keep = View.objects.for_team(view.team).filter(pk=view.pk, is_materialized=True)
+        kept = to_keep.filter(query=view.query).update(
             store_table=names.view_table(view.pk),
             store_columns=catalog.dump(self._found.query.columns),
             store_bucket=view.bucket if ROWS in schema.names else "",
@@ -138,5 +138,5 @@ class _Refreshing:
             as_of=self._as_of,
         )
         if not kept:
-            raise ViewReplaced()
+            raise ViewReplaced() if to_keep.exists() else NotMaterialized()
         return Refreshed(self._found.mode, is_incremental, rows, self._rows_computed, self._stats)
