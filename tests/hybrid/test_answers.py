@@ -21,6 +21,8 @@ from warehouse.tasks import refresh_result
 
 pytestmark = pytest.mark.django_db
 
+SECRET = "a-value-that-nobody-writes-down"
+
 
 def older(seconds: float) -> None:
     """Let everything that is kept be older by so much."""
@@ -139,16 +141,23 @@ def eager() -> Iterator[None]:
 def test_stale_answer_is_served_and_refreshed(hybrid: WarehouseConnection) -> None:
     hybrid = connections.update(hybrid, {"config": {"cache_ttl_s": 10, "serve_stale_s": 60}})
     sql = NOW + " WHERE %s <> 'x'"
-    first, _ = ask(hybrid, sql, params=["y"])
+    first, _ = ask(hybrid, sql, params=[SECRET])
+    assert SECRET not in str(CachedResult.all_teams.values())
     older(20)
-    again, run = ask(hybrid, sql, params=["y"])
+    again, run = ask(hybrid, sql, params=[SECRET])
     assert again == first
     assert run.origin.age_s > 20
-    newer, run = ask(hybrid, sql, params=["y"])
+    newer, run = ask(hybrid, sql, params=[SECRET])
     assert newer != first
     assert run.origin.cached
     older(80)
-    assert not ask(hybrid, sql, params=["y"])[1].origin.cached
+    assert not ask(hybrid, sql, params=[SECRET])[1].origin.cached
+
+
+def test_values_are_not_written_down_where_nobody_asks_again(hybrid: WarehouseConnection) -> None:
+    ask(hybrid, NOW + " WHERE %s <> 'x'", params=[SECRET])
+    assert CachedResult.all_teams.get().sealed_inputs == ""
+    assert SECRET not in str(CachedResult.all_teams.values())
 
 
 def test_failed_cancelled_or_left_query_is_not_kept(hybrid: WarehouseConnection) -> None:

@@ -95,7 +95,7 @@ def _free(results: QuerySet[CachedResult]) -> QuerySet[CachedResult]:
 
 def _forget(results: QuerySet[CachedResult]) -> int:
     with transaction.atomic():
-        gone = list(results.order_by("pk").defer("sql", "inputs", "content"))
+        gone = list(results.order_by("pk").defer("sql", "sealed_inputs", "content"))
         CachedResult.all_teams.filter(pk__in=[result.pk for result in gone]).delete()
         transaction.on_commit(partial(pieces.drop, gone))
     return len(gone)

@@ -74,7 +74,7 @@ class Flight:
         of_key = results.filter(key=self.result.key).exclude(status=CacheStatus.NOT_KEPT)
         with transaction.atomic():
             found = of_key.order_by("pk").select_for_update(of=("self",))
-            replaced = list(found.defer("sql", "inputs", "content"))
+            replaced = list(found.defer("sql", "sealed_inputs", "content"))
             if self.result not in replaced:
                 return None
             replaced.remove(self.result)
@@ -183,7 +183,7 @@ def _seen(wish: Wish) -> dict[str, _Seen]:
 def _usable(wish: Wish, ready: _Seen, awaited: UUID | None) -> Found | None:
     if ready.age_s <= wish.max_age_s or ready.result.pk == awaited:
         return Found(ready.result, ready.age_s, ready.idle_s, is_stale=False)
-    if wish.stale_s and ready.age_s <= wish.max_age_s + wish.stale_s and ready.result.inputs:
+    if wish.stale_s and ready.age_s <= wish.max_age_s + wish.stale_s and ready.result.sealed_inputs:
         return Found(ready.result, ready.age_s, ready.idle_s, is_stale=True)
     return None
 

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
-from warehouse import conf
+from warehouse import conf, secrets
 from warehouse.hybrid import cache, pieces
 from warehouse.hybrid.flights import Flight
 from warehouse.hybrid.spool import Spool
@@ -32,6 +32,7 @@ class Label:
 
     sql: str
     inputs: str
+    """What else was asked, where it may be asked again."""
     kept_s: float
 
 
@@ -130,7 +131,7 @@ class KeepingRun(Run):
         stats = self._run.stats
         replaced = self._flight.land(
             sql=self._label.sql,
-            inputs=self._label.inputs,
+            sealed_inputs=self._sealed_inputs(),
             expires_at=F("created_at") + timedelta(seconds=self._label.kept_s),
             columns=[{"name": field.name, "type": str(field.type)} for field in self.schema],
             content=content,
@@ -147,6 +148,12 @@ class KeepingRun(Run):
             # It was invalidated meanwhile.
             replaced = [self._flight.result]
         pieces.drop(replaced)
+
+    def _sealed_inputs(self) -> str:
+        if not self._label.inputs:
+            return ""
+        context = self._flight.result.secret_context
+        return secrets.encrypt({"inputs": self._label.inputs}, context)
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:

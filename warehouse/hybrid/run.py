@@ -52,7 +52,8 @@ def label_of(connection: WarehouseConnection, statement: Statement, max_rows: in
     """What is remembered with an answer; ``max_rows`` is what the caller has asked for."""
     config = ConnectionConfig.parse(connection.config)
     kept_s = (config.cache_ttl_s or TTL_S) + (config.serve_stale_s or 0)
-    return Label(statement.sql, keys.inputs_of(statement, max_rows), kept_s)
+    inputs = keys.inputs_of(statement, max_rows) if config.serve_stale_s else ""
+    return Label(statement.sql, inputs, kept_s)
 
 
 class HybridRun(Run):

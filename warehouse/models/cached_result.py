@@ -41,8 +41,10 @@ class CachedResult(models.Model):
     refresh_asked_at = models.DateTimeField(null=True)
 
     sql = models.TextField(blank=True)
-    inputs = models.TextField(
-        blank=True, help_text="The rest of what was asked, as JSON; empty where JSON cannot say it."
+    sealed_inputs = models.TextField(
+        blank=True,
+        editable=False,
+        help_text="The rest of what was asked, encrypted; empty where nobody will ask it again.",
     )
     columns = models.JSONField(default=list)
     content = models.BinaryField(null=True)
@@ -71,6 +73,11 @@ class CachedResult(models.Model):
             models.Index(fields=["key"], name="cached_result_by_key"),
             models.Index(fields=["last_used_at"], name="cached_result_by_use"),
         ]
+
+    @property
+    def secret_context(self) -> str:
+        """Associated data of ``sealed_inputs``."""
+        return f"team:{self.team_id}/result:{self.pk}"
 
     def __str__(self) -> str:
         return f"{self.key[:12]} ({self.status})"
