@@ -77,6 +77,22 @@ def test_an_alias_stands_for_its_expression_everywhere() -> None:
     assert query.order_by[0].item == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT lower(name) AS l, count() AS n FROM events GROUP BY l ORDER BY l",
+        "SELECT concat(lower(name), 'x') AS l FROM events GROUP BY lower(name)",
+        "SELECT name AS n, sum(count()) OVER (PARTITION BY name) AS s FROM events GROUP BY name",
+        "SELECT id AS i, (SELECT count() FROM public.users AS u WHERE u.id = e.id) AS n FROM events AS e",
+        "SELECT sum(id) OVER () AS s, id FROM events",
+        "SELECT max(id) + 1 AS m, 'x' AS x FROM events",
+        "SELECT id FROM events AS e WHERE EXISTS (SELECT max(e.id) AS m FROM public.users)",
+    ],
+)
+def test_what_has_one_value_in_a_group_may_be_asked_for(text: str) -> None:
+    assert resolve(text, CATALOG).columns
+
+
 def test_a_correlated_query_sees_what_is_around_it_and_its_own_first() -> None:
     query = select(
         "SELECT id FROM public.users WHERE EXISTS "
@@ -142,6 +158,12 @@ def test_lists_of_values_are_as_many_parameters() -> None:
         ("SELECT id FROM events WHERE count() > 1", "hogql_refused", 28, "WHERE"),
         ("SELECT count() AS c FROM events WHERE c > 1", "hogql_refused", 7, "WHERE"),
         ("SELECT id FROM events GROUP BY sum(id)", "hogql_refused", 31, "GROUP BY"),
+        ("SELECT id, count() AS n FROM events", "hogql_refused", 7, "id"),
+        ("SELECT lower(name) AS l FROM events GROUP BY upper(name)", "hogql_refused", 13, "name"),
+        ("SELECT max(id) AS m FROM events ORDER BY name", "hogql_refused", 41, "name"),
+        ("SELECT id FROM events GROUP BY id HAVING name = 'x'", "hogql_refused", 41, "name"),
+        ("SELECT sum(id) OVER (ORDER BY day) AS s FROM events GROUP BY id",
+         "hogql_refused", 30, "day"),
         ("SELECT id FROM events ORDER BY 2", "hogql_refused", 31, "place"),
         ("SELECT lower(name) FILTER (WHERE ok) FROM events", "hogql_function", 7, "aggregate"),
         ("SELECT lower(DISTINCT name) FROM events", "hogql_function", 7, "aggregate"),

@@ -15,6 +15,7 @@ from warehouse.hogql.errors import (
 )
 from warehouse.hogql.expressions import Expressions
 from warehouse.hogql.functions.table import Use
+from warehouse.hogql.grouping import ungrouped
 from warehouse.hogql.read import read
 from warehouse.hogql.scope import Columns, Scope, Visible, unknown
 from warehouse.hogql.source import Place
@@ -100,7 +101,14 @@ class _Queries:
             node.offset,
         )
         # Any clause may have used a link.
-        return replace(select, joins=tuple(scope.with_links(joins)))
+        select = replace(select, joins=tuple(scope.with_links(joins)))
+        if (column := ungrouped(select)) is not None:
+            raise HogQLRefused(
+                f"{column.name} has no one value here: the query groups, and not by it.",
+                self._place(column),
+                hint="Put it into GROUP BY, or into an aggregate such as max().",
+            )
+        return select
 
     # FROM.
 

@@ -247,15 +247,16 @@ def moved(part: Any, at: int) -> Any:
 
 def same(a: Resolved, b: Resolved) -> bool:
     """Equal but for where in the text they stand."""
-    return _bare(a) == _bare(b)
+    if type(a) is not type(b):
+        return False
+    theirs = vars(b)
+    return all(name == "at" or _alike(mine, theirs[name]) for name, mine in vars(a).items())
 
 
-def _bare(value: object) -> object:
-    match value:
-        case Resolved():
-            own = {name: part for name, part in vars(value).items() if name != "at"}
-            return type(value), tuple((name, _bare(part)) for name, part in own.items())
-        case tuple():
-            return tuple(_bare(part) for part in value)
-        case _:
-            return value
+def _alike(a: object, b: object) -> bool:
+    # What differs does so early, mostly: queries compare many pairs.
+    if isinstance(a, Resolved):
+        return isinstance(b, Resolved) and same(a, b)
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(_alike, a, b))
+    return a == b

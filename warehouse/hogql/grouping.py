@@ -1,0 +1,56 @@
+"""Of a query that groups: what has one value for each group, and what has none."""
+
+from collections.abc import Iterator
+
+from warehouse.hogql import tree
+from warehouse.hogql.functions.table import Use
+
+
+def ungrouped(select: tree.Select) -> tree.Column | None:
+    """A column of the query's own that has several values in a group, where one is asked for."""
+    asked = [one for one in _asked(select) if one is not None]
+    if not select.group_by and select.having is None and not any(map(_aggregates, asked)):
+        return None
+    own = {join.relation.alias for join in select.joins}
+    return next((column for one in asked for column in _loose(one, select, own)), None)
+
+
+def _is_aggregate(expr: object) -> bool:
+    return isinstance(expr, tree.Call) and expr.function.use == Use.AGGREGATE
+
+
+def _asked(select: tree.Select) -> Iterator[tree.Expr | None]:
+    """What is computed once for each group."""
+    yield from (item.expr for item in select.items)
+    yield select.having
+    yield select.qualify
+    yield from (order.expr for order in select.order_by)
+    if select.limit_by is not None:
+        yield from select.limit_by.exprs
+
+
+def _aggregates(expr: tree.Resolved) -> bool:
+    return _is_aggregate(expr) or any(map(_aggregates, _parts(expr)))
+
+
+def _loose(expr: tree.Resolved, select: tree.Select, own: set[str]) -> Iterator[tree.Column]:
+    if _is_aggregate(expr) or any(tree.same(expr, one) for one in select.group_by):
+        return
+    if isinstance(expr, tree.Column):
+        if expr.relation in own:
+            yield expr
+        return
+    for part in _parts(expr):
+        yield from _loose(part, select, own)
+
+
+def _parts(expr: tree.Resolved) -> Iterator[tree.Resolved]:
+    """Those right below it. What a query within asks is its own affair, and what a window does is
+    done with the groups."""
+    left: list[object] = [*vars(expr).values()]
+    if isinstance(expr, tree.Window):
+        left = [expr.call.args, expr.partition_by, expr.order_by]
+    for one in left:
+        for part in one if isinstance(one, tuple) else (one,):
+            if isinstance(part, tree.Resolved) and not isinstance(part, tree.Query):
+                yield part
