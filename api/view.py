@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -30,13 +30,17 @@ class ViewSerializer(serializers.ModelSerializer[View]):
     is_stored = serializers.SerializerMethodField(
         help_text="Queries read its rows in the store; else it is computed where it is named."
     )
+    last_status = serializers.CharField(
+        allow_null=True, help_text="Of its last refresh; null: it has had none."
+    )
+    last_error = serializers.CharField(allow_null=True)
 
     class Meta:
         model = View
         fields = (
             *("id", "name", "description", "owner", "query", "columns", "is_materialized"),
             *("schedule", "after_inputs", "bucket", "is_stored", "rows", "as_of"),
-            *("created_at", "updated_at"),
+            *("last_status", "last_error", "created_at", "updated_at"),
         )
         read_only_fields = fields
 
@@ -142,20 +146,28 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     ) | dict.fromkeys(("create", "partial_update", "refresh"), Role.ANALYST)
 
     def get_queryset(self) -> QuerySet[View]:
-        return View.objects.for_team(self.team).select_related("owner")
+        refreshes = ViewRefresh.objects.for_team(self.team).filter(view=OuterRef("pk"))
+        return (
+            View.objects.for_team(self.team)
+            .select_related("owner")
+            .annotate(
+                last_status=Subquery(refreshes.values("status")[:1]),
+                last_error=Subquery(refreshes.values("error")[:1]),
+            )
+        )
 
     @extend_schema(request=NewViewSerializer, responses={201: ViewSerializer})
     def create(self, request: Request, **_: Any) -> Response:
         """Save a query under a name that other queries may read."""
         data = valid(NewViewSerializer, request)
         made = saved_views.create(_new(self.team, request.user, data))
-        return Response(ViewSerializer(made).data, status.HTTP_201_CREATED)
+        return self._shown(made, status.HTTP_201_CREATED)
 
     @extend_schema(request=ViewChangeSerializer, responses=ViewSerializer)
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change it; with another query it is computed until the next refresh."""
         changed = saved_views.update(self.get_object(), valid(ViewChangeSerializer, request))
-        return Response(ViewSerializer(changed).data)
+        return self._shown(changed)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **_: Any) -> Response:
@@ -198,6 +210,10 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     def lineage_of_team(self, request: Request, **_: Any) -> Response:
         """All views of the team, with what they read."""
         return Response(_shown(lineage.of_team(self.team)))
+
+    def _shown(self, view: View, code: int = status.HTTP_200_OK) -> Response:
+        """As it is after what was asked for, a refresh that was queued included."""
+        return Response(ViewSerializer(self.get_queryset().get(pk=view.pk)).data, code)
 
 
 def _new(team: Any, user: Any, data: dict[str, Any]) -> View:

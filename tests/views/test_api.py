@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from etl import views
 from tests.views.conftest import Events, MakeView, refreshed
-from warehouse.models import Team, ViewRefresh
+from warehouse.models import RefreshTrigger, Team, ViewRefresh
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,6 +34,7 @@ def test_view_is_saved_refreshed_and_deleted(
     shown = made.json()
     assert shown["columns"] == [{"name": "day", "type": "date"}, {"name": "n", "type": "int"}]
     assert (shown["owner"], shown["is_stored"], shown["as_of"]) == ("bob", False, None)
+    assert (shown["last_status"], shown["last_error"]) == ("queued", "")
     one = f"{url}{shown['id']}/"
     (first,) = bob.get(f"{one}refreshes/").json()
     assert (first["status"], first["trigger"], first["is_incremental"]) == ("queued", "api", None)
@@ -45,7 +46,7 @@ def test_view_is_saved_refreshed_and_deleted(
     assert (last["is_incremental"], last["rows"], last["rows_computed"]) == (True, 20, 0)
     assert (first["status"], first["bytes_billed"], first["mode"]) == ("succeeded", 0, "local")
     shown = bob.get(one).json()
-    assert (shown["is_stored"], shown["rows"]) == (True, 20)
+    assert (shown["is_stored"], shown["rows"], shown["last_status"]) == (True, 20, "succeeded")
     assert shown["as_of"] is not None
     (listed,) = bob.get(url).json()
     assert listed == shown
@@ -53,6 +54,20 @@ def test_view_is_saved_refreshed_and_deleted(
     assert (changed["description"], changed["is_stored"]) == ("", True)
     assert alice.delete(one).status_code == 204
     assert (bob.get(url).json(), ViewRefresh.all_teams.exists()) == ([], False)
+
+
+def test_view_says_why_its_last_refresh_failed(
+    events: Events, alice: APIClient, url: str, make_view: MakeView
+) -> None:
+    query = "SELECT toDate(toString(properties.amount)) AS day FROM events"
+    view = make_view("odd", query)
+    assert alice.get(f"{url}{view.pk}/").json()["last_status"] is None
+    alice.patch(f"{url}{view.pk}/", {"is_materialized": True}, format="json")
+    view.refresh_from_db()
+    views.execute(views.request(view, RefreshTrigger.API).pk)
+    shown = alice.get(f"{url}{view.pk}/").json()
+    assert shown["last_status"] == "failed"
+    assert shown["last_error"]
 
 
 def test_freshness_of_a_view_is_that_of_its_rows(
