@@ -164,7 +164,11 @@ FUNCTIONS = (
         "toDate",
         ("text",),
         "date",
-        forms("CAST(_0 AS DATE)", clickhouse="CAST(_0 AS Nullable(Date32))"),
+        # Of text that is none, a cast to a type with NULL would make NULL.
+        forms(
+            "CAST(_0 AS DATE)",
+            clickhouse="CAST(parseDateTime64(_0, '%Y-%m-%d') AS Nullable(Date32))",
+        ),
         "Of text as 2026-01-31.",
     ),
     Function("toDateTime", ("as_datetime",), "datetime", forms("_0"), "The moment, in UTC."),

@@ -204,7 +204,8 @@ FUNCTIONS = (
         "toInt",
         ("text",),
         "int",
-        forms("CAST(_0 AS BIGINT)", clickhouse="CAST(_0 AS Nullable(Int64))"),
+        # Of text that spells none, a cast to a type with NULL would make NULL.
+        forms("CAST(_0 AS BIGINT)", clickhouse="toInt64(_0)"),
         "What the text spells.",
     ),
     Function("toFloat", ("as_float",), "float", forms("_0"), "The nearest double."),
