@@ -141,6 +141,7 @@ def test_stale_answer_of_a_hybrid_table_is_fetched_anew(
 ) -> None:
     from warehouse.hybrid.refresh import refresh
 
+    connections.update(source, {"config": {"serve_stale_s": 60}})
     records(3)
     set_mode("hybrid")
     assert ask() == (3, False)
