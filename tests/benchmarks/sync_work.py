@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,10 @@ def staged(stage: Stage, folder: Path, rows: int) -> Manifest:
 def ours(manifest: Manifest, stage: Stage, _folder: Path) -> Callable[[], int]:
     from warehouse.store.load.loader import StoreLoad
 
+    # A load that the store knows already would cost nothing.
+    new = replace(manifest, load_id=uuid.uuid4().hex)
     target = LoadTarget("", "bench_sync", "", time.time_ns(), LoadMode.SWAP)
-    return lambda: StoreLoad(TEAM).load(manifest, target, stage).rows_in_target
+    return lambda: StoreLoad(TEAM).load(new, target, stage).rows_in_target
 
 
 def peer(manifest: Manifest, stage: Stage, _folder: Path) -> Callable[[], int]:

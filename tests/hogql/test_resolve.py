@@ -83,7 +83,7 @@ def test_an_alias_stands_for_its_expression_everywhere() -> None:
         "SELECT lower(name) AS l, count() AS n FROM events GROUP BY l ORDER BY l",
         "SELECT concat(lower(name), 'x') AS l FROM events GROUP BY lower(name)",
         "SELECT name AS n, sum(count()) OVER (PARTITION BY name) AS s FROM events GROUP BY name",
-        "SELECT id, (SELECT count() FROM public.users AS u WHERE u.id = e.id) AS n FROM events AS e",
+        "SELECT id, (SELECT count() FROM public.users AS u WHERE u.id = e.id) AS n FROM events e",
         "SELECT sum(id) OVER () AS s, id FROM events",
         "SELECT max(id) + 1 AS m, 'x' AS x FROM events",
         "SELECT id FROM events AS e WHERE EXISTS (SELECT max(e.id) AS m FROM public.users)",
