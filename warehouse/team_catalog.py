@@ -23,8 +23,10 @@ log = structlog.get_logger(__name__)
 
 def catalog_of(team: Any) -> Catalog:
     """Every table of the team in the store: events and persons, those in sync, and its views."""
-    names = dict(WarehouseConnection.objects.for_team(team).values_list("pk", "name"))
-    found = [_synced(team, names[one.connection_id], one) for one in synced.store_tables(team)]
+    found = []
+    if stored := synced.store_tables(team):
+        names = dict(WarehouseConnection.objects.for_team(team).values_list("pk", "name"))
+        found = [_synced(team, names[one.connection_id], one) for one in stored]
     return Catalog((*tables.catalog_tables(team.pk), *found, *views.catalog_tables(team)))
 
 
