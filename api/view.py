@@ -161,13 +161,13 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         """Save a query under a name that other queries may read."""
         data = valid(NewViewSerializer, request)
         made = saved_views.create(_new(self.team, request.user, data))
-        return self._shown(made, status.HTTP_201_CREATED)
+        return self._answer(made, status.HTTP_201_CREATED)
 
     @extend_schema(request=ViewChangeSerializer, responses=ViewSerializer)
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change it; with another query it is computed until the next refresh."""
         changed = saved_views.update(self.get_object(), valid(ViewChangeSerializer, request))
-        return self._shown(changed)
+        return self._answer(changed)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **_: Any) -> Response:
@@ -211,7 +211,7 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         """All views of the team, with what they read."""
         return Response(_shown(lineage.of_team(self.team)))
 
-    def _shown(self, view: View, code: int = status.HTTP_200_OK) -> Response:
+    def _answer(self, view: View, code: int = status.HTTP_200_OK) -> Response:
         """As it is after what was asked for, a refresh that was queued included."""
         return Response(ViewSerializer(self.get_queryset().get(pk=view.pk)).data, code)
 

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 KEPT_S = 3600
 POLL_S = 0.03
 LONGEST_POLL_S = 0.25
+"""How often a query's entry is looked at: it is all that a worker and whoever waits both have."""
 
 
 def hand_over(asked: Asked, inputs: dict[str, Any]) -> QueryRun:

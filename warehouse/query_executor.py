@@ -186,7 +186,7 @@ def _native_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
     if row.connection is None:
         raise ObjectNotFound("The connection has been deleted.", hint="Ask another one.")
     statement = Statement(row.text, inputs["params"])
-    with suppress(ConnectorError):
+    with suppress(ConnectorError):  # a price that cannot be had is unknown, and stops nobody
         priced = plan(row.connection, statement)
         accounts.price(row, [PlannedLeg(row.connection, priced.sql, priced.estimate)])
     return _over(row.connection, statement, str(row.pk), inputs["max_rows"])
@@ -195,7 +195,7 @@ def _native_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
 def _hogql_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
     found = planner.planned(row.team, row.text, inputs["values"])
     asked, legs = _planned(row.team, found, str(row.pk), inputs["max_rows"])
-    with suppress(ConnectorError):
+    with suppress(ConnectorError):  # likewise
         if found.mode != Mode.LOCAL:
             legs = _legs(found, found.split(PREFIX), priced=True)
     accounts.price(row, legs)
