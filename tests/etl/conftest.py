@@ -24,6 +24,8 @@ from etl.models import (
 )
 from etl.pipelines import TableSpec
 from service.main_job.story import make_stage
+from tests.etl.compare import source_rows, target_rows
+from tests.etl.cut_off import Finish, silence
 from warehouse import connections
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
@@ -161,6 +163,19 @@ def moved(pipeline: Pipeline, target_table: str) -> Iterator[Callable[..., Pipel
     of_pipeline.delete()
     changes.look()
     assert not Followed.objects.exists()
+
+
+@pytest.fixture
+def finish(vault: psycopg.Connection[Any], lake: Any, target_table: str) -> Finish:
+    """Execute a run; it must succeed, and the target be as the source is."""
+
+    def check(run: PipelineRun) -> TableRun:
+        silence(run)
+        table = succeed(run)
+        assert target_rows(lake, target_table) == source_rows(vault)
+        return table
+
+    return check
 
 
 def succeed(run: PipelineRun) -> TableRun:
