@@ -13,6 +13,7 @@ import pytest
 
 from connectors import Connector, NetworkPolicy, connect
 from tests.connectors import live
+from tests.connectors.copied import Session
 from tests.connectors.matrix import MATRIX, Row
 from tests.connectors.subject import Subject
 
@@ -102,6 +103,14 @@ def opened(
 def connector(request: pytest.FixtureRequest, opened: Callable[..., Connector]) -> Connector:
     """A working connector of the provider that the test's module names."""
     return opened(request.module.PROVIDER)
+
+
+@pytest.fixture
+def session(connector: Connector) -> Session:
+    """The session of an open connector, set up as it sets up its own."""
+    connector.query("SELECT 1 AS one").read_all()
+    found: Session = connector._connection  # type: ignore[attr-defined]
+    return found
 
 
 @pytest.fixture(scope="session")

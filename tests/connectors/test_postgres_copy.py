@@ -2,65 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql as pgsql
 
-from connectors import Connector, Limits, sql_guard
-from connectors.errors import DataError, QueryCancelled, SqlRefused
+from connectors import Connector
+from connectors.errors import DataError
 from connectors.postgres import compiled, wire
-from connectors.postgres.copy import FIRST_BYTES, PIECE_BYTES, CopyExecution, copy_statement
-from connectors.postgres.types import copied
-from connectors.providers.postgres import Postgres
-from tests.connectors.helpers import rows_of
+from connectors.postgres.copy import CopyExecution
+from tests.connectors.copied import Session, assert_same, by_cursor, copy
 
 PROVIDER = "postgres"
-MB = 2**20
-ENDLESS = "SELECT generate_series(1, 1000000000000) AS n"
-
-Session = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def session(connector: Connector) -> Session:
-    """The session of an open connector, set up as it sets up its own."""
-    connector.query("SELECT 1 AS one").read_all()
-    found: Session = connector._connection  # type: ignore[attr-defined]
-    return found
-
-
-def copy(session: Session, sql: str, max_rows: int | None = None) -> pa.Table:
-    execution = CopyExecution(session, sql, 60, "test", max_rows)
-    try:
-        execution.start()
-        return pa.Table.from_batches(execution.batches(), schema=execution.schema)
-    finally:
-        execution.close()
-
-
-def by_cursor(session: Session, sql: str) -> pa.Table:
-    execution = wire.CursorExecution(session, sql, (), 60, "test")
-    try:
-        execution.start()
-        return pa.Table.from_batches(execution.batches(), schema=execution.schema)
-    finally:
-        execution.close()
-
-
-def assert_same(session: Session, sql: str) -> pa.Table:
-    """Both ways give one table; NaN and the sign of zero show in the text."""
-    copied_, fetched = copy(session, sql), by_cursor(session, sql)
-    assert copied_.schema.equals(fetched.schema, check_metadata=True)
-    assert repr(copied_.to_pydict()) == repr(fetched.to_pydict())
-    return copied_
 
 
 # Every type, as a cursor brings it
@@ -324,222 +281,6 @@ def test_text_that_is_not_utf8_is_the_same_error_either_way(ascii_session: Sessi
             way(ascii_session, "SELECT 'fine' AS fine, E'caf\\xe9' AS odd")
         assert type(wire.error_for(caught.value)) is DataError
     assert copy(ascii_session, "SELECT 'café' AS v").to_pylist() == [{"v": "café"}]
-
-
-# Brackets
-
-BENIGN = [
-    ("SELECT 1 AS v;", 1),
-    ("SELECT 1 AS v ; ;\n", 1),
-    ("SELECT 1 AS v -- )", 1),
-    ("SELECT 1 AS v; -- done )", 1),
-    ("SELECT 1 AS v /* ) */", 1),
-    ("-- (\nSELECT 1 AS v", 1),
-    ("SELECT ')' AS v", ")"),
-    ("SELECT E'\\')' AS v", "')"),
-    ("SELECT $$)$$ AS v", ")"),
-    ("SELECT $a$) TO PROGRAM 'x' --$a$ AS v", ") TO PROGRAM 'x' --"),
-    ("SELECT '\\' AS v", "\\"),
-    ("(SELECT 2 AS v) UNION ALL (SELECT 2) LIMIT 1", 2),
-    ("WITH a AS (SELECT (1)) SELECT 3 AS v FROM a", 3),
-    ("SELECT 4 AS v FROM (SELECT 1) AS a(b) ORDER BY (b)", 4),
-]
-
-
-@pytest.mark.parametrize(("sql", "value"), BENIGN)
-@pytest.mark.parametrize("max_rows", [None, 5])
-def test_query_may_hold_brackets_and_comments(
-    connector: Connector, sql: str, value: Any, max_rows: int | None
-) -> None:
-    result = connector.query(sql, limits=Limits(max_rows=max_rows))
-    assert result.read_all().to_pylist() == [{"v": value}]
-
-
-HOSTILE = [
-    "SELECT 1) TO PROGRAM 'touch {}' --",
-    "SELECT 1) TO PROGRAM 'touch {}' (FORMAT BINARY) --",
-    "SELECT 1) TO PROGRAM 'touch {}' /*",
-    "SELECT 1) TO PROGRAM 'touch {}' WITH (FORMAT csv",
-    "SELECT 1\n) TO PROGRAM 'touch {}'; COPY (SELECT 2",
-    "SELECT 1; COPY (SELECT 1) TO PROGRAM 'touch {}'",
-    "SELECT 1; COPY (SELECT 1) TO PROGRAM 'touch {}';",
-    "SELECT ')' ) TO PROGRAM 'touch {}' --",
-    "SELECT $$($$) TO PROGRAM 'touch {}' --",
-    "SELECT '(' ) TO PROGRAM 'touch {}' --'",
-    "SELECT 1 AS \"(\" ) TO PROGRAM 'touch {}' --",
-    "SELECT 1 /* ( */ ) TO PROGRAM 'touch {}' --",
-    "SELECT 1 -- (\n) TO PROGRAM 'touch {}' --",
-    "SELECT 1 /* /* ( */ ) TO PROGRAM 'touch {}' --",
-    "VALUES (1)) TO PROGRAM 'touch {}' --",
-    "TABLE pg_class) TO PROGRAM 'touch {}' --",
-    "SELECT E'\\') TO PROGRAM ''touch {}'' --' ) TO PROGRAM 'touch {}' --",
-    "SELECT 1) TO '{}' --",
-    "SELECT 1) TO STDOUT; COPY (SELECT 1) TO PROGRAM 'touch {}' --",
-    "pg_class TO PROGRAM 'touch {}' --",
-    "SELECT 1) AS q; COPY (SELECT 1) TO PROGRAM 'touch {}' --",
-    "SELECT 1) AS q OFFSET 0) AS q) TO PROGRAM 'touch {}' --",
-]
-
-
-@pytest.fixture
-def mark() -> Iterator[Path]:
-    """A file that is not there, where the server could make it."""
-    with TemporaryDirectory(prefix="copied-") as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder) / "mark"
-
-
-@pytest.fixture
-def superuser(endpoints: dict[str, Any]) -> Iterator[Session]:
-    """A session that may start programs, even from a read-only transaction."""
-    dsn = endpoints["postgres"]["superuser_dsn"]
-    with psycopg.connect(dsn, client_encoding="utf8") as found:
-        found.read_only = True
-        yield found
-
-
-@pytest.mark.parametrize("sql", HOSTILE)
-@pytest.mark.parametrize("max_rows", [None, 5])
-def test_server_runs_nothing_but_the_query(
-    superuser: Session, mark: Path, sql: str, max_rows: int | None
-) -> None:
-    """Here without the guard, which comes first and refuses all of these too."""
-    hostile = sql.replace("{}", str(mark))
-    with pytest.raises(SqlRefused):
-        sql_guard.check(hostile, Postgres.capabilities)
-    with pytest.raises((psycopg.errors.SyntaxError, SqlRefused)):
-        copy(superuser, hostile, max_rows)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("sql", HOSTILE)
-@pytest.mark.parametrize("kind", ["int4", "interval"])
-def test_statement_around_a_hostile_text_is_not_made_or_means_nothing(
-    superuser: Session, mark: Path, sql: str, kind: str
-) -> None:
-    """Here without the cursor, on which the server itself judges the text."""
-    column = copied(23 if kind == "int4" else 1186, pa.field("v", pa.string()))
-    with pytest.raises((SqlRefused, psycopg.errors.SyntaxError)):
-        superuser.execute(copy_statement(sql.replace("{}", str(mark)), [column]).encode())
-    assert not mark.exists()
-
-
-def test_superuser_could_have_done_it(superuser: Session, mark: Path) -> None:
-    superuser.execute(f"COPY (SELECT 1) TO PROGRAM 'touch {mark}'".encode())
-    assert mark.exists()
-
-
-# Limits, batches, cancelling
-
-
-def test_row_limit_does_not_read_the_whole_query(connector: Connector) -> None:
-    with connector.query(ENDLESS, limits=Limits(timeout_s=20, max_rows=5)) as result:
-        assert result.read_all().column(0).to_pylist() == [1, 2, 3, 4, 5]
-    assert result.truncated
-
-
-def test_byte_limit_does_not_read_the_whole_query(connector: Connector) -> None:
-    limits = Limits(timeout_s=20, max_bytes_returned=MB)
-    with connector.query(ENDLESS, limits=limits) as result:
-        assert sum(batch.nbytes for batch in result) <= MB
-    assert result.truncated
-    assert rows_of(connector, "SELECT 1 AS one") == [(1,)]
-
-
-def test_query_that_is_left_in_the_middle_ends_in_the_server(
-    session: Session, endpoints: dict[str, Any]
-) -> None:
-    execution = CopyExecution(session, ENDLESS, 60, "left-in-the-middle")
-    execution.start()
-    next(execution.batches())
-    execution.close()
-    assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    with psycopg.connect(endpoints["postgres"]["superuser_dsn"]) as server:
-        found = server.execute(
-            "SELECT state FROM pg_stat_activity WHERE pid = %s", [session.info.backend_pid]
-        ).fetchone()
-    assert found == ("idle",)
-
-
-def test_server_ends_by_itself_at_the_row_limit(session: Session) -> None:
-    execution = CopyExecution(session, ENDLESS, 60, "limited", max_rows=5)
-    execution.start()
-    assert next(execution.batches()).num_rows == 6
-    assert session.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
-    execution.close()
-
-
-def test_cancel_that_the_server_has_missed_is_seen(session: Session) -> None:
-    execution = CopyExecution(session, "SELECT pg_sleep(60)", 60, "missed")
-    execution.start()
-    began = time.monotonic()
-    execution.cancel()
-    with pytest.raises(QueryCancelled):
-        next(execution.batches())
-    execution.close()
-    assert time.monotonic() - began < 5
-    assert copy(session, "SELECT 1 AS one").to_pylist() == [{"one": 1}]
-
-
-def test_first_rows_come_before_the_query_has_ended(connector: Connector) -> None:
-    slow = "SELECT repeat('x', 10000) AS w, pg_sleep(CASE WHEN g > 20 THEN 60 ELSE 0 END)"
-    with connector.query(f"{slow} FROM generate_series(1, 30) AS g", run_id="r") as result:
-        assert next(iter(result)).num_rows > 5
-
-
-WIDE = "repeat('x', 300000)"
-
-
-@pytest.mark.parametrize(
-    ("columns", "rows"),
-    [
-        ("g", 2_000_000),
-        ("NULL::numeric(30,2), NULL::numeric(30,2), NULL::bool", 400_000),
-        (WIDE, 100),
-        (f"CASE WHEN g % 2 = 0 THEN {WIDE} ELSE 'x' END", 100),
-        (", ".join(f"g AS c{n}" for n in range(1600)), 2_000),
-    ],
-    ids=["narrow", "null", "wide", "uneven", "many columns"],
-)
-def test_batches_are_bounded_by_bytes(
-    connector: Connector, monkeypatch: pytest.MonkeyPatch, columns: str, rows: int
-) -> None:
-    # On a slow machine pieces are long in coming, and are then handed on as they are.
-    monkeypatch.setattr("connectors.postgres.copy.WAKE_S", 60)
-    sql = f"SELECT {columns} FROM generate_series(1, {rows}) AS g"
-    with connector.query(sql) as result:
-        sizes = [batch.nbytes for batch in result]
-    assert result.rows == rows
-    assert max(sizes) <= wire.BATCH_BYTES
-    assert len(sizes) <= 5 + 2 * sum(sizes) / wire.BATCH_BYTES
-
-
-def test_first_batch_is_small(connector: Connector) -> None:
-    with connector.query("SELECT generate_series(1, 1000000) AS n") as result:
-        assert next(iter(result)).nbytes <= FIRST_BYTES + PIECE_BYTES
-
-
-@pytest.mark.parametrize("kind", ["text", "bytea"])
-def test_huge_value_has_a_batch_of_its_own(connector: Connector, kind: str) -> None:
-    size = 50_000_000
-    value = (
-        f"convert_to(repeat('x', {size}), 'UTF8')" if kind == "bytea" else f"repeat('x', {size})"
-    )
-    sql = f"SELECT g, CASE g WHEN 5 THEN {value} END AS v FROM generate_series(1, 10) AS g"
-    table = connector.query(sql).read_all()
-    assert table.column("g").to_pylist() == list(range(1, 11))
-    [value] = table.column("v").drop_null()
-    assert len(value.as_buffer()) == size
-
-
-def test_empty_query_has_a_schema(session: Session) -> None:
-    found = copy(session, "SELECT 1::int AS a, '1'::interval AS b WHERE false")
-    assert found.schema == pa.schema([("a", pa.int32()), ("b", pa.string())])
-    assert found.num_rows == 0
-
-
-def test_query_without_columns_has_no_rows_to_show(session: Session) -> None:
-    assert_same(session, "SELECT FROM generate_series(1, 3)")
 
 
 def test_rows_come_over_tls_as_well(

@@ -13,6 +13,7 @@ from django.db import connection as database
 
 from etl import changes, mover, pipelines, runner
 from etl.models import (
+    AlertChannel,
     Followed,
     Pipeline,
     PipelineRun,
@@ -24,8 +25,11 @@ from etl.models import (
 )
 from etl.pipelines import TableSpec
 from service.main_job.story import make_stage
-from tests.etl.compare import source_rows, target_rows
+from tests.etl import receivers
+from tests.etl.alerting import make
+from tests.etl.compare import broker_messages, source_rows, target_rows
 from tests.etl.cut_off import Finish, silence
+from tests.etl.receivers import Receiver
 from warehouse import connections
 from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
@@ -33,6 +37,8 @@ from warehouse.models import Team, WarehouseConnection
 INDEX = "CREATE INDEX ON records (updated_at)"
 GROWS = "ALTER TABLE records DROP CONSTRAINT records_pkey"
 """What the table needs to be read by a cursor, and to be one that only grows."""
+
+Ended = Callable[[PipelineRun], PipelineRun]
 
 
 @pytest.fixture
@@ -166,16 +172,58 @@ def moved(pipeline: Pipeline, target_table: str) -> Iterator[Callable[..., Pipel
 
 
 @pytest.fixture
-def finish(vault: psycopg.Connection[Any], lake: Any, target_table: str) -> Finish:
+def ended(vault: psycopg.Connection[Any], lake: Any, target_table: str) -> Ended:
     """Execute a run; it must succeed, and the target be as the source is."""
+
+    def check(run: PipelineRun) -> PipelineRun:
+        found = runner.execute(run.pk)
+        assert found is not None
+        assert (found.status, found.error) == (RunStatus.SUCCEEDED, "")
+        assert target_rows(lake, target_table) == source_rows(vault)
+        return found
+
+    return check
+
+
+@pytest.fixture
+def finish(ended: Ended) -> Finish:
+    """Likewise, once nobody else has been heard of for long; its one table."""
 
     def check(run: PipelineRun) -> TableRun:
         silence(run)
-        table = succeed(run)
-        assert target_rows(lake, target_table) == source_rows(vault)
-        return table
+        return ended(run).tables.get()
 
     return check
+
+
+@pytest.fixture
+def told(settings: Any) -> Iterator[Callable[[], list[str]]]:
+    """Ids of the runs that workers were told of, which are taken away."""
+
+    def take() -> list[str]:
+        found = broker_messages(settings.CELERY_BROKER_URL)
+        return [m["kwargs"]["run_id"] for m in found if m["task"] == "etl.execute_run"]
+
+    take()
+    yield take
+    take()
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    """A web server on this machine that the operator allows."""
+    with receivers.receiver() as found:
+        port = found.url.split("/")[2]
+        settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS = [
+            *settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS,
+            port,
+        ]
+        yield found
+
+
+@pytest.fixture
+def channel(team: Team, receiver: Receiver) -> AlertChannel:
+    return make(team, receiver.url)
 
 
 def succeed(run: PipelineRun) -> TableRun:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,7 +13,6 @@ from etl.pipelines import TableSpec
 from tests.etl.compare import Vault, source_rows, target_rows
 from tests.etl.cut_off import Finish, cut_off, ledger_of, silence, staged
 
-ROOT = Path(__file__).resolve().parents[2]
 ROWS = 10_000
 CHUNKS = 8
 """The table has so many at least."""

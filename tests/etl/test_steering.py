@@ -1,100 +1,37 @@
 """Pause, resume, refresh, retry and cancel, whatever a run is doing just then."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection as database
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
-from rest_framework.test import APIClient
 
 from connectors.errors import InvalidInput
 from etl import lease, pipelines, runner, steering, tasks
 from etl.errors import PipelinePaused, RunEnded, RunInProgress, RunNotFailed, RunSuperseded
 from etl.models import Chunk, ChunkState, Pipeline, PipelineRun, ReadMode, RunStatus, Step, Trigger
 from etl.pipelines import TableSpec
-from tests.etl.compare import Vault, broker_messages, source_rows, target_rows
-from tests.etl.failing import failing, reaching
+from tests.etl.compare import Vault
+from tests.etl.conftest import Ended
+from tests.etl.cut_off import staged
+from tests.etl.failing import reaching
+from tests.etl.steered import failed, now, stop_at
 from tests.waiting import wait_for
-from warehouse.models import Team
 
 ROWS = 10_000
 SOON_S = 5
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("small_chunks"),
+    pytest.mark.usefixtures("small_chunks", "told"),
 ]
 
 Start = Callable[[], PipelineRun]
 Add = Callable[[int], None]
-Clients = Callable[[str], APIClient]
-Ended = Callable[[PipelineRun], PipelineRun]
-
-
-@pytest.fixture(autouse=True)
-def told(settings: Any) -> Iterator[Callable[[], list[str]]]:
-    """Ids of the runs that workers were told of, which are taken away."""
-
-    def take() -> list[str]:
-        found = broker_messages(settings.CELERY_BROKER_URL)
-        return [m["kwargs"]["run_id"] for m in found if m["task"] == "etl.execute_run"]
-
-    take()
-    yield take
-    take()
-
-
-@pytest.fixture
-def ended(vault: Vault, lake: Any, target_table: str) -> Ended:
-    """Execute a run; it must succeed, and the target be as the source is."""
-
-    def check(run: PipelineRun) -> PipelineRun:
-        found = runner.execute(run.pk)
-        assert found is not None
-        assert (found.status, found.error) == (RunStatus.SUCCEEDED, "")
-        assert target_rows(lake, target_table) == source_rows(vault)
-        return found
-
-    return check
-
-
-def now(run: PipelineRun) -> PipelineRun:
-    return PipelineRun.objects.get(pk=run.pk)
-
-
-def staged(run: PipelineRun) -> dict[int, int]:
-    """Claims of the chunks that are staged, by number."""
-    found = Chunk.objects.filter(table__run=run, state=ChunkState.STAGED)
-    return dict(found.values_list("number", "claim"))
-
-
-def stop_at(run: PipelineRun, chunks: int, act: Callable[[], object], **options: Any) -> None:
-    """Execute a run and do that once so many chunks are staged; the runner lets it go."""
-    acted = False
-
-    def watch(_: Any) -> None:
-        nonlocal acted
-        if not acted and len(staged(run)) >= chunks:
-            acted = True
-            act()
-
-    assert runner.execute(run.pk, watch, **options) is None
-    assert acted
-
-
-def failed(run: PipelineRun) -> PipelineRun:
-    """The run, after it failed to be loaded as often as it may."""
-    for _ in range(lease.MAX_ATTEMPTS):
-        with failing("before MERGE", "error"):
-            runner.execute(run.pk)
-    assert (now(run).status, now(run).error_code) == (RunStatus.FAILED, "connection_lost")
-    return now(run)
 
 
 # Pause and resume
@@ -373,118 +310,3 @@ def test_refresh_of_one_table_leaves_the_others_alone(pipeline: Pipeline) -> Non
     assert refused.value.fields == {"tables": "The pipeline has no public.nothing."}
     run = steering.refresh(pipeline, Trigger.API, ["public.orders"])
     assert [str(table.table) for table in run.tables.all()] == ["public.orders"]
-
-
-# Over the API
-
-
-@pytest.fixture
-def url(team: Team, pipeline: Pipeline) -> str:
-    return f"/api/environments/{team.pk}/pipelines/{pipeline.pk}/"
-
-
-def test_pipeline_is_paused_and_resumed_over_the_api(
-    alice: APIClient, url: str, start: Start
-) -> None:
-    run = start()
-    for _ in range(2):
-        assert alice.post(f"{url}pause/").json()["is_active"] is False
-    assert alice.get(f"{url}runs/{run.pk}/").json()["status"] == "paused"
-    for path in ("run/", "refresh/"):
-        answer = alice.post(url + path, {})
-        assert (answer.status_code, answer.json()["code"]) == (400, "pipeline_paused")
-    for _ in range(2):
-        assert alice.post(f"{url}resume/").json()["is_active"] is True
-    assert alice.get(f"{url}runs/{run.pk}/").json()["status"] == "queued"
-    answer = alice.post(f"{url}refresh/", {})
-    assert (answer.status_code, answer.json()["code"]) == (409, "run_in_progress")
-
-
-def test_run_is_cancelled_and_retried_over_the_api(
-    alice: APIClient, url: str, start: Start
-) -> None:
-    run = start()
-    one = f"{url}runs/{run.pk}/"
-    for _ in range(2):
-        answer = alice.post(f"{one}cancel/")
-        assert (answer.status_code, answer.json()["error_code"]) == (200, "run_cancelled")
-    for _ in range(2):
-        answer = alice.post(f"{one}retry/")
-        assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    PipelineRun.objects.update(status=RunStatus.SUCCEEDED)
-    for path, code in (("cancel/", "run_ended"), ("retry/", "run_not_failed")):
-        answer = alice.post(one + path)
-        assert (answer.status_code, answer.json()["code"]) == (409, code)
-    answer = alice.post(f"{url}refresh/", {"tables": ["public.records"]})
-    assert (answer.status_code, answer.json()["is_refresh"]) == (202, True)
-    answer = alice.post(f"{one}retry/")
-    assert (answer.status_code, answer.json()["code"]) == (409, "run_not_failed")
-
-
-@pytest.mark.parametrize("body", [{"tables": "public.records"}, {"tables": [1, {}]}, {"table": 1}])
-def test_refresh_of_nonsense_is_refused(alice: APIClient, url: str, body: Any) -> None:
-    assert alice.post(f"{url}refresh/", body, format="json").status_code == 400
-    assert not PipelineRun.objects.exists()
-
-
-def test_run_of_another_team_or_pipeline_does_not_exist(
-    client_of: Clients, team: Team, other_team: Team, pipeline: Pipeline, start: Start, url: str
-) -> None:
-    run = start()
-    theirs = f"/api/environments/{other_team.pk}/pipelines/{pipeline.pk}/"
-    for root, who in ((theirs, "charlie"), (url, "charlie")):
-        client = client_of(who)
-        for path in ("pause/", "resume/", "refresh/", f"runs/{run.pk}/cancel/"):
-            assert client.post(root + path).status_code == 404
-        assert client.get(f"{root}runs/{run.pk}/").status_code == 404
-    assert now(run).status == RunStatus.QUEUED
-
-
-# By command
-
-
-def test_commands_pause_resume_cancel_and_retry(
-    start: Start, pipeline: Pipeline, records: Add, capsys: Any
-) -> None:
-    records(10)
-    run = start()
-    call_command("pause_pipeline", "nightly")
-    assert now(run).status == RunStatus.PAUSED
-    with pytest.raises(CommandError, match="pipeline_paused"):
-        call_command("run_pipeline", "nightly")
-    call_command("resume_pipeline", "nightly")
-    call_command("cancel_run", "nightly")
-    assert now(run).error_code == "run_cancelled"
-    call_command("run_pipeline", "nightly", "--retry")
-    assert now(run).status == RunStatus.SUCCEEDED
-    with pytest.raises(CommandError, match="run_ended"):
-        call_command("cancel_run", "nightly")
-    with pytest.raises(CommandError, match="run_not_failed"):
-        call_command("run_pipeline", "nightly", "--retry")
-    call_command("run_pipeline", "nightly", "--refresh", "public.records")
-    assert pipeline.runs.filter(is_refresh=True).get().status == RunStatus.SUCCEEDED
-    with pytest.raises(CommandError, match="has no public"):
-        call_command("run_pipeline", "nightly", "--refresh", "public.nothing")
-
-
-def test_command_ends_when_its_run_is_paused(
-    records: Add, pipeline: Pipeline, start: Start
-) -> None:
-    records(ROWS)
-    run = start()
-
-    def pause() -> None:
-        wait_for(lambda: len(staged(run)) >= 2, 20)
-        steering.pause(pipeline)
-        database.close()
-
-    other = threading.Thread(target=pause)
-    other.start()
-    began = time.monotonic()
-    with (
-        reaching("after the manifest", lambda: time.sleep(3)),
-        pytest.raises(CommandError, match="pipeline_paused: The run was paused"),
-    ):
-        call_command("run_pipeline", "nightly")
-    assert time.monotonic() - began < 30
-    other.join()
