@@ -72,9 +72,10 @@ class Arguments:
         if kind == Kind.NULL or kind in spec.kinds:
             fits = spec.becomes is None or kind == spec.becomes.kind
             return arg if fits or spec.becomes is None else self.as_type(arg, spec.becomes)
-        if kind == Kind.STRING and spec.constant_text and spec.becomes and _is_constant(arg):
-            return self.as_type(arg, spec.becomes)
-        return None
+        is_cast = (kind == Kind.STRING and spec.constant_text and _is_constant(arg)) or (
+            kind == Kind.DECIMAL and spec.whole_decimal and arg.type.scale == 0
+        )
+        return self.as_type(arg, spec.becomes) if is_cast and spec.becomes else None
 
     def as_type(self, arg: tree.Expr, wanted: Type) -> tree.Expr:
         """The argument, cast; raises TypesDiffer for text that is no date."""

@@ -77,7 +77,7 @@ def _reduced(name: str, aggregate: str, means: str) -> Function:
 FUNCTIONS = (
     Function(
         "arrayElement",
-        ("array", "int"),
+        ("array", "whole"),
         _item,
         _here(_ELEMENT),
         "The item at a place, from 1; NULL where there is none.",
@@ -155,7 +155,7 @@ FUNCTIONS = (
     ),
     Function(
         "range",
-        ("int", "int"),
+        ("whole", "whole"),
         _array_of_first,
         _here("range(_0, _1)"),
         "From the first up to before the second.",

@@ -66,7 +66,7 @@ def _step(name: str, unit: str, *, on_date: bool, back: bool) -> Function:
     moved = f"DATEADD({unit_of_amount}, {amount}, _0)"
     return Function(
         name,
-        (takes, "int"),
+        (takes, "whole"),
         "date" if on_date else "datetime",
         forms(
             None,

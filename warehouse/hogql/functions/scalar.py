@@ -1,6 +1,6 @@
 """Operators, conditions, numbers and text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 
 from sqlglot import exp
@@ -78,16 +78,28 @@ def _compare(name: str, sign: str, means: str) -> Function:
     return Function(name, ("any", "any"), "bool", forms(f"_0 {sign} _1"), means, agree=())
 
 
+# ClickHouse reckons decimals of up to 18 digits in 64 bits, and fails where the result has more.
+_WIDE = "_0 * CAST('1' AS Decimal(38, 0))"
+
+
+def _arithmetic(
+    name: str, sign: str, returns: Callable[[Sequence[Type]], Type], means: str
+) -> Iterator[Function]:
+    plain = f"_0 {sign} _1"
+    for takes, in_store in (("int", plain), ("exact", f"{_WIDE} {sign} _1"), ("number", plain)):
+        yield Function(
+            name, (takes, takes), returns, forms(plain, clickhouse=in_store), means, agree=()
+        )
+
+
 # Half away from zero: the engine's own rounds halves to even.
 _ROUND_FLOAT_CLICKHOUSE = "sign(_0) * floor(abs(_0) * pow(10, _1) + 0.5) / pow(10, _1)"
 _ROUND_FLOAT_POSTGRES = "CAST(ROUND(CAST(_0 AS DECIMAL), _1) AS DOUBLE PRECISION)"
 
 FUNCTIONS = (
-    Function("plus", ("number", "number"), _widest, forms("_0 + _1"), "Sum.", agree=()),
-    Function("minus", ("number", "number"), _widest, forms("_0 - _1"), "Difference.", agree=()),
-    Function(
-        "multiply", ("number", "number"), _sum_of_scales, forms("_0 * _1"), "Product.", agree=()
-    ),
+    *_arithmetic("plus", "+", _widest, "Sum."),
+    *_arithmetic("minus", "-", _widest, "Difference."),
+    *_arithmetic("multiply", "*", _sum_of_scales, "Product."),
     Function(
         "divide",
         ("as_float", "as_float"),
@@ -97,7 +109,7 @@ FUNCTIONS = (
     ),
     Function(
         "intDiv",
-        ("int", "int"),
+        ("whole", "whole"),
         "int",
         forms(
             None,
@@ -112,7 +124,7 @@ FUNCTIONS = (
     ),
     Function(
         "modulo",
-        ("int", "int"),
+        ("whole", "whole"),
         "int",
         forms("MOD(_0, NULLIF(_1, 0))", clickhouse="modulo(_0, NULLIF(_1, 0))"),
         "Rest of a division, with the sign of the dividend; NULL where the divisor is 0.",
@@ -212,7 +224,7 @@ FUNCTIONS = (
     # Text, in characters, never bytes.
     Function(
         "toString",
-        ("int",),
+        ("whole",),
         "text",
         forms(
             "CAST(_0 AS VARCHAR)",

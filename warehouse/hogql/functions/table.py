@@ -41,6 +41,8 @@ class Spec:
     becomes: Type | None = None
     constant_text: bool = False
     """Text that stands in the query, or a placeholder's, may be given too, and is cast."""
+    whole_decimal: bool = False
+    """A decimal without digits after the point may be given too, and is cast."""
     is_lambda: bool = False
     """The kinds are those of what a lambda gives."""
 
@@ -50,6 +52,7 @@ SPECS: Mapping[str, Spec] = {
     "any": Spec(None),
     "bool": Spec((Kind.BOOL,)),
     "int": Spec((Kind.INT,)),
+    "whole": Spec((Kind.INT,), INT, whole_decimal=True),
     "exact": Spec((Kind.INT, Kind.DECIMAL)),
     "decimal": Spec((Kind.DECIMAL,)),
     "float": Spec((Kind.FLOAT,)),

@@ -42,6 +42,10 @@ class Dialect:
     """What takes a document, a path and a type, and gives NULL where no such thing is there."""
     misses_groups: bool = False
     """A query in the place of a value gives NULL, not a count of 0, where it finds no row."""
+    joins_by_keys: bool = False
+    """An outer join needs an equality between both sides."""
+    binds_arrays: bool = False
+    """A value may be a list; of single ones there is room for few."""
     arrays: bool = False
     """They can be written, and functions take lambdas."""
     rows_compare: bool = True
@@ -50,6 +54,8 @@ class Dialect:
     def type_text(self, kind: Type) -> str:
         if kind.kind == Kind.DECIMAL:
             return self.decimal.format(scale=9 if kind.scale is None else kind.scale)
+        if kind.item is not None:
+            return f"Array({self.type_text(kind.item)})"
         return self.types[kind.kind]
 
     def text(self, node: exp.Expr) -> str:
@@ -173,6 +179,8 @@ DIALECTS: Mapping[str, Dialect] = {
             "toTimezone(_0, 'UTC')",
             member="JSONExtract",
             misses_groups=True,
+            joins_by_keys=True,
+            binds_arrays=True,
             arrays=True,
         ),
     )

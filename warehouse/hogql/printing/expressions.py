@@ -12,6 +12,7 @@ from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.table import Use
 from warehouse.hogql.printing import scalars
 from warehouse.hogql.printing.dialects import Dialect
+from warehouse.hogql.printing.lists import gathered
 from warehouse.hogql.printing.templates import apart, filled
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
@@ -198,10 +199,20 @@ class Expressions:
             )
         this = apart(self.node(expr.expr))
         if isinstance(expr.items, tree.Query):
-            found = exp.In(this=this, query=exp.Subquery(this=self.nested(expr.items)))
+            query = exp.Subquery(this=self.nested(expr.items))
+            found: exp.Expr = exp.In(this=this, query=query)
         else:
-            found = exp.In(this=this, expressions=self.all(expr.items))
+            found = self._in_list(this, expr.items)
         return exp.Not(this=found) if expr.negated else found
+
+    def _in_list(self, this: exp.Expr, items: Sequence[tree.Expr]) -> exp.Expr:
+        if not self.dialect.binds_arrays:
+            return exp.In(this=this, expressions=self.all(items))
+        single, arrays = gathered(items)
+        found = [exp.In(this=this.copy(), field=self.node(one)) for one in arrays]
+        if single:
+            found.append(exp.In(this=this, expressions=self.all(single)))
+        return found[0] if len(found) == 1 else exp.Paren(this=exp.or_(*found, copy=False))
 
     def _scalar(self, expr: tree.Scalar) -> exp.Expr:
         query, found = expr.query, exp.Subquery(this=self.nested(expr.query))

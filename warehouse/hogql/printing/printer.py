@@ -11,6 +11,8 @@ from warehouse.hogql.errors import HogQLError, HogQLRefused, HogQLTooComplex
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
 from warehouse.hogql.printing.expressions import Expressions, quoted
+from warehouse.hogql.printing.keyless import key_of
+from warehouse.hogql.printing.templates import apart
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import INT, Kind, Type
 
@@ -153,7 +155,7 @@ class _Printer:
             made.set("distinct", exp.Distinct())
         self._add_ctes(made, query.ctes)
         for join in query.joins:
-            self._add_join(made, join)
+            self._add_join(made, join, query)
         if query.where is not None:
             made.where(self.exprs.node(query.where), copy=False)
         if query.group_by:
@@ -167,12 +169,14 @@ class _Printer:
         for cte in ctes:
             made.with_(quoted(cte.name), as_=self.query(cte.query), copy=False)
 
-    def _add_join(self, made: exp.Select, join: tree.Join) -> None:
+    def _add_join(self, made: exp.Select, join: tree.Join, query: tree.Select) -> None:
         relation = self._relation(join.relation)
         if join.kind is None:
             made.from_(relation, copy=False)
             return
         on = None if join.on is None else self.exprs.node(join.on)
+        if on is not None and self._dialect.joins_by_keys and (key := key_of(join, query)):
+            on = exp.And(this=key, expression=apart(on))
         made.append("joins", exp.Join(this=relation, on=on, **SIDES[join.kind]))
 
     def _relation(self, relation: tree.Relation) -> exp.Expr:

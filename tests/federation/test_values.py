@@ -1,0 +1,122 @@
+"""What a value is, whichever system it comes from: of two connections, to the same database."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from rest_framework.test import APIClient
+
+from tests.api.conftest import Save
+from tests.api.shapes import result
+from tests.store.running import Engine
+from warehouse import catalogs
+from warehouse.models import Team
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Rows = Callable[..., list[list[Any]]]
+BOTH = "FROM shop.public.prices AS p JOIN crm.public.bought AS b ON b.id = p.id"
+
+
+@pytest.fixture(autouse=True)
+def _own_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables come and go from test to test within seconds."""
+    monkeypatch.setattr(catalogs, "AGAIN_S", 0.0)
+
+
+@pytest.fixture
+def shops(vault: psycopg.Connection[Any], save: Save) -> None:
+    vault.execute("CREATE TABLE prices (id bigint, price numeric(12, 2), code char(6))")
+    vault.execute(
+        "CREATE TABLE bought (id bigint, pieces bigint, code varchar(9), whole numeric(9))"
+    )
+    vault.execute("INSERT INTO prices VALUES (1, 1234567890.12, 'ab'), (2, 0.50, 'c d')")
+    vault.execute("INSERT INTO bought VALUES (1, 9876543210, 'ab', 7), (2, 3, 'c d', -7)")
+    save(name="shop")
+    save(name="crm")
+
+
+@pytest.fixture
+def rows(shops: None, store: Engine, alice: APIClient, team: Team) -> Rows:
+    def run(query: str, **values: Any) -> list[list[Any]]:
+        body = {"query": query, "values": values}
+        answer = alice.post(f"/api/environments/{team.pk}/queries/", body, "json")
+        found: list[list[Any]] = result(answer)["rows"]
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("expr", "wanted"),
+    [
+        ("p.price * b.pieces", Decimal("1234567890.12") * 9876543210),
+        ("p.price * p.price * 1000", Decimal("1234567890.12") ** 2 * 1000),
+        ("p.price + b.pieces * 900000000", Decimal("1234567890.12") + 9876543210 * 900000000),
+        ("p.price - b.pieces * 900000000", Decimal("1234567890.12") - 9876543210 * 900000000),
+    ],
+)
+def test_a_decimal_is_reckoned_with_all_its_digits(rows: Rows, expr: str, wanted: Decimal) -> None:
+    ((found,),) = rows(f"SELECT {expr} AS x {BOTH} WHERE p.id = 1")
+    assert Decimal(found) == wanted
+
+
+def test_a_decimal_without_a_fraction_is_a_whole_number(rows: Rows) -> None:
+    query = f"SELECT b.whole % 5 AS r, intDiv(b.whole, 2) AS q, toString(b.whole) AS t {BOTH}"
+    assert rows(f"{query} ORDER BY 3") == [[-2, -3, "-7"], [2, 3, "7"]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(list(range(2, 10_002)), id="integers"),
+        pytest.param([f"{n}'\\" * 9 for n in range(9_999)] + ["c d"], id="texts"),
+    ],
+)
+def test_store_takes_as_many_values_as_a_query_may_have(rows: Rows, values: list[Any]) -> None:
+    column = "b.id" if isinstance(values[0], int) else "b.code"
+    for word, wanted in (("IN", 2), ("NOT IN", 1)):
+        # What only the store says keeps the condition from going to a warehouse.
+        query = f"SELECT p.id {BOTH} WHERE if(p.id > 0, {column}, NULL) {word} {{some}}"
+        query = query.replace("p.id > 0", "p.id + b.id > 0")
+        assert rows(query, some=values) == [[wanted]]
+
+
+def test_store_takes_texts_for_dates_and_numbers_of_two_kinds(rows: Rows) -> None:
+    query = f"SELECT p.id {BOTH} WHERE addDays(toDate('2026-01-01'), p.id + b.id) IN {{days}}"
+    assert rows(query, days=["2026-01-05", "2027-01-05"]) == [[2]]
+    query = f"SELECT p.id {BOTH} WHERE p.price + b.pieces IN {{some}}"
+    assert rows(query, some=[3, 3.5]) == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition", "wanted"),
+    [
+        ("LEFT", "p.id < b.id", [[1, 2], [2, None]]),
+        ("RIGHT", "p.id < b.id", [[1, 2], [None, 1]]),
+        ("FULL", "p.id < b.id", [[1, 2], [2, None], [None, 1]]),
+        ("FULL", "p.id + b.id > 3", [[1, None], [2, 2], [None, 1]]),
+        ("LEFT", "p.id < b.id OR p.id = b.id", [[1, 1], [1, 2], [2, 2]]),
+        ("FULL", "p.id = 1 AND p.id < b.id", [[1, 2], [2, None], [None, 1]]),
+        ("FULL", "p.id = 1", [[1, 1], [1, 2], [2, None]]),
+        ("LEFT", "p.id != b.id", [[1, 2], [2, 1]]),
+        (
+            "FULL",
+            "p.id = b.id AND p.price > b.pieces",
+            [[1, None], [2, None], [None, 1], [None, 2]],
+        ),
+    ],
+)
+def test_an_outer_join_may_be_on_anything(
+    rows: Rows, kind: str, condition: str, wanted: list[list[Any]]
+) -> None:
+    joined = f"shop.public.prices AS p {kind} JOIN crm.public.bought AS b ON {condition}"
+    assert rows(f"SELECT p.id AS x, b.id AS y FROM {joined} ORDER BY x, y") == wanted
+
+
+def test_an_outer_join_of_a_query_may_be_on_anything(rows: Rows) -> None:
+    joined = "few AS p LEFT JOIN (SELECT id AS n FROM crm.public.bought) AS b ON p.id > b.n"
+    query = f"WITH few AS (SELECT id FROM shop.public.prices) SELECT p.id AS x, n FROM {joined}"
+    assert rows(f"{query} ORDER BY x") == [[1, None], [2, 1]]
