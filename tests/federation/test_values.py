@@ -120,3 +120,25 @@ def test_an_outer_join_of_a_query_may_be_on_anything(rows: Rows) -> None:
     joined = "few AS p LEFT JOIN (SELECT id AS n FROM crm.public.bought) AS b ON p.id > b.n"
     query = f"WITH few AS (SELECT id FROM shop.public.prices) SELECT p.id AS x, n FROM {joined}"
     assert rows(f"{query} ORDER BY x") == [[1, None], [2, 1]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT p.id, p.code {BOTH} WHERE p.code = b.code",
+        f"SELECT p.id, p.code {BOTH} WHERE p.code = b.code AND p.id + b.id > 0",
+        "SELECT p.id, p.code FROM shop.public.prices AS p "
+        "WHERE p.code IN (SELECT code FROM crm.public.bought)",
+        "SELECT p.id, p.code FROM (SELECT id, code FROM shop.public.prices UNION ALL "
+        "SELECT 9, max(code) FROM shop.public.prices WHERE id > 9) AS p "
+        "JOIN crm.public.bought AS b ON b.code = p.code",
+        "SELECT DISTINCT p.id, concat(p.code, '') FROM shop.public.prices AS p "
+        "JOIN crm.public.bought AS b ON b.code = p.code",
+        "SELECT id, code FROM shop.public.prices",
+        "SELECT id, code FROM shop.public.prices UNION SELECT id, code FROM shop.public.prices",
+        "SELECT id, max(code) AS top FROM shop.public.prices WHERE code IN ('ab', 'c d') "
+        "GROUP BY id, code",
+    ],
+)
+def test_blanks_that_fill_a_char_are_no_part_of_it(rows: Rows, query: str) -> None:
+    assert sorted(rows(query)) == [[1, "ab"], [2, "c d"]]

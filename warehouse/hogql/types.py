@@ -6,7 +6,7 @@ json, an interval): it can be selected, counted, and compared with its like.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pyarrow as pa
@@ -35,12 +35,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Type:
-    """``scale`` is a decimal's, where it is known; ``native`` says which OTHER it is."""
+    """``scale`` is a decimal's, where it is known; ``native`` says which OTHER it is; a text that
+    is ``padded`` arrives with blanks behind it that are no part of it."""
 
     kind: Kind
     item: "Type | None" = None
     scale: int | None = None
     native: str = ""
+    padded: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         if self.item is not None:
@@ -75,6 +77,7 @@ TEXT = re.compile(
     r"(?:\(.*\))?",
     re.IGNORECASE,
 )
+PADDED = re.compile(r"(?:char|bpchar|character)(?:\(\d+\))?", re.IGNORECASE)
 
 
 def of_column(column: Column) -> Type:
@@ -85,6 +88,8 @@ def of_column(column: Column) -> Type:
         if re.match("numeric|decimal", column.native_type, re.IGNORECASE):
             return DECIMAL
         return Type(Kind.OTHER, native=column.native_type.lower())
+    if known == STRING and PADDED.fullmatch(column.native_type):
+        return Type(Kind.STRING, padded=True)
     return known or Type(Kind.OTHER, native=column.native_type.lower())
 
 
@@ -120,7 +125,9 @@ def common(*types: Type) -> Type | None:
 
 
 def _joined(a: Type, b: Type) -> Type | None:
-    if a == b or b.kind == Kind.NULL:
+    if a == b:
+        return b if a.padded else a
+    if b.kind == Kind.NULL:
         return a
     if a.kind == Kind.NULL:
         return b

@@ -341,4 +341,11 @@ MULTI_IF = Function(
     least=3,
 )
 AS_TEXT = Function("text", ("any",), "text", forms(None, clickhouse="toString(_0)"), "Its text.")
-"""No query calls it: columns are read by it."""
+UNPADDED = Function(
+    "unpadded",
+    ("text",),
+    "text",
+    dict.fromkeys(("databricks", "postgres", "redshift"), "RTRIM(_0)"),
+    "Without the blanks that fill a CHAR.",
+)
+"""No query calls them: columns are read by them."""

@@ -12,9 +12,10 @@ from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
 from warehouse.hogql.printing.expressions import Expressions, quoted
 from warehouse.hogql.printing.keyless import key_of
+from warehouse.hogql.printing.outermost import arriving
 from warehouse.hogql.printing.templates import apart
 from warehouse.hogql.source import Place
-from warehouse.hogql.types import INT, Kind, Type
+from warehouse.hogql.types import INT
 
 SIDES = {
     nodes.JoinKind.CROSS: {"kind": "CROSS"},
@@ -88,22 +89,12 @@ class _Printer:
         self.exprs = Expressions(dialect, text, self.query)
 
     def outermost(self, query: tree.Query) -> exp.Query:
-        """The query itself, with decimals of a size where the result would have none."""
-        if self._dialect.sized_decimals and any(_is_sized(kind) for _, kind in query.columns):
-            return self._sized(query)
-        return self.query(query)
-
-    def _sized(self, query: tree.Query) -> exp.Query:
-        if isinstance(query, tree.Select) and not query.distinct:
-            items = tuple(
-                replace(item, expr=tree.Cast(item.at, item.expr.type, item.expr))
-                if _is_sized(item.expr.type) and not isinstance(item.expr, tree.Column)
-                else item
-                for item in query.items
-            )
-            # What is ordered and grouped by is the value, not the cast.
-            return self._select(replace(query, items=items), grouped=query.items)
-        return self.query(query)
+        """The query itself, with values as they are to arrive."""
+        found = arriving(query, self._dialect)
+        if isinstance(query, tree.Select) and isinstance(found, tree.Select):
+            # What is ordered and grouped by is the value, not what is made of it.
+            return self._select(found, grouped=query.items)
+        return self.query(found)
 
     def query(self, query: tree.Query) -> exp.Query:
         match query:
@@ -280,10 +271,6 @@ class _Printer:
             items.append(tree.Item(query.at, name, query.qualify))
             wanted.append(exp.column(quoted(name), table=quoted(HIDDEN.format("rows"))))
         return items, wanted
-
-
-def _is_sized(kind: Type) -> bool:
-    return kind.kind == Kind.DECIMAL and kind.scale is not None
 
 
 def tables(query: tree.Resolved) -> Iterator[tree.TableRelation]:
