@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from etl.models.pipeline import Pipeline
 from warehouse import conf
-from warehouse.models import Sealed, TeamManager
+from warehouse.models import SealedCredentials, TeamManager
 
 
 class AlertEvent(models.TextChoices):
@@ -32,7 +32,7 @@ class ChannelKind(models.TextChoices):
     EMAIL = "email"
 
 
-class AlertChannel(Sealed):
+class AlertChannel(SealedCredentials):
     """Where a team wants to be told of which events, of every pipeline or of some.
 
     Address and secret are kept as credentials are: an address may hold a token of the receiver's.

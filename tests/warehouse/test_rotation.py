@@ -10,9 +10,11 @@ from django.db import connection as database
 from django.db import transaction
 
 from tests.warehouse.conftest import UseRing, new_key
-from warehouse import connections
-from warehouse.models import WarehouseConnection
+from warehouse import accounts, connections, secrets
+from warehouse.accounts import Asked
+from warehouse.models import CachedResult, WarehouseConnection
 from warehouse.secrets import Envelope
+from warehouse.statements import Language
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +48,26 @@ def test_every_row_gets_the_new_key_and_keeps_its_values(save: Save, use_ring: U
     assert rotate() == "0 wrapped anew with key new, 4 had it already."
     use_ring(WAREHOUSE_KEYS=NEW)
     assert rows[0].read_credentials() == values
+
+
+def test_inputs_of_a_waiting_run_and_of_a_kept_answer_get_it_too(
+    save: Save, use_ring: UseRing
+) -> None:
+    row, inputs = save(), {"params": ["a secret"], "max_rows": None}
+    asked = Asked(row.team_id, None, "SELECT %s", Language.NATIVE, "push_down", connection=row)
+    waiting = accounts.reserve(asked, inputs=inputs)
+    accounts.reserve(asked)  # one that does not wait has nothing to open
+    kept = CachedResult(team_id=row.team_id, connection=row, key="k")
+    kept.sealed_inputs = secrets.encrypt(inputs, kept.secret_context)
+    kept.save()
+    use_ring(WAREHOUSE_KEYS=f"{NEW},{OLD}")
+    assert rotate() == "3 wrapped anew with key new, 0 had it already."
+    use_ring(WAREHOUSE_KEYS=NEW)
+    claimed = accounts.claim(str(waiting.pk))
+    assert claimed is not None
+    assert claimed[1] == inputs
+    kept.refresh_from_db()
+    assert secrets.decrypt(kept.sealed_inputs, kept.secret_context) == inputs
 
 
 def test_rotation_is_no_change_of_credentials(save: Save, use_ring: UseRing) -> None:

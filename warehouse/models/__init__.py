@@ -4,7 +4,7 @@ from warehouse.models.cached_result import CachedResult, CacheStatus
 from warehouse.models.connection import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.models.query_run import QueryOutcome, QueryRun
 from warehouse.models.scope import TeamManager
-from warehouse.models.sealed import Sealed
+from warehouse.models.sealed import Sealed, SealedCredentials
 from warehouse.models.synced import SyncedTable
 from warehouse.models.table_join import TableJoin
 from warehouse.models.table_mode import TableMode
@@ -21,6 +21,7 @@ __all__ = [
     "RefreshStatus",
     "RefreshTrigger",
     "Sealed",
+    "SealedCredentials",
     "SyncedTable",
     "TableJoin",
     "TableMode",

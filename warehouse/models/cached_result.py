@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from warehouse import conf
 from warehouse.models.connection import WarehouseConnection
 from warehouse.models.scope import TeamManager
+from warehouse.models.sealed import Sealed
 
 
 class CacheStatus(models.TextChoices):
@@ -18,12 +19,14 @@ class CacheStatus(models.TextChoices):
     NOT_KEPT = "not_kept"
 
 
-class CachedResult(models.Model):
+class CachedResult(Sealed):
     """One answer to one query, by its ``key``; of a key, one is ready and one is fetched at most.
 
     A small one lies here as ``content``, a larger one ``in_store``, in a table that is named after
     ``id``. This row is made before the table, and gone before it: a table without one is nobody's.
     """
+
+    sealed_as = "sealed_inputs"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -76,7 +79,6 @@ class CachedResult(models.Model):
 
     @property
     def secret_context(self) -> str:
-        """Associated data of ``sealed_inputs``."""
         return f"team:{self.team_id}/result:{self.pk}"
 
     def __str__(self) -> str:

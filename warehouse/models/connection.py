@@ -8,7 +8,7 @@ from django.db import models
 
 from warehouse import conf
 from warehouse.models.scope import TeamManager
-from warehouse.models.sealed import Sealed
+from warehouse.models.sealed import SealedCredentials
 
 
 class ConnectionMode(models.TextChoices):
@@ -29,7 +29,7 @@ class TestStatus(models.TextChoices):
     FAILED = "failed"
 
 
-class WarehouseConnection(Sealed):
+class WarehouseConnection(SealedCredentials):
     """A provider's credentials, and how a team wants them used."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from warehouse import conf
 from warehouse.models.connection import WarehouseConnection
 from warehouse.models.scope import TeamManager
+from warehouse.models.sealed import Sealed
 
 
 class QueryOutcome(models.TextChoices):
@@ -20,7 +21,7 @@ class QueryOutcome(models.TextChoices):
     CANCELLED = "cancelled"
 
 
-class QueryRun(models.Model):
+class QueryRun(Sealed):
     """One query. It is written before anything runs, and again when that is over.
 
     ``plan`` is a list of legs: each its connection, the SQL as planned, and an estimate where one
@@ -32,6 +33,8 @@ class QueryRun(models.Model):
     that outlives its request are kept until ``result_expires_at``: as ``content`` here, or
     ``in_store``, in a table that is named after ``id``.
     """
+
+    sealed_as = "sealed_inputs"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -108,7 +111,6 @@ class QueryRun(models.Model):
 
     @property
     def secret_context(self) -> str:
-        """Associated data of ``sealed_inputs``."""
         return f"team:{self.team_id}/query:{self.pk}"
 
     def __str__(self) -> str:

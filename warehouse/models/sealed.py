@@ -1,6 +1,6 @@
 """Rows that hold a secret: it lives here encrypted only, bound to its row."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -8,12 +8,12 @@ from warehouse import secrets
 
 
 class Sealed(models.Model):
-    """Values that are written through ``set_credentials`` and never shown again.
+    """Rows whose field ``sealed_as`` has an envelope, or nothing.
 
     Key rotation finds the tables that hold such rows by this class.
     """
 
-    encrypted_credentials = models.TextField(editable=False)
+    sealed_as: ClassVar[str]
 
     class Meta:
         abstract = True
@@ -22,6 +22,16 @@ class Sealed(models.Model):
     def secret_context(self) -> str:
         """Associated data of the envelope: a ciphertext fits this team's this row only."""
         raise NotImplementedError
+
+
+class SealedCredentials(Sealed):
+    """Values that are written through ``set_credentials`` and never shown again."""
+
+    sealed_as = "encrypted_credentials"
+    encrypted_credentials = models.TextField(editable=False)
+
+    class Meta:
+        abstract = True
 
     def set_credentials(self, values: dict[str, Any]) -> None:
         """Encrypt and keep ``values``."""
