@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, Protocol, Self
 
-from connectors import network, sql_guard
+from connectors import about, network, sql_guard
 from connectors.check import Action, Check, Finding, Way
 from connectors.credentials import Credentials
 from connectors.errors import (
@@ -80,6 +80,9 @@ class Connector(ABC):
 
     prices_model: ClassVar[type[Prices]] = Prices
     """The list prices that an estimate multiplies with, where a query has a price."""
+
+    placeholder: ClassVar[str] = ""
+    """A pattern of what stands for a value in a query, where without one the error is unclear."""
 
     grants: ClassVar[str] = ""
     """The least rights that all verbs need, as a script to paste into the warehouse."""
@@ -149,7 +152,8 @@ class Connector(ABC):
         """What the query would read and cost, without running it."""
         sql, params = self._bound(sql, params)
         self._guard(sql)
-        with self._watched(METADATA_TIMEOUT_S), self._session():
+        told = about.told(sql, params, self.placeholder)
+        with told, self._watched(METADATA_TIMEOUT_S), self._session():
             return self._estimate(sql, params)
 
     def query(
@@ -166,7 +170,7 @@ class Connector(ABC):
         until_closed.enter_context(self._cancellable(run_id, result))
         until_closed.enter_context(self._watched(limits.timeout_s + GRACE_S))
         try:
-            with self._session():
+            with about.told(sql, params, self.placeholder), self._session():
                 result.start(self._execution(sql, params, limits, run_id))
         except BaseException:
             # What went wrong first is what is told.

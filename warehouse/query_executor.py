@@ -31,6 +31,7 @@ from warehouse.hybrid import flights
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.local import StoreRun
 from warehouse.models import QueryRun, WarehouseConnection
+from warehouse.near import hinted
 from warehouse.recorded import RecordedRun
 from warehouse.runs import Run
 from warehouse.statements import Language, Statement
@@ -75,7 +76,8 @@ def plan(connection: WarehouseConnection, statement: Statement) -> Plan:
         printed = statement.printed(connection, lease.connector)
         if is_kept:
             return Plan(printed.sql, _nothing(connection))
-        return Plan(printed.sql, lease.connector.estimate(printed.sql, printed.params))
+        with hinted(connection, printed.sql):
+            return Plan(printed.sql, lease.connector.estimate(printed.sql, printed.params))
 
 
 def _nothing(connection: WarehouseConnection) -> Estimate:
@@ -143,7 +145,8 @@ def _direct(
     def start(connector: Connector) -> Result:
         log.info("query.started", run_id=run_id, connection=str(connection.pk))
         printed = statement.printed(connection, connector)
-        return connector.query(printed.sql, printed.params, limits, run_id)
+        with hinted(connection, printed.sql):
+            return connector.query(printed.sql, printed.params, limits, run_id)
 
     return DirectRun(run_id, partial(connections.leased, connection), start)
 

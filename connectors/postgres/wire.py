@@ -247,6 +247,9 @@ def inexact(field: pa.Field) -> errors.DataError:
 
 PLACEHOLDER = re.compile(r"%%|(?<![\w$])%(?:s|\((?P<name>\w+)\)s)(?![\w$])|%")
 
+PLACED = r"%(?:s|\(\w+\)s)(?!\w)"
+"""A placeholder, in a text that came without values."""
+
 
 def bound(sql: str, params: Params) -> tuple[str, list[object]]:
     """The text with ``%s`` or ``%(name)s`` as the server's own ``$1``, ``$2``, …, and its values.

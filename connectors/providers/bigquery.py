@@ -73,6 +73,7 @@ class BigQuery(QueryExtract, BulkLoad):
             ml.process_document ml.transcribe ml.translate ml.understand_text""".split()
         ),
     )
+    placeholder = r"\?|(?<!@)@\w+"
     grants = GRANTS
     time_types: ClassVar = {"instant": "TIMESTAMP", "time": "DATETIME", "day": "DATE"}
     credentials: BigQueryCredentials

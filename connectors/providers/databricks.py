@@ -260,7 +260,8 @@ class Databricks(QueryExtract):
     def _estimate(self, sql: str, params: Params) -> Estimate:
         text = "\n".join(self._read("EXPLAIN COST " + sql, params).column(0).to_pylist())
         if (message := databricks_plan.error_in(text)) is not None:
-            raise (databricks_errors.by_text(message) or errors.SqlInvalid)()
+            kind = databricks_errors.by_text(message) or errors.SqlInvalid
+            raise kind() from RuntimeError(message)
         scanned = databricks_plan.bytes_scanned(text)
         money, said = self.prices, f"{_BYTES} {self.prices}"
         if scanned is None:

@@ -73,6 +73,7 @@ class Postgres(PostgresFollow, PostgresCompare):
     provider = "postgres"
     label = "Postgres"
     credentials_model = PostgresCredentials
+    placeholder = wire.PLACED
     grants = GRANTS
     capabilities: ClassVar = Capabilities(
         dialect="postgres",

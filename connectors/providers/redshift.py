@@ -108,6 +108,7 @@ class Redshift(QueryExtract, BulkLoad):
     label = "Redshift"
     credentials_model = RedshiftCredentials
     prices_model = RedshiftPrices
+    placeholder = wire.PLACED
     grants = GRANTS
     time_types: ClassVar = {"instant": "TIMESTAMPTZ", "time": "TIMESTAMP", "day": "DATE"}
     folds_targets = True

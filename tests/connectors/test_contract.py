@@ -57,7 +57,7 @@ def test_estimate_is_bytes_and_money_or_unknown(shared: Connector, subject: Subj
 
 
 def test_estimate_of_an_unknown_table_is_an_error(shared: Connector) -> None:
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(ObjectNotFound, match="no_such_table"):
         shared.estimate("SELECT * FROM no_such_table")
 
 
@@ -147,8 +147,9 @@ def test_timeout_ends_the_query_and_spares_the_session(subject: Subject) -> None
 
 
 def test_unknown_table_is_named_as_such(shared: Connector) -> None:
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(ObjectNotFound) as caught:
         shared.query("SELECT * FROM no_such_table").read_all()
+    assert caught.value.fields == {"sql": "no_such_table"}
 
 
 def test_nonsense_of_the_dialect_is_invalid(shared: Connector, subject: Subject) -> None:
@@ -248,7 +249,7 @@ def test_closing_leaves_no_thread(subject: Subject) -> None:
 def test_neither_secret_nor_driver_text_gets_out(
     subject: Subject, log: pytest.LogCaptureFixture
 ) -> None:
-    canary = "canary_4711_table"
+    canary = "canary_4711"
     told: list[ConnectorError] = []
 
     def fail(connector: Connector, verb: Callable[[Connector], Any]) -> None:
@@ -258,7 +259,7 @@ def test_neither_secret_nor_driver_text_gets_out(
 
     wrong = subject.connector(subject.row.with_wrong_secret(subject.form))
     fail(wrong, lambda c: c.query("SELECT 1 AS one"))
-    fail(subject.connector(), lambda c: c.query(f"SELECT * FROM {canary}").read_all())
+    fail(subject.connector(), lambda c: c.query(f"SELECT '{canary}' FROM nowhere").read_all())
     fail(subject.connector(), lambda c: c.query(subject.row.nonsense).read_all())
     secrets = [*wrong.credentials.secrets(), *subject.connector().credentials.secrets()]
     assert secrets
