@@ -63,7 +63,7 @@ class Dialect:
         generator = _explicit(Sqlglot.get_or_raise(self.name).generator_class)(
             dialect=self.name, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE
         )
-        made: str = generator.generate(node)
+        made: str = generator.generate(node, copy=False)
         return made
 
 

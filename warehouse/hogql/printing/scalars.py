@@ -19,7 +19,8 @@ def misses_groups(query: tree.Query) -> TypeGuard[tree.Select]:
     """It aggregates to one row, of rows that depend on one around it."""
     if not isinstance(query, tree.Select) or query.group_by or query.having is not None:
         return False
-    return any(map(_is_aggregate, query.items[0].walk())) and _asks_around(query)
+    is_aggregate = any(map(_is_aggregate, query.items[0].walk()))
+    return is_aggregate and bool(query.names.aliases)
 
 
 def is_count(expr: tree.Resolved) -> bool:
@@ -40,8 +41,3 @@ def not_null_of_nothing(expr: tree.Expr) -> tree.Call | None:
 
 def _is_aggregate(node: tree.Resolved) -> bool:
     return isinstance(node, tree.Call) and node.function.use == Use.AGGREGATE
-
-
-def _asks_around(query: tree.Query) -> bool:
-    asked = {node.relation for node in query.walk() if isinstance(node, tree.Column)}
-    return bool(asked - {node.alias for node in query.walk() if isinstance(node, tree.Relation)})

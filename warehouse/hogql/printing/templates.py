@@ -21,7 +21,8 @@ def filled(
     for column in list(root.find_all(exp.Column)):
         arg = by_name.get(column.name)
         if arg is not None:
-            column.replace(apart(arg.copy()))
+            # It may stand in the template again, but mostly it does not.
+            column.replace(apart(arg if arg.parent is None else arg.copy()))
     made: exp.Expr = root.this
     return made.pop()
 
