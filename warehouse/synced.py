@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+from django.db.models import F
 
 from warehouse.models import SyncedTable, WarehouseConnection
 
@@ -23,11 +24,12 @@ PREFIX = "synced_"
 class StoreTable:
     """A table of a connection as the store has it, under the name ``store_table``.
 
-    ``columns`` are Arrow's types as the source has them; ``as_of``: whatever was committed at the
-    source by then is in it.
+    ``connection`` is the connection's name. ``columns`` are Arrow's types as the source has them;
+    ``as_of``: whatever was committed at the source by then is in it.
     """
 
     connection_id: UUID
+    connection: str
     schema: str
     table: str
     store_table: str
@@ -41,6 +43,7 @@ def store_tables(team: Any) -> list[StoreTable]:
     return [
         StoreTable(
             row.connection_id,
+            row.connection_name,
             row.schema,
             row.name,
             row.store_table,
@@ -48,7 +51,9 @@ def store_tables(team: Any) -> list[StoreTable]:
             row.rows,
             row.as_of,
         )
-        for row in SyncedTable.objects.for_team(team)
+        for row in SyncedTable.objects.for_team(team).annotate(
+            connection_name=F("connection__name")
+        )
     ]
 
 

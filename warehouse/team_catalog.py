@@ -23,10 +23,7 @@ log = structlog.get_logger(__name__)
 
 def catalog_of(team: Any) -> Catalog:
     """Every table of the team in the store: events and persons, those in sync, and its views."""
-    found = []
-    if stored := synced.store_tables(team):
-        names = dict(WarehouseConnection.objects.for_team(team).values_list("pk", "name"))
-        found = [_synced(team, names[one.connection_id], one) for one in stored]
+    found = [_synced(team, one) for one in synced.store_tables(team)]
     return Catalog((*tables.catalog_tables(team.pk), *found, *views.catalog_tables(team)))
 
 
@@ -84,13 +81,13 @@ def links_of(team: Any) -> list[Declared]:
     ]
 
 
-def _synced(team: Any, connection: str, table: StoreTable) -> CatalogTable:
+def _synced(team: Any, table: StoreTable) -> CatalogTable:
     """Called as in its warehouse, under the connection's name."""
     columns = tuple(
         (field.name, types.of_column(Column(field.name, str(field.type), None, place, field.type)))
         for place, field in enumerate(table.columns, start=1)
     )
-    path = (connection, table.schema, table.table)
+    path = (table.connection, table.schema, table.table)
     return CatalogTable(
         str(team.pk), path, columns, stored_as=(table.store_table,), as_of=table.as_of
     )
