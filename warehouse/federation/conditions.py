@@ -1,7 +1,6 @@
 """What of a condition can be asked of one relation alone, before its rows are joined."""
 
 from collections.abc import Iterator
-from functools import reduce
 from math import prod
 
 from warehouse.hogql import tree
@@ -56,13 +55,7 @@ def share(condition: tree.Expr | None) -> float:
 
 def aliases(expr: tree.Resolved) -> set[str]:
     """The relations around it that an expression or a query asks: those that it does not make."""
-    asked, made = set[str](), set[str]()
-    for node in expr.walk():
-        if isinstance(node, tree.Column):
-            asked.add(node.relation)
-        elif isinstance(node, tree.Relation):
-            made.add(node.alias)
-    return asked - made
+    return expr.names.aliases
 
 
 def _parts(expr: tree.Expr, name: str) -> Iterator[tree.Expr]:
@@ -74,5 +67,6 @@ def _parts(expr: tree.Expr, name: str) -> Iterator[tree.Expr]:
 
 
 def _joined(name: str, parts: list[tree.Expr]) -> tree.Expr:
-    function = AND if name == "and" else OR
-    return reduce(lambda a, b: tree.Call(a.at, BOOL, function, (a, b)), parts)
+    if len(parts) == 1:
+        return parts[0]
+    return tree.Call(parts[0].at, BOOL, AND if name == "and" else OR, tuple(parts))

@@ -5,7 +5,7 @@ name adds to each of them at most one row: so both together have no more rows th
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from warehouse.federation.conditions import aliases, all_of
@@ -160,19 +160,14 @@ def _place(column: tree.Column) -> tuple[str, str]:
     return column.relation, column.name
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+def _renamed(part: tree.Resolved, names: Mapping[str, str]) -> Any:
     """With the columns of the group's relations as those of the new one."""
-    if isinstance(value, tuple):
-        return tuple(_renamed(one, names) for one in value)
-    if isinstance(value, tree.Column):
-        if value.relation not in names:
-            return value
-        name = _called(value.relation, value.name)
-        return replace(value, relation=names[value.relation], name=name)
-    if not isinstance(value, tree.Resolved):
-        return value
-    parts = {one.name: getattr(value, one.name) for one in fields(value)}
-    return replace(value, **{name: _renamed(part, names) for name, part in parts.items()})
+    if names.keys().isdisjoint(alias for alias, _ in part.names.columns):
+        return part
+    if isinstance(part, tree.Column):
+        name = _called(part.relation, part.name)
+        return replace(part, relation=names[part.relation], name=name)
+    return part.over(lambda one: _renamed(one, names))
 
 
 def _called(alias: str, name: str) -> str:

@@ -1,7 +1,6 @@
 """Parts of a resolved query, looked at and put back."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from warehouse.hogql import tree
@@ -25,33 +24,15 @@ def optional(joins: Iterable[tree.Join]) -> set[str]:
 
 def asks_ctes(part: tree.Resolved) -> bool:
     """It reads from a CTE of a query around it."""
-    asked = {node.name for node in part.walk() if isinstance(node, tree.CteRelation)}
-    return bool(asked - {node.name for node in part.walk() if isinstance(node, tree.Cte)})
+    return bool(part.names.ctes - part.names.ctes_made)
 
 
-def with_queries(value: Any, change: Change) -> Any:
-    """An expression, or the parts of a query, with every query in it changed."""
-    return _with_queries(value, change, None)
+def with_queries(part: Any, change: Change) -> Any:
+    """An expression, or the parts of a query, with every query in it that has tables changed."""
+    if part is None or not part.names.aliases_made:
+        return part
 
+    def changed(one: tree.Resolved) -> tree.Resolved:
+        return change(one, part) if isinstance(one, tree.Query) else with_queries(one, change)
 
-def _with_queries(value: Any, change: Change, parent: tree.Resolved | None) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_inside(one, change, parent) for one in value)
-    if not isinstance(value, tree.Resolved):
-        return value
-    parts = dict(_parts(value))
-    changed = {name: _inside(part, change, value) for name, part in parts.items()}
-    return replace(value, **changed) if changed != parts else value
-
-
-def _inside(value: Any, change: Change, parent: tree.Resolved | None) -> Any:
-    if isinstance(value, tree.Query):
-        return change(value, parent)
-    return _with_queries(value, change, parent)
-
-
-def _parts(value: tree.Resolved) -> Iterator[tuple[str, Any]]:
-    for field in fields(value):
-        part = getattr(value, field.name)
-        if isinstance(part, tree.Resolved | tuple):
-            yield field.name, part
+    return part.over(changed)

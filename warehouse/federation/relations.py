@@ -4,7 +4,6 @@ from warehouse.federation.conditions import aliases
 from warehouse.federation.parts import asks_ctes
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.printing.printer import tables
 from warehouse.hogql.types import Kind, Type
 
 STORE = ""
@@ -15,7 +14,7 @@ SMALL = (Kind.BOOL, Kind.DATE, Kind.INT, Kind.DATETIME, Kind.TIMESTAMP, Kind.FLO
 
 def sources(query: tree.Resolved) -> set[str]:
     """Where its tables are."""
-    return {relation.table.source for relation in tables(query)}
+    return {*query.names.sources}
 
 
 def asking(
@@ -37,11 +36,7 @@ def all_rows(query: tree.Query, table: CatalogTable) -> tree.Select:
 
 def needed(relation: tree.Relation, query: tree.Select) -> tuple[tree.Item, ...]:
     """The relation's columns that the query asks for, or one, if it only counts rows."""
-    asked = {
-        node.name
-        for node in query.walk()
-        if isinstance(node, tree.Column) and node.relation == relation.alias
-    }
+    asked = {name for alias, name in query.names.columns if alias == relation.alias}
     columns = columns_of(relation)
     found = [(name, kind) for name, kind in columns if name in asked]
     return tuple(

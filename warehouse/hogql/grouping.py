@@ -1,6 +1,6 @@
 """Of a query that groups: what has one value for each group, and what has none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.table import Use
@@ -47,10 +47,7 @@ def _loose(expr: tree.Resolved, select: tree.Select, own: set[str]) -> Iterator[
 def _parts(expr: tree.Resolved) -> Iterator[tree.Resolved]:
     """Those right below it. What a query within asks is its own affair, and what a window does is
     done with the groups."""
-    left: list[object] = [*vars(expr).values()]
+    found: Iterable[tree.Resolved] = expr.parts()
     if isinstance(expr, tree.Window):
-        left = [expr.call.args, expr.partition_by, expr.order_by]
-    for one in left:
-        for part in one if isinstance(one, tuple) else (one,):
-            if isinstance(part, tree.Resolved) and not isinstance(part, tree.Query):
-                yield part
+        found = (*expr.call.args, *expr.partition_by, *expr.order_by)
+    yield from (part for part in found if not isinstance(part, tree.Query))

@@ -277,11 +277,9 @@ class _Queries:
 
 def _of_this_query(expr: tree.Expr | None) -> Iterator[tree.Resolved]:
     """The expression's nodes, without those of queries in it."""
-    stack: list[object] = [expr]
+    stack: list[tree.Resolved] = [] if expr is None else [expr]
     while stack:
         node = stack.pop()
-        if isinstance(node, tuple):
-            stack += node
-        elif isinstance(node, tree.Resolved) and not isinstance(node, tree.Query):
+        if not isinstance(node, tree.Query):
             yield node
-            stack += [part for name, part in vars(node).items() if name != "at"]
+            stack += node.parts()

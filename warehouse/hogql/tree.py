@@ -3,13 +3,16 @@
 What is printed, planned and costed later is this, never the text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.nodes import JoinKind, SetOp
+from warehouse.hogql.parts import NOTHING, Names, places, said
 from warehouse.hogql.types import Type
 
 if TYPE_CHECKING:
@@ -29,10 +32,43 @@ class Resolved:
             one = left.pop()
             if isinstance(one, Resolved):
                 yield one
-                # Plans walk a great deal. This is all that a node has; its columns are no nodes.
-                left += [part for name, part in reversed(vars(one).items()) if name != "columns"]
+                left += [getattr(one, name) for name in reversed(places(type(one)))]
             elif isinstance(one, tuple):
-                left += reversed(one)
+                left += one[::-1]
+
+    @cached_property
+    def names(self) -> Names:
+        """A node never changes, and plans ask this again and again."""
+        below = [part.names for part in self.parts()]
+        found = [one for one in (self._own_names(), *below) if one is not NOTHING]
+        if len(found) < 2:
+            return found[0] if found else NOTHING
+        return Names(*(frozenset().union(*sets) for sets in zip(*found, strict=True)))
+
+    def parts(self) -> "Iterator[Resolved]":
+        """The nodes right below it."""
+        for name in places(type(self)):
+            part = getattr(self, name)
+            for one in part if isinstance(part, tuple) else (part,):
+                if one is not None:
+                    yield one
+
+    def over(self, change: "Callable[[Any], Resolved]") -> Any:
+        """The node with each of those right below it changed; itself, if none differs."""
+        made: dict[str, Any] = {}
+        for name in places(type(self)):
+            part = getattr(self, name)
+            if isinstance(part, tuple):
+                several = tuple(map(change, part))
+                if any(map(is_not, several, part)):
+                    made[name] = several
+            elif part is not None and (one := change(part)) is not part:
+                made[name] = one
+        return replace(self, **made) if made else self
+
+    def _own_names(self) -> Names:
+        """By the node alone."""
+        return NOTHING
 
 
 @dataclass(frozen=True)
@@ -59,6 +95,9 @@ class Column(Expr):
 
     relation: str
     name: str
+
+    def _own_names(self) -> Names:
+        return Names(columns=frozenset([(self.relation, self.name)]))
 
 
 @dataclass(frozen=True)
@@ -161,15 +200,24 @@ class Relation(Resolved):
 
     alias: str
 
+    def _own_names(self) -> Names:
+        return Names(aliases_made=frozenset([self.alias]))
+
 
 @dataclass(frozen=True)
 class TableRelation(Relation):
     table: CatalogTable
 
+    def _own_names(self) -> Names:
+        return super()._own_names()._replace(sources=frozenset([self.table.source]))
+
 
 @dataclass(frozen=True)
 class CteRelation(Relation):
     name: str
+
+    def _own_names(self) -> Names:
+        return super()._own_names()._replace(ctes=frozenset([self.name]))
 
 
 @dataclass(frozen=True)
@@ -200,6 +248,9 @@ class LimitBy(Resolved):
 class Cte(Resolved):
     name: str
     query: "Query"
+
+    def _own_names(self) -> Names:
+        return Names(ctes_made=frozenset([self.name]))
 
 
 @dataclass(frozen=True)
@@ -235,28 +286,18 @@ class SetQuery(Query):
     ctes: tuple[Cte, ...] = ()
 
 
-def moved(part: Any, at: int) -> Any:
-    """A node, or several, as if all of it stood at one place."""
-    if isinstance(part, tuple):
-        return tuple(moved(one, at) for one in part)
-    if not isinstance(part, Resolved):
-        return part
-    own = {name: moved(value, at) for name, value in vars(part).items() if name != "at"}
-    return replace(part, at=at, **own)
+def moved(part: Resolved, at: int) -> Any:
+    """A node as if all of it stood at one place."""
+    return replace(part.over(lambda one: moved(one, at)), at=at)
 
 
-def same(a: Resolved, b: Resolved) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Equal but for where in the text they stand."""
-    if type(a) is not type(b):
-        return False
-    theirs = vars(b)
-    return all(name == "at" or _alike(mine, theirs[name]) for name, mine in vars(a).items())
-
-
-def _alike(a: object, b: object) -> bool:
-    # What differs does so early, mostly: queries compare many pairs.
-    if isinstance(a, Resolved):
-        return isinstance(b, Resolved) and same(a, b)
+    if a is b or type(a) is not type(b):
+        return a is b
     if isinstance(a, tuple):
-        return isinstance(b, tuple) and len(a) == len(b) and all(map(_alike, a, b))
-    return a == b
+        return len(a) == len(b) and all(map(same, a, b))
+    if not isinstance(a, Resolved):
+        return bool(a == b)
+    # What differs does so early, mostly: queries compare many pairs.
+    return all(same(getattr(a, name), getattr(b, name)) for name in said(type(a)))

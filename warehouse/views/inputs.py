@@ -106,7 +106,7 @@ class Graph:
                     yield view
 
 
-def _relations(part: object) -> Iterator[tree.Relation]:
+def _relations(part: tree.Resolved) -> Iterator[tree.Relation]:
     """Tables and views, without what is inside of views."""
     left = [part]
     while left:
@@ -115,10 +115,8 @@ def _relations(part: object) -> Iterator[tree.Relation]:
             isinstance(one, tree.QueryRelation) and one.view
         ):
             yield one
-        elif isinstance(one, tuple):
-            left += one
-        elif isinstance(one, tree.Resolved):
-            left += vars(one).values()
+        else:
+            left += one.parts()
 
 
 def _input(ids: dict[str, str], relation: tree.Relation) -> Input:
