@@ -116,7 +116,9 @@ def _value(kind: str, text: str | None, arguments: Sequence[Any] | None) -> str:
 
 
 def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    plain = text.replace("\\", "\\\\").replace("'", "\\'")
+    # Spark would put a variable in the place of ${name} before it reads the text.
+    return "'" + plain.replace("$", "\\u0024") + "'"
 
 
 def _quoted_name(name: str) -> str:

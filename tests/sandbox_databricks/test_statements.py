@@ -17,7 +17,7 @@ VALUES = (
     1.5,
     True,
     None,
-    "it's a \\ 'quote' :a ?",
+    "it's a \\ 'quote' :a ? ${a} $b",
     Decimal("-1.25"),
     date(2026, 1, 2),
     datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
