@@ -73,3 +73,41 @@ class Run(ABC):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class ChosenRun(Run):
+    """One that is another, which shows when it starts."""
+
+    _run: Run | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._begun().schema
+
+    @property
+    def rows(self) -> int:
+        return self._begun().rows
+
+    @property
+    def truncated(self) -> bool:
+        return self._begun().truncated
+
+    @property
+    def stats(self) -> RunStats:
+        return self._begun().stats
+
+    @property
+    def origin(self) -> Origin:
+        return self._begun().origin
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return iter(self._begun())
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.close()
+
+    def _begun(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("A query is read after it has been started.")
+        return self._run

@@ -1,13 +1,12 @@
 """A query over a hybrid connection: its answer from the cache, or from the warehouse."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pyarrow as pa
 import structlog
 
 from connectors.errors import ConnectorError, ObjectNotFound, QueryCancelled
-from connectors.types import Limits, RunStats
+from connectors.types import Limits
 from warehouse import modes
 from warehouse.connection_config import ConnectionConfig
 from warehouse.errors import ConnectionPaused
@@ -16,7 +15,7 @@ from warehouse.hybrid.cached import CachedRun
 from warehouse.hybrid.flights import Flight, Found, Wish
 from warehouse.hybrid.keeping import KeepingRun, Label
 from warehouse.models import WarehouseConnection
-from warehouse.runs import Origin, Run
+from warehouse.runs import ChosenRun, Run
 from warehouse.statements import Statement
 
 log = structlog.get_logger(__name__)
@@ -56,7 +55,7 @@ def label_of(connection: WarehouseConnection, statement: Statement, max_rows: in
     return Label(statement.sql, inputs, kept_s)
 
 
-class HybridRun(Run):
+class HybridRun(ChosenRun):
     """``direct`` makes the run that asks the warehouse, where that has to be."""
 
     def __init__(self, wish: Wish, label: Label, direct: Callable[[], Run]) -> None:
@@ -64,7 +63,6 @@ class HybridRun(Run):
         self._label = label
         self._direct = direct()
         self.run_id = self._direct.run_id
-        self._run: Run | None = None
         self._cancelled = threading.Event()
 
     def start(self) -> None:
@@ -102,39 +100,7 @@ class HybridRun(Run):
         self._run = cached
         return True
 
-    @property
-    def schema(self) -> pa.Schema:
-        return self._begun().schema
-
-    @property
-    def rows(self) -> int:
-        return self._begun().rows
-
-    @property
-    def truncated(self) -> bool:
-        return self._begun().truncated
-
-    @property
-    def stats(self) -> RunStats:
-        return self._begun().stats
-
-    @property
-    def origin(self) -> Origin:
-        return self._begun().origin
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return iter(self._begun())
-
     def cancel(self) -> bool:
         """While it waits for another's fetch, only the waiting ends."""
         self._cancelled.set()
         return True if self._run is None else self._run.cancel()
-
-    def close(self) -> None:
-        if self._run is not None:
-            self._run.close()
-
-    def _begun(self) -> Run:
-        if self._run is None:
-            raise RuntimeError("A query is read after it has been started.")
-        return self._run
