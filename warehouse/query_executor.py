@@ -20,6 +20,7 @@ from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.federation import planner
 from warehouse.federation.leg import told_of
+from warehouse.federation.legs import Legs
 from warehouse.federation.planner import STORE_DIALECT, Mode, Planned
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Split
@@ -227,7 +228,7 @@ def _planned(
             pushed = _over(connection, statement, run_id, max_rows)
             return pushed, [PlannedLeg(connection, printed.sql)]
     split = found.split(_prefix(run_id))
-    return FederatedRun(team, split, found, limits, run_id), _legs(found, split)
+    return FederatedRun(Legs(team, split, found, run_id), limits), _legs(found, split)
 
 
 def _prefix(run_id: str) -> str:
@@ -255,7 +256,7 @@ def run_whole(team: Any, found: Planned) -> Run:
                 max_bytes_scanned=own.max_bytes_scanned,
             )
             return _direct(connection, Statement(printed.sql, printed.params), limits, run_id)
-    return FederatedRun(team, found.split(_prefix(run_id)), found, WHOLE, run_id)
+    return FederatedRun(Legs(team, found.split(_prefix(run_id)), found, run_id), WHOLE)
 
 
 @dataclass(frozen=True)

@@ -91,13 +91,14 @@ def naive(team: Any, text: str, values: Mapping[str, object] | None) -> Figures:
     from connectors.types import Limits
     from tests.federation.whole import of_whole_tables
     from warehouse.federation import planner
+    from warehouse.federation.legs import Legs
     from warehouse.federation.run import FederatedRun
 
     started = time.perf_counter()
     found = planner.planned(team, text, values or {})
     run_id = str(uuid.uuid4())
     split = of_whole_tables(found.query, f"leg_{run_id.replace('-', '')}_")
-    run = FederatedRun(team, split, found, Limits(timeout_s=600), run_id)
+    run = FederatedRun(Legs(team, split, found, run_id), Limits(timeout_s=600))
     planning = time.perf_counter() - started
     figures = finished(run)
     return {**figures, "seconds": figures["seconds"] + planning}

@@ -18,6 +18,7 @@ from tests.hogql.engines import Row, rows_of
 from tests.hogql.tpch_tables import ROWS
 from tests.store.running import Engine
 from warehouse.federation import planner
+from warehouse.federation.legs import Legs
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
@@ -183,6 +184,6 @@ def test_answer_is_that_of_whole_tables(team: Team, asked: Callable[[str], str],
 
     def answer(make: Callable[[str], Split]) -> list[Row]:
         split = make(f"leg_{uuid.uuid4().hex}_")
-        return answered(FederatedRun(team, split, found, Limits(60), str(uuid.uuid4())))
+        return answered(FederatedRun(Legs(team, split, found, str(uuid.uuid4())), Limits(60)))
 
     assert answer(ours.split) == answer(lambda prefix: of_whole_tables(found.query, prefix))

@@ -57,6 +57,17 @@ def told_of(connection: WarehouseConnection) -> Iterator[None]:
         raise
 
 
+def within(connection: WarehouseConnection, most: Limits, deadline: float) -> Limits:
+    """What the connection allows counts here as in any query."""
+    config = ConnectionConfig.parse(connection.config)
+    left_s = max(1.0, deadline - time.monotonic())
+    return replace(
+        most,
+        timeout_s=min(config.timeout_s or left_s, left_s),
+        max_bytes_scanned=config.max_bytes_scanned,
+    )
+
+
 class LegRun:
     """``stats``, ``rows``, ``size_bytes`` in Arrow's form, and ``origin`` are known once ``bring``
     has returned."""
@@ -79,9 +90,17 @@ class LegRun:
         self._brought = threading.Event()
         self._cancelled = threading.Event()
 
+    @property
+    def is_brought(self) -> bool:
+        """Its rows are in their table, unless it was given up."""
+        return self._brought.is_set()
+
     def estimated_rows(self) -> float | None:
         """By what its warehouse's catalog says, else by the connection's own estimate; ``None``
-        where that does not tell either, or cannot be asked."""
+        where that does not tell either, or cannot be asked. Once they have come, as many as they
+        are."""
+        if self.is_brought:
+            return self.rows
         if not isinstance(self._query, tree.Select):
             return None
         if (known := sizes.rows_of(self._query)) is not None:
@@ -136,7 +155,9 @@ class LegRun:
 
     def _asked(self, deadline: float, stack: ExitStack) -> Run:
         """The query, begun, to be closed with its session by ``stack``; or what is kept of it."""
-        printed, limits = self._printed(), self._limits(deadline)
+        printed = self._printed()
+        most = Limits(max_rows=MAX_ROWS, max_bytes_returned=MAX_BYTES)
+        limits = within(self.connection, most, deadline)
         statement = Statement(printed.sql, printed.params, tables=modes.tables_of(self._query))
 
         def ask(connector: Connector) -> Result:
@@ -172,17 +193,6 @@ class LegRun:
                 else:
                     break
             yield lease
-
-    def _limits(self, deadline: float) -> Limits:
-        """What the connection allows counts here as in any query."""
-        config = ConnectionConfig.parse(self.connection.config)
-        left_s = max(1.0, deadline - time.monotonic())
-        return Limits(
-            timeout_s=min(config.timeout_s or left_s, left_s),
-            max_rows=MAX_ROWS,
-            max_bytes_returned=MAX_BYTES,
-            max_bytes_scanned=config.max_bytes_scanned,
-        )
 
     def _follow(self, database: str) -> None:
         for one, other in self._after:
