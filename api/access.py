@@ -1,6 +1,6 @@
 """The team in the address: a stranger sees nothing, a teammate what the role allows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django_filters.rest_framework import DjangoFilterBackend  # type: ignore[import-untyped]
@@ -19,6 +19,27 @@ from api.parsing import TextJSONParser
 from warehouse.access import Role, policy
 
 
+class StrictFilters(DjangoFilterBackend):  # type: ignore[misc]
+    """Refuses a filter that a list does not have: a misspelt one must not show everything."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        if view.action == "list":
+            kind, paginator = self.get_filterset_class(view, queryset), view.paginator
+            known = set(kind.base_filters) if kind else set()
+            if unknown := sorted(set(request.query_params) - known - _paging(paginator)):
+                hint = f"Choose from: {', '.join(sorted(known))}." if known else "There are none."
+                raise serializers.ValidationError(
+                    dict.fromkeys(unknown, f"There is no such filter. {hint}")
+                )
+        return super().filter_queryset(request, queryset, view)
+
+
+def _paging(paginator: NewestFirst | None) -> set[str]:
+    """What else stands in the address of a list."""
+    of_pages = {paginator.cursor_query_param, paginator.page_size_query_param} if paginator else ()
+    return {"format", *of_pages}
+
+
 class TeamViewSet(GenericViewSet[Any]):
     """Views under ``/api/environments/<team_id>/``; ``self.team``, and the caller's ``self.role``
     in it, are set before any action.
@@ -31,7 +52,7 @@ class TeamViewSet(GenericViewSet[Any]):
     parser_classes = (TextJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = Negotiation
-    filter_backends: Sequence[type[BaseFilterBackend]] = (DjangoFilterBackend,)
+    filter_backends: Sequence[type[BaseFilterBackend]] = (StrictFilters,)
     pagination_class: type[NewestFirst] | None = NewestFirst
     http_method_names = ["get", "post", "patch", "delete", "head"]
     roles: ClassVar[dict[str, Role]] = {}
@@ -62,12 +83,19 @@ class TeamViewSet(GenericViewSet[Any]):
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses fields it does not know: a misspelt one must not be dropped in silence."""
 
+    called: ClassVar[Mapping[str, str]] = {}
+    """What fields are called here that have another name elsewhere."""
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
             unknown = sorted(set(data) - {n for n, f in self.fields.items() if not f.read_only})
             if unknown:
-                raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such field."))
+                raise serializers.ValidationError({name: self._fault(name) for name in unknown})
         return super().to_internal_value(data)
+
+    def _fault(self, name: str) -> str:
+        known = self.called.get(name)
+        return f"Here it is {known}." if known else "There is no such field."
 
 
 def valid(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:

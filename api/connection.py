@@ -90,6 +90,7 @@ class ModeSerializer(StrictSerializer):
 
 
 class SqlSerializer(StrictSerializer):
+    called: ClassVar = {"query": "sql"}
     sql = serializers.CharField(max_length=MAX_SQL_CHARS, trim_whitespace=False)
     dialect = serializers.ChoiceField(
         [language.value for language in Language],

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
@@ -20,8 +19,9 @@ from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
 from api.filters import FiltersSerializer, filters_of
-from api.query_run import QueryRunSerializer, runs_of
+from api.query_run import QueryRunFilters, QueryRunSerializer, connection_named, runs_of
 from api.result_shape import ResultSerializer
+from connectors.errors import ConnectorError
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl import table_modes
 from warehouse import accounts, background, kept, query_executor
@@ -30,7 +30,6 @@ from warehouse.accounts import Asked
 from warehouse.federation.planner import Mode
 from warehouse.federation.relations import STORE
 from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.errors import HogQLError
 from warehouse.hogql.filters import NAME as FILTERS
 from warehouse.models import ConnectionMode, QueryOutcome, QueryRun, WarehouseConnection
 from warehouse.statements import Language, Statement
@@ -39,6 +38,7 @@ MAX_WAIT_S = 60
 
 
 class HogQLSerializer(StrictSerializer):
+    called: ClassVar = {"sql": "query"}
     query = serializers.CharField(
         max_length=MAX_SQL_CHARS, trim_whitespace=False, help_text="In HogQL."
     )
@@ -117,7 +117,7 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     queryset = QueryRun.objects.none()  # names the model; rows come by get_queryset
     serializer_class = QueryRunSerializer
-    filterset_fields = ("outcome", "dialect", "mode", "cached")
+    filterset_class = QueryRunFilters
     lookup_value_converter = "uuid"
     roles: ClassVar = {
         "list": Role.VIEWER,
@@ -187,7 +187,7 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     def _run(self, request: Request, data: dict[str, Any]) -> Any:
         if data["dialect"] == Language.NATIVE:
             statement = Statement(data["query"], data.get("params", ()))
-            connection = self._connection(data["connection"])
+            connection = connection_named(self.team, data["connection"])
             return query_executor.run(
                 connection, statement, data.get("max_rows"), user=request.user
             )
@@ -215,23 +215,12 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     def _asked(self, request: Request, data: dict[str, Any]) -> Asked:
         if data["dialect"] == Language.NATIVE:
-            connection = self._connection(data["connection"])
+            connection = connection_named(self.team, data["connection"])
             mode = Mode.PUSH_DOWN
             return Asked(
                 self.team.pk, request.user, data["query"], Language.NATIVE, mode, connection
             )
         return query_executor.plan_waiting(self.team, data["query"], data["values"], request.user)
-
-    def _connection(self, name: str) -> WarehouseConnection:
-        """By its id or name; raises ValidationError."""
-        of_team = WarehouseConnection.objects.for_team(self.team)
-        try:
-            found = of_team.filter(pk=UUID(name)).first()
-        except ValueError:
-            found = of_team.filter(name=name).first()
-        if found is None:
-            raise ValidationError({"connection": "The team has no such connection."})
-        return found
 
     def _own(self) -> QueryRun:
         """The run in the address, for whoever may see what was asked."""
@@ -271,6 +260,6 @@ def _told_of_the_query() -> Iterator[None]:
     """Here the text stands in another field than that of a connection's query."""
     try:
         yield
-    except HogQLError as exc:
-        exc.fields = {"query": exc.fields["sql"]}
+    except ConnectorError as exc:
+        exc.fields = {"query" if name == "sql" else name: of for name, of in exc.fields.items()}
         raise

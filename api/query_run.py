@@ -1,14 +1,17 @@
 """Queries as the team's books show them."""
 
 from typing import Any
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.contrib.auth import get_user_model
+from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.connection import CostSerializer
-from warehouse.models import QueryRun
+from warehouse.models import QueryRun, WarehouseConnection
 
 
 class PlanLegSerializer(serializers.Serializer[Any]):
@@ -80,6 +83,39 @@ class QueryRunSerializer(serializers.ModelSerializer[QueryRun]):
 
     def get_has_rows(self, run: QueryRun) -> bool:
         return run.result_expires_at is not None and run.result_expires_at > timezone.now()
+
+
+class QueryRunFilters(filters.FilterSet):  # type: ignore[misc]
+    connection = filters.CharFilter(
+        method="asking", help_text="Its id or name: queries that have asked it, or were to."
+    )
+    user = filters.CharFilter(method="of_user", help_text="The name that user signs in with.")
+    since = filters.IsoDateTimeFilter("created_at", "gte", help_text="Made then or later.")
+    until = filters.IsoDateTimeFilter("created_at", "lt", help_text="Made earlier.")
+
+    class Meta:
+        model = QueryRun
+        fields = ("outcome", "dialect", "mode", "cached")
+
+    def asking(self, runs: QuerySet[QueryRun], _: str, value: str) -> QuerySet[QueryRun]:
+        """Of a query over several connections, what was planned says which."""
+        found = connection_named(self.request.parser_context["view"].team, value)
+        return runs.filter(Q(connection=found) | Q(plan__contains=[{"connection": found.name}]))
+
+    def of_user(self, runs: QuerySet[QueryRun], _: str, value: str) -> QuerySet[QueryRun]:
+        return runs.filter(**{f"user__{get_user_model().USERNAME_FIELD}": value})
+
+
+def connection_named(team: Any, name: str) -> WarehouseConnection:
+    """By its id or name; raises ValidationError."""
+    of_team = WarehouseConnection.objects.for_team(team)
+    try:
+        found = of_team.filter(pk=UUID(name)).first()
+    except ValueError:
+        found = of_team.filter(name=name).first()
+    if found is None:
+        raise serializers.ValidationError({"connection": "The team has no such connection."})
+    return found
 
 
 def runs_of(team: Any) -> QuerySet[QueryRun]:

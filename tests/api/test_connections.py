@@ -189,6 +189,8 @@ def test_lists_are_filtered(alice: APIClient, save: Save, connections_url: str) 
     assert names("last_test_status=failed") == set()
     found = problem(alice.get(f"{connections_url}?mode=sideways"), 400, "invalid_input")
     assert set(found["fields"]) == {"mode"}
+    found = problem(alice.get(f"{connections_url}?name=a"), 400, "invalid_input")
+    assert "provider" in found["fields"]["name"]
 
 
 def test_pages_follow_cursors_newest_first(

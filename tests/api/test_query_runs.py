@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection as database
 from django.utils import timezone
@@ -98,6 +99,7 @@ def test_native_sql_needs_a_connection_and_hogql_none(
         ({"query": "SELECT 1", "params": [1]}, "params"),
         (native("SELECT 1", values={"a": 1}), "values"),
         (native("SELECT 1", wait_s=61), "wait_s"),
+        ({"sql": "SELECT 1"}, "sql"),
     ):
         assert field in problem(alice.post(url, body), 400, "invalid_input")["fields"]
 
@@ -136,6 +138,30 @@ def test_newest_come_first_page_by_page_and_by_outcome(
     assert [run["id"] for run in found["results"]] == [ran[2], ran[1]]
     assert [run["id"] for run in alice.get(found["next"]).json()["results"]] == [ran[0]]
     assert problem(alice.get(url, {"outcome": "odd"}), 400, "invalid_input")
+
+
+def test_runs_are_found_by_connection_user_and_time(
+    client_of: Clients, alice: APIClient, url: str, shop: WarehouseConnection, own_store: Engine,
+    vault: psycopg.Connection[Any],
+) -> None:  # fmt: skip
+    vault.execute("CREATE TABLE orders (id bigint)")
+    hers = result(alice.post(url, native("SELECT 1 AS n")))["run_id"]
+    his = result(client_of("bob").post(url, {"query": "SELECT id FROM orders"}))["run_id"]
+    stored = result(alice.post(url, {"query": "SELECT count() AS n FROM events"}))["run_id"]
+    between = QueryRun.all_teams.get(pk=his).created_at.isoformat()
+
+    def ids(**filters: str) -> set[str]:
+        answer = alice.get(url, filters)
+        assert answer.status_code == 200, answer.json()
+        return {run["id"] for run in answer.json()["results"]}
+
+    assert ids(connection="shop") == ids(connection=str(shop.pk)) == {hers, his}
+    assert ids(user="bob") == {his}
+    assert (ids(since=between), ids(until=between)) == ({his, stored}, {hers})
+    assert ids(user="nobody") == set()
+    for name, value in (("connection", "theirs"), ("since", "soon"), ("status", "failed")):
+        found = problem(alice.get(url, {name: value}), 400, "invalid_input")
+        assert set(found["fields"]) == {name}
 
 
 def test_teammates_see_that_it_ran_and_not_what(
