@@ -27,7 +27,7 @@ refuses that itself.
 """
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar
 
@@ -37,6 +37,7 @@ from connectors.base import METADATA_TIMEOUT_S, STEP_TIMEOUT_S
 from connectors.errors import ConnectorError, ResourceUnusable
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import catalog, wire
+from connectors.postgres import plan as postgres_plan
 from connectors.postgres import tls as postgres_tls
 from connectors.postgres.checksums import PostgresCompare
 from connectors.postgres.copy import CopyExecution
@@ -182,9 +183,8 @@ class Postgres(PostgresFollow, PostgresCompare):
             cursor = psycopg.RawCursor(connection)
             row = cursor.execute(statement, params or None, binary=True).fetchone()
         plan = row[0][0]["Plan"] if row else {}
-        read = sum(node["Plan Rows"] * node["Plan Width"] for node in _scans(plan))
         return Estimate(
-            bytes_scanned=read,
+            bytes_scanned=postgres_plan.bytes_of(list(postgres_plan.scans(plan))),
             rows=plan["Plan Rows"],
             cost_low=None,
             cost_high=None,
@@ -236,13 +236,6 @@ class Postgres(PostgresFollow, PostgresCompare):
             "The server lets this read-only session write.",
             hint="Connect to the server itself, not through a pooler that changes transactions.",
         )
-
-
-def _scans(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    if "Relation Name" in plan:
-        yield plan
-    for child in plan.get("Plans", ()):
-        yield from _scans(child)
 
 
 CONNECTOR = Postgres

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from connectors.postgres.plan import bytes_of
 from connectors.prices import RedshiftPrices
 from connectors.types import Basis, Estimate
 
@@ -29,7 +30,7 @@ class Plan:
     """What the planner expects: rows of the result, and bytes of all tables scanned for it.
 
     Bytes are rows × width of the columns read, before compression; ``None`` where the plan
-    cannot be read.
+    cannot be read, or does not tell them.
     """
 
     rows: int | None
@@ -45,8 +46,8 @@ def read(lines: Iterable[str]) -> Plan:
     guessed = any(MISSING_STATISTICS in line for line in text)
     if not steps:
         return Plan(None, None, guessed)
-    scans = (step for step in steps if TABLE_SCAN.search(step["what"]))
-    read_by_scans = sum(int(scan["rows"]) * int(scan["width"]) for scan in scans)
+    scans = [step for step in steps if TABLE_SCAN.search(step["what"])]
+    read_by_scans = bytes_of([(int(scan["rows"]), int(scan["width"])) for scan in scans])
     return Plan(int(steps[0]["rows"]), read_by_scans, guessed)
 
 

@@ -183,6 +183,15 @@ def test_table_that_may_not_be_read_is_denied(
         connector.query(f"SELECT * FROM {source}.t")
 
 
+def test_bytes_of_a_count_are_unknown_and_not_zero(
+    connector: Connector, source: str, owner: psycopg.Connection[Any]
+) -> None:
+    owner.execute(f"CREATE TABLE {source}.t AS SELECT g AS a FROM generate_series(1, 1000) AS g")
+    for sql in ("SELECT count(*) FROM {0}", "SELECT 1 AS one FROM {0} AS a, {0} AS b"):
+        assert connector.estimate(sql.format(f"{source}.t")).bytes_scanned is None
+    assert connector.estimate("SELECT 1 AS one").bytes_scanned == 0
+
+
 def test_estimate_counts_every_scan_and_knows_no_price(
     connector: Connector, source: str, owner: psycopg.Connection[Any]
 ) -> None:

@@ -53,6 +53,10 @@ def test_a_plan_that_cannot_be_read_is_unknown_and_not_nothing() -> None:
     assert redshift_plan.read(["a new kind of plan"]) == redshift_plan.Plan(None, None, False)
 
 
+def test_bytes_of_a_count_are_unknown_and_not_zero(warehouse: Connector) -> None:
+    assert warehouse.estimate("SELECT count(*) FROM sales").bytes_scanned is None
+
+
 def test_a_price_of_a_host_that_does_not_tell_is_unknown(warehouse: Connector) -> None:
     found = warehouse.estimate("SELECT buyer_id, sum(price) FROM sales GROUP BY buyer_id")
     assert (found.rows, found.bytes_scanned) == (200, 20000 * 10)
