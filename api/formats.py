@@ -6,8 +6,10 @@ client takes it for whole.
 
 import io
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import cached_property
+from itertools import count
 from typing import Any
 
 import orjson
@@ -28,7 +30,17 @@ GROUP_BYTES = 8 * 2**20
 
 
 class UnframedRows(RowStream):
-    """A format that has no place for an error."""
+    """A format that has no place for an error. Readers find a column by its name alone, so each
+    has one of its own: the second ``id`` is ``id_1``."""
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        fields = zip(self.run.schema, _apart(self.run.schema.names), strict=True)
+        return pa.schema([field.with_name(name) for field, name in fields])
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in super().batches():
+            yield batch.rename_columns(self.schema.names)
 
     def body(self) -> Iterator[bytes]:
         try:
@@ -46,7 +58,7 @@ class ArrowRows(UnframedRows):
 
     def parts(self) -> Iterator[bytes]:
         sink = _Sink()
-        with pa.ipc.new_stream(pa.PythonFile(sink, "w"), self.run.schema) as writer:
+        with pa.ipc.new_stream(pa.PythonFile(sink, "w"), self.schema) as writer:
             for batch in self.batches():
                 writer.write_batch(batch)
                 yield sink.taken()
@@ -54,10 +66,11 @@ class ArrowRows(UnframedRows):
 
 
 class CsvRows(UnframedRows):
-    """RFC 4180, in UTF-8, with a header. Text is quoted, and NULL is nothing between commas."""
+    """RFC 4180, in UTF-8, with a header. Text is quoted, and NULL is nothing between commas; where
+    there are none it is ``""``, as readers leave out an empty line."""
 
     def parts(self) -> Iterator[bytes]:
-        yield _line([_quoted(name) for name in self.run.schema.names]).encode()
+        yield _line([_quoted(name) for name in self.schema.names]).encode()
         for batch in self.batches():
             for start in range(0, batch.num_rows, ROWS_AT_ONCE):
                 columns = [c.to_pylist() for c in batch.slice(start, ROWS_AT_ONCE).columns]
@@ -72,7 +85,7 @@ class ParquetRows(UnframedRows):
         self._sink = _Sink()
         try:
             self._writer = pq.ParquetWriter(
-                pa.PythonFile(self._sink, "w"), self.run.schema, compression="zstd"
+                pa.PythonFile(self._sink, "w"), self.schema, compression="zstd"
             )
         except pa.ArrowException as exc:
             raise Unsupported(
@@ -128,8 +141,20 @@ def _is_enough(group: list[pa.RecordBatch]) -> bool:
     return bool(rows >= GROUP_ROWS or sum(one.nbytes for one in group) >= GROUP_BYTES)
 
 
-def _line(cells: Any) -> str:
-    return ",".join(cells) + "\r\n"
+def _apart(names: list[str]) -> list[str]:
+    """Names of which none is another's: a repeated one gets the next number that is free."""
+    taken, found = set(names), dict[str, None]()
+    for name in names:
+        own = name
+        if name in found:
+            own = next(one for n in count(1) if (one := f"{name}_{n}") not in taken)
+            taken.add(own)
+        found[own] = None
+    return list(found)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return (",".join(cells) or '""') + "\r\n"
 
 
 def _cell(value: Any) -> str:

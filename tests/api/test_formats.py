@@ -2,8 +2,11 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -62,6 +65,27 @@ def test_csv_is_exact_and_tells_null_from_empty(alice: APIClient, url: str) -> N
     read = list(csv.reader(io.StringIO(text, newline="")))
     assert [len(line) for line in read] == [10, 10]
     assert read[1][-1] == 'a "b",\r\n=1+1'
+
+
+def test_csv_of_one_column_has_a_line_for_each_row(
+    alice: APIClient, url: str, tmp_path: Path
+) -> None:
+    text = get(alice, url, "csv", "SELECT n FROM (VALUES (1), (NULL), (3)) AS t (n)")
+    assert text == b'"n"\r\n1\r\n""\r\n3\r\n'
+    (tmp_path / "rows.csv").write_bytes(text)
+    assert pd.read_csv(tmp_path / "rows.csv")["n"].isna().tolist() == [False, True, False]
+    assert duckdb.read_csv(str(tmp_path / "rows.csv")).fetchall() == [(1,), (None,), (3,)]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "csv", "parquet"])
+def test_columns_of_one_name_are_told_apart(alice: APIClient, url: str, kind: str) -> None:
+    sql = "SELECT 1 AS id, 2 AS id_1, 3 AS id, 'x' AS id"
+    body = io.BytesIO(get(alice, url, kind, sql))
+    read = {"arrow": lambda b: pa.ipc.open_stream(b).read_all().to_pandas(),
+            "csv": pd.read_csv, "parquet": pd.read_parquet}[kind]  # fmt: skip
+    assert read(body).to_dict("records") == [{"id": 1, "id_1": 2, "id_2": 3, "id_3": "x"}]
+    shown = result(alice.post(url, {"sql": sql}))
+    assert [column["name"] for column in shown["columns"]] == ["id", "id_1", "id", "id"]
 
 
 @pytest.mark.parametrize("kind", MEDIA)
