@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet
 from api.tables import MOST_TABLES, PAGE_TABLES
+from etl import table_modes
 from warehouse import listing
 from warehouse.access import Role
 from warehouse.hogql import reference
@@ -98,7 +99,8 @@ class CatalogViewSet(TeamViewSet):
         is active and answers."""
         wanted = WantedSerializer(data=request.query_params.dict())
         wanted.is_valid(raise_exception=True)
-        return Response(asdict(listing.page(self.team, **wanted.validated_data)))
+        page = listing.page(self.team, lambda one: table_modes.of(one).of, **wanted.validated_data)
+        return Response(asdict(page))
 
     @extend_schema(responses=FunctionsSerializer)
     @action(detail=False)

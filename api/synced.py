@@ -63,6 +63,7 @@ class SyncedTableSerializer(serializers.Serializer[Any]):
     )
     lag_s = serializers.FloatField(allow_null=True)
     rows = serializers.IntegerField(allow_null=True, help_text="null: it was never loaded.")
+    last_run = serializers.UUIDField(allow_null=True, help_text="At pipelines/<pipeline>/runs/.")
     last_status = serializers.CharField(allow_null=True)
     last_error = serializers.CharField(allow_null=True)
 

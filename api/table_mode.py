@@ -35,8 +35,16 @@ class TableModeSerializer(serializers.Serializer[Any]):
         help_text="Of its copy in the store, or of the oldest answer that is kept of it; null: "
         "queries ask the warehouse.",
     )
-    rows = serializers.IntegerField(allow_null=True, help_text="In the store.")
     kept_answers = serializers.IntegerField()
+    rows = serializers.IntegerField(
+        source="synced.rows", allow_null=True, help_text="In the store."
+    )
+    pipeline = serializers.UUIDField(
+        source="synced.pipeline_id", allow_null=True, help_text="Which moves its rows."
+    )
+    last_run = serializers.UUIDField(source="synced.last_run", allow_null=True)
+    last_status = serializers.CharField(source="synced.last_status", allow_null=True)
+    last_error = serializers.CharField(source="synced.last_error", allow_null=True)
 
 
 class TableModeViewSet(TeamViewSet):

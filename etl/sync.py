@@ -61,8 +61,8 @@ class Explanation:
 def tables(connection: WarehouseConnection) -> QuerySet[PipelineTable]:
     """Those of the connection that are in sync, by schema and name.
 
-    Each with the ``rows`` that the store has, and ``last_status`` and ``last_error`` of its last
-    run; ``None`` before there is one.
+    Each with the ``rows`` that the store has, and its ``last_run`` with ``last_status`` and
+    ``last_error``; ``None`` before there is one.
     """
     runs = PipelineRun.objects.filter(pipeline=OuterRef("pipeline")).order_by("-created_at")
     stored = SyncedTable.objects.for_team(connection.team_id)
@@ -75,6 +75,7 @@ def tables(connection: WarehouseConnection) -> QuerySet[PipelineTable]:
         .select_related("pipeline")
         .annotate(
             rows=Subquery(same.values("rows")[:1]),
+            last_run=Subquery(runs.values("pk")[:1]),
             last_status=Subquery(runs.values("status")[:1]),
             last_error=Subquery(runs.values("error")[:1]),
         )

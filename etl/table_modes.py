@@ -53,14 +53,15 @@ class Modes:
 @dataclass(frozen=True)
 class Listed:
     """A table with a mode of its own. ``as_of`` is that of its copy in the store, or of the oldest
-    answer that is kept of it; ``None`` where there is none."""
+    answer that is kept of it; ``None`` where there is none. ``synced`` is as ``sync.tables`` gives
+    it."""
 
     schema: str
     table: str
     mode: ConnectionMode
     as_of: datetime | None
-    rows: int | None
-    kept_answers: int
+    kept_answers: int = 0
+    synced: PipelineTable | None = None
 
 
 def of(connection: WarehouseConnection) -> Modes:
@@ -130,9 +131,9 @@ def explain_connection(connection: WarehouseConnection, mode: ConnectionMode) ->
 def _listed(connection: WarehouseConnection, found: Modes, name: TableName) -> Listed:
     mode, synced = found.of(name), found.synced.get(name)
     if synced is not None:
-        return Listed(*name, mode, synced.as_of, getattr(synced, "rows", None), 0)
+        return Listed(*name, mode, synced.as_of, synced=synced)
     kept, oldest = cache.kept(connection, [name[1]]) if mode == HYBRID else (0, None)
-    return Listed(*name, mode, oldest, None, kept)
+    return Listed(*name, mode, oldest, kept)
 
 
 def _faults(table: PipelineTable) -> dict[str, str]:

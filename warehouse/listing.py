@@ -1,22 +1,24 @@
 """What a team's queries in HogQL may name, for whoever writes them: tables page by page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from connectors import registry
 from connectors.errors import ConnectorError
 from connectors.types import Column, Table
-from warehouse import modes, synced, team_catalog
+from warehouse import synced, team_catalog
 from warehouse.catalogs import Kept
 from warehouse.hogql.catalog import Catalog, CatalogTable
-from warehouse.models import ConnectionMode, WarehouseConnection
+from warehouse.models import WarehouseConnection
 from warehouse.statements import TableName
 from warehouse.synced import StoreTable
 
+ModesOf = Callable[[WarehouseConnection], Callable[[TableName], str]]
+"""Which mode each table of a connection has."""
 IN_STORE = "store"
 """The mode of what is the store's own."""
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -72,9 +74,9 @@ class ListedPage:
     unread: tuple[Unread, ...]
 
 
-def page(team: Any, search: str, after: str, limit: int) -> ListedPage:
+def page(team: Any, modes_of: ModesOf, search: str, after: str, limit: int) -> ListedPage:
     """At most ``limit`` tables whose name has ``search`` in it, in any case, by name."""
-    listing = _Listing(team)
+    listing = _Listing(team, modes_of)
     wanted = search.casefold()
     named = ((written(one.path), one) for one in listing.catalog.tables)
     found = sorted(
@@ -93,13 +95,13 @@ def written(path: tuple[str, ...]) -> str:
 class _Listing:
     """All that a team may name, at one moment."""
 
-    def __init__(self, team: Any) -> None:
+    def __init__(self, team: Any, modes_of: ModesOf) -> None:
+        self._modes_of = cache(modes_of)
         active = WarehouseConnection.objects.for_team(team).filter(is_active=True)
         self._connections = {one.name: one for one in active.order_by("name")}
         self._synced = {one.store_table: one for one in synced.store_tables(team)}
         self._own = team_catalog.catalog_of(team)
         self._kept: dict[str, Kept] = {}
-        self._modes: dict[str, dict[TableName, ConnectionMode]] = {}
         self.unread: tuple[Unread, ...] = tuple(self._read())
         catalogs = [kept.named(self._connections[name]) for name, kept in self._kept.items()]
         self.catalog: Catalog = team_catalog.joined(self._own, catalogs, active)
@@ -113,7 +115,7 @@ class _Listing:
             self._short(table),
             connection.name if connection else None,
             connection.provider if connection else None,
-            self._mode(table, connection),
+            self._modes_of(connection)(_name(table)) if connection else IN_STORE,
             table.as_of,
             source.comment if source else None,
             tuple(_columns(table, source, stored)),
@@ -126,16 +128,6 @@ class _Listing:
                     self._kept[name] = team_catalog.tables_of(connection)
                 except ConnectorError as exc:
                     yield Unread(name, exc.code)
-
-    def _mode(self, table: CatalogTable, connection: WarehouseConnection | None) -> str:
-        if connection is None:
-            return IN_STORE
-        if not table.source:
-            return ConnectionMode.SYNC
-        if connection.name not in self._modes:
-            self._modes[connection.name] = modes.own(connection)
-        schema, name = table.path[-2:]
-        return self._modes[connection.name].get((schema, name), connection.mode)
 
     def _short(self, table: CatalogTable) -> str | None:
         for parts in range(1, len(table.path)):
@@ -153,6 +145,11 @@ class _Listing:
                 kept.named(self._connections[name]).tables, kept.tables, strict=True
             )
         }
+
+
+def _name(table: CatalogTable) -> TableName:
+    schema, name = table.path[-2:]
+    return schema, name
 
 
 def _columns(

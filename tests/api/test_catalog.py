@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 from rest_framework.test import APIClient
 
+from etl import sync
+from etl.sync import Wish
 from tests.api.conftest import Save
 from tests.api.shapes import problem, result
 from warehouse import connections, modes, synced
@@ -64,14 +66,24 @@ def test_events_and_tables_in_sync_are_the_stores(
     orders: None, shop: WarehouseConnection, alice: APIClient, url: str
 ) -> None:
     columns = pa.schema([pa.field("id", pa.int64(), nullable=False)])
+    sync.put(shop, None, Wish("public", "orders"))
+    sync.put(shop, None, Wish("public", "select"))
     synced.publish(shop, "public", "orders", columns, 3, AS_OF)
-    modes.put(shop, ("public", "select"), ConnectionMode.HYBRID)
     found = {table["name"]: table for table in alice.get(url).json()["tables"]}
     assert (found["events"]["mode"], found["events"]["connection"]) == ("store", None)
     stored = found["shop.public.orders"]
     assert (stored["mode"], stored["as_of"]) == ("sync", "2026-01-02T00:00:00Z")
-    assert found['shop.public."select"']["mode"] == "hybrid"
+    not_loaded = found['shop.public."select"']
+    assert (not_loaded["mode"], not_loaded["as_of"]) == ("sync", None)
     assert [column["nullable"] for column in stored["columns"]] == [False]
+
+
+def test_table_with_a_mode_of_its_own_says_so(
+    orders: None, shop: WarehouseConnection, alice: APIClient, url: str
+) -> None:
+    modes.put(shop, ("public", "select"), ConnectionMode.HYBRID)
+    found = {table["name"]: table["mode"] for table in alice.get(url).json()["tables"]}
+    assert (found["shop.public.orders"], found['shop.public."select"']) == ("direct", "hybrid")
 
 
 def test_pages_follow_one_another(

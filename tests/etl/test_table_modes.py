@@ -164,11 +164,15 @@ def test_table_goes_through_all_modes_and_leaves_nothing(
     records(2)
     (shown,) = alice.get(url).json()
     assert (shown["mode"], shown["rows"]) == ("sync", 3)
+    assert (shown["last_status"], shown["last_error"]) == ("succeeded", "")
+    run = f"pipelines/{shown['pipeline']}/runs/{shown['last_run']}/"
+    assert alice.get(f"/api/environments/{team.pk}/{run}").json()["status"] == "succeeded"
     assert shown["as_of"] is not None
     assert ask()[0] == 3
 
     (shown,) = set_mode("hybrid")
     assert (shown["mode"], shown["as_of"], shown["kept_answers"]) == ("hybrid", None, 0)
+    assert (shown["rows"], shown["last_status"], shown["last_run"]) == (None, None, None)
     assert (synced.store_tables(team), Pipeline.all_teams.count()) == ([], 0)
     tasks.tidy_store(str(team.pk))
     assert stored(team) == set()
