@@ -17,6 +17,7 @@ from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.explanation import ExplanationSerializer
 from api.hangup import HangupWatch
+from api.money import money
 from api.result_shape import ResultSerializer
 from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
@@ -288,8 +289,8 @@ def _tested(test: ConnectionTest, request: Request) -> Response:
 def shown(estimate: Estimate) -> dict[str, Any]:
     """An estimate as EstimateSerializer has it."""
     cost = {
-        "low": None if estimate.cost_low is None else format(estimate.cost_low, "f"),
-        "high": None if estimate.cost_high is None else format(estimate.cost_high, "f"),
+        "low": money(estimate.cost_low),
+        "high": money(estimate.cost_high),
         "currency": estimate.currency,
         "basis": estimate.basis,
     }

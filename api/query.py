@@ -105,6 +105,9 @@ class PlannedTableSerializer(serializers.Serializer[Any]):
 
 class PlanSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField([mode.value for mode in Mode])
+    reason = serializers.CharField(
+        allow_null=True, help_text="Of a federated one: why no single system answers it."
+    )
     legs = PlannedLegSerializer(many=True)
     tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
 
@@ -167,7 +170,9 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
             for leg in found.legs
         ]
         tables = _tables(self.team, found.tables)
-        return Response({"mode": found.mode.value, "legs": legs, "tables": tables})
+        return Response(
+            {"mode": found.mode.value, "reason": found.reason, "legs": legs, "tables": tables}
+        )
 
     @extend_schema(responses=ROWS)
     @action(detail=True, renderer_classes=answer.RENDERERS)

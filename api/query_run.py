@@ -51,6 +51,7 @@ class QueryRunSerializer(serializers.ModelSerializer[QueryRun]):
         fields = (
             *("id", "user", "connection", "text", "dialect", "mode", "plan", "estimate"),
             *("outcome", "cached", "as_of", "rows", "truncated", "bytes_scanned", "bytes_billed"),
+            *("amount_billed", "billed_in"),
             *("duration_s", "created_at", "started_at", "finished_at", "cancel_asked_at"),
             *("error", "has_rows", "result_expires_at"),
         )

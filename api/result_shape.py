@@ -14,6 +14,8 @@ class ResultStatsSerializer(serializers.Serializer[Any]):
     vendor_query_id = serializers.CharField(allow_null=True)
     bytes_scanned = serializers.IntegerField(allow_null=True)
     bytes_billed = serializers.IntegerField(allow_null=True)
+    amount_billed = serializers.CharField(allow_null=True, help_text="A decimal; null: unknown.")
+    billed_in = serializers.CharField(help_text="Its currency, by ISO 4217.")
 
 
 class ResultSourceSerializer(serializers.Serializer[Any]):

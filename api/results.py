@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from api import problems
+from api.money import money
 from api.rows import RowStream
 
 ROWS_AT_ONCE = 1_000
@@ -58,6 +59,8 @@ class JsonRows(RowStream):
                 "vendor_query_id": stats.vendor_query_id,
                 "bytes_scanned": stats.bytes_scanned,
                 "bytes_billed": stats.bytes_billed,
+                "amount_billed": money(stats.amount_billed),
+                "billed_in": stats.currency,
             },
             "cached": origin.cached,
             "age_s": round(origin.age_s, 3),

@@ -105,8 +105,12 @@ class BigQueryPrices(Prices):
         if bytes_scanned == 0:
             return PriceRange(Decimal(0), Decimal(0))
         billed = max(-(-bytes_scanned // MIB) * MIB, tables * BIGQUERY_MINIMUM_BYTES)
-        price = _rounded(Decimal(billed) / TIB * self.per_tib)
+        price = self.of_billed(billed)
         return PriceRange(price, price)
+
+    def of_billed(self, bytes_billed: int) -> Decimal:
+        """Of bytes as a finished job has them: ÷ 2^40 × the price of a TiB."""
+        return _rounded(Decimal(bytes_billed) / TIB * self.per_tib)
 
     def __str__(self) -> str:
         price = f"{self.per_tib} {self.currency}"

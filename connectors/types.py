@@ -173,11 +173,16 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class RunStats:
-    """What a finished query used. ``None`` where the warehouse does not say."""
+    """What a finished query used. ``None`` where the warehouse does not say.
+
+    ``amount_billed`` is in ``currency``; nothing is billed in none.
+    """
 
     vendor_query_id: str | None = None
     bytes_scanned: int | None = None
     bytes_billed: int | None = None
+    amount_billed: Decimal | None = None
+    currency: str = ""
 
 
 class LoadMode(StrEnum):

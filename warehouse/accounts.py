@@ -149,6 +149,8 @@ def _figures(run: Run) -> dict[str, Any]:
         "vendor_query_id": origin.vendor_query_id,
         "bytes_scanned": stats.bytes_scanned,
         "bytes_billed": stats.bytes_billed,
+        "amount_billed": stats.amount_billed,
+        "billed_in": stats.currency,
     }
 
 

@@ -43,7 +43,13 @@ class KeptRun(KeptRows):
     @property
     def stats(self) -> RunStats:
         row = self._entry
-        return RunStats(row.vendor_query_id, row.bytes_scanned, row.bytes_billed)
+        return RunStats(
+            row.vendor_query_id,
+            row.bytes_scanned,
+            row.bytes_billed,
+            row.amount_billed,
+            row.billed_in,
+        )
 
     @property
     def origin(self) -> Origin:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -58,7 +59,7 @@ class StoreExecution(Execution):
             yield from self._rows
 
     def stats(self) -> RunStats:
-        return RunStats(vendor_query_id=self._query_id, bytes_billed=0)
+        return RunStats(self._query_id, bytes_billed=0, amount_billed=Decimal(0))
 
     def cancel(self) -> None:
         client.owner().cancel(self._query_id)

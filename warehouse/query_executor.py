@@ -264,6 +264,8 @@ class HogQLPlan:
     """How a query would be answered: the parts of several connections, then the store's."""
 
     mode: Mode
+    reason: str | None
+    """Why no single system answers it, where none does."""
     legs: tuple[PlannedLeg, ...]
     tables: tuple[CatalogTable, ...]
     """Those of connections that it reads."""
@@ -276,7 +278,7 @@ def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None)
         legs = [PlannedLeg(None, _stored(found.query, text))]
     else:
         legs = _legs(found, found.split(PREFIX), priced=True)
-    return HogQLPlan(found.mode, tuple(legs), tuple(found.reads))
+    return HogQLPlan(found.mode, found.reason, tuple(legs), tuple(found.reads))
 
 
 def _legs(found: Planned, split: Split, *, priced: bool = False) -> list[PlannedLeg]:

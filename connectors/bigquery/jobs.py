@@ -16,6 +16,7 @@ import pyarrow as pa
 from connectors import errors
 from connectors.bigquery.types import arrow_schema, converted
 from connectors.polling import pauses
+from connectors.prices import BigQueryPrices
 from connectors.result import Execution
 from connectors.types import RunStats
 
@@ -40,6 +41,7 @@ class BigQueryExecution(Execution):
         sql: str,
         config: Config,
         timeout_s: float,
+        prices: BigQueryPrices,
         location: str | None = None,
     ) -> None:
         self._client = client
@@ -47,6 +49,7 @@ class BigQueryExecution(Execution):
         self._sql = sql
         self._config = config
         self._timeout_s = timeout_s
+        self._prices = prices
         self._location = location
         self._job_id = str(uuid.uuid4())
         self._job: Job | None = None
@@ -165,7 +168,9 @@ class BigQueryExecution(Execution):
 
     def stats(self) -> RunStats:
         job: Any = self._job
-        return RunStats(job.job_id, job.total_bytes_processed, job.total_bytes_billed)
+        billed, prices = job.total_bytes_billed, self._prices
+        amount = None if billed is None else prices.of_billed(billed)
+        return RunStats(job.job_id, job.total_bytes_processed, billed, amount, prices.currency)
 
     def cancel(self) -> None:
         self._stopped.set()

@@ -155,7 +155,9 @@ class BigQuery(QueryExtract, BulkLoad):
 
     def _execution(self, sql: str, params: Params, limits: Limits, run_id: str) -> Execution:
         config = self._config(limits, run_id, query_parameters=query_parameters(params))
-        return BigQueryExecution(self._client, self._storage, sql, config, limits.timeout_s)
+        return BigQueryExecution(
+            self._client, self._storage, sql, config, limits.timeout_s, self.prices
+        )
 
     def _dry_run(self, sql: str, timeout_s: float = CALL_TIMEOUT_S, **more: Any) -> Job:
         """What a statement would read, checked in full; it runs nothing and bills nothing."""
@@ -225,7 +227,7 @@ class BigQuery(QueryExtract, BulkLoad):
     def _read(self, sql: str, values: Mapping[str, object], location: str) -> Iterator[Row]:
         config = self._config(Limits(METADATA_TIMEOUT_S), query_parameters=query_parameters(values))
         execution = BigQueryExecution(
-            self._client, self._storage, sql, config, METADATA_TIMEOUT_S, location
+            self._client, self._storage, sql, config, METADATA_TIMEOUT_S, self.prices, location
         )
         try:
             execution.start()

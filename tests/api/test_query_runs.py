@@ -65,6 +65,7 @@ def test_query_over_a_connection_is_in_the_books(
     assert (shown["mode"], shown["outcome"], shown["error"]) == ("push_down", "succeeded", None)
     assert (shown["rows"], shown["truncated"], shown["cached"]) == (1, False, False)
     assert (shown["bytes_billed"], shown["estimate"]["cost"]["low"]) == (None, None)
+    assert (shown["amount_billed"], shown["billed_in"]) == (None, "")
     assert shown["duration_s"] >= 0
     assert not shown["has_rows"]
     problem(alice.get(f"{url}{shown['id']}/result/"), 410, "result_gone")
@@ -119,6 +120,7 @@ def test_answer_that_was_kept_costs_nothing(
     assert entry(alice, url, first)["cached"] is False
     shown = entry(alice, url, second)
     assert (shown["cached"], shown["bytes_billed"], shown["rows"]) == (True, 0, 1)
+    assert (shown["amount_billed"], shown["billed_in"]) == ("0.000000", "")
 
 
 def test_reader_who_leaves_ends_it(ask: Ask, alice: APIClient, url: str) -> None:

@@ -33,6 +33,7 @@ def test_job_carries_labels_and_says_what_it_used(
             assert result.read_all().num_rows == 1000
         assert result.stats.bytes_scanned == 8_000
         assert result.stats.bytes_billed == 10 * 2**20
+        assert (result.stats.amount_billed, result.stats.currency) == (Decimal("0.000060"), "USD")
         client: Any = own._client  # type: ignore[attr-defined]
         job = client.get_job(result.stats.vendor_query_id)
     assert job.labels == {"service": "svc", "team": "team_ä_1", "run": "run-7"}

@@ -37,6 +37,9 @@ def test_store_does_what_the_only_warehouse_cannot(
     assert rows == [[2, ["a!", "b!"]], [3, ["!"]], [4, []]]
     plan = alice.post(f"{url}queries/plan/", {"query": SQL}, "json").json()
     assert plan["mode"] == "federated"
+    assert plan["reason"].startswith("shop cannot run it whole. ")
+    assert "arrayMap" in plan["reason"]
+    assert "Line 1, column " in plan["reason"]
     asked, stored = (leg["sql"] for leg in plan["legs"])
     assert '"tagged"."id" > 1' in asked
     assert "splitByChar" not in asked

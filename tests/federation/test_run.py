@@ -111,6 +111,7 @@ def test_plan_says_what_each_system_is_asked(
 ) -> None:
     found = answer(alice, f"{url}plan/", COUNTED.format(**shops))
     assert found["mode"] == "federated"
+    assert found["reason"] == "Its tables are in bigquery, postgres and snowflake."
     by_name = {leg["connection"]: leg for leg in found["legs"]}
     assert set(by_name) == {"snowflake", "postgres", "bigquery", None}
     assert "MACHINERY" in by_name["snowflake"]["sql"]
@@ -118,7 +119,7 @@ def test_plan_says_what_each_system_is_asked(
     assert "l_discount" not in by_name[None]["sql"], "its condition is the leg's"
     assert by_name["bigquery"]["estimate"]["bytes_scanned"] > 0
     one = answer(alice, f"{url}plan/", f"SELECT count() AS n FROM {shops['postgres']}.orders")
-    assert (one["mode"], len(one["legs"])) == ("push_down", 1)
+    assert (one["mode"], one["reason"], len(one["legs"])) == ("push_down", None, 1)
 
 
 def test_short_names_are_found_and_one_warehouse_runs_it_all(

@@ -28,7 +28,13 @@ def test_answer_says_whether_it_was_kept_and_where_it_is_from(alice: APIClient, 
     assert 0 < again["age_s"] < 5
     assert again["source"] == first["source"]
     assert again["source"]["run_id"] == first["run_id"] != again["run_id"]
-    assert again["stats"] == {"vendor_query_id": None, "bytes_scanned": 0, "bytes_billed": 0}
+    assert again["stats"] == {
+        "vendor_query_id": None,
+        "bytes_scanned": 0,
+        "bytes_billed": 0,
+        "amount_billed": "0",
+        "billed_in": "",
+    }
     as_of = datetime.fromisoformat(again["as_of"])
     assert timedelta(0) < datetime.now(UTC) - as_of < timedelta(seconds=5)
 

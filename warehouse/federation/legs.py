@@ -122,13 +122,17 @@ def estimates(legs: Collection[LegRun]) -> list[float | None]:
 def together(own: RunStats, parts: Iterable[RunStats]) -> RunStats:
     """Of a run that has parts: sums over these, ``None`` where one of them does not know."""
     found = list(parts)
+    currencies = {one.currency for one in found if one.amount_billed}
+    amounts = [one.amount_billed if len(currencies) <= 1 else None for one in found]
     return replace(
         own,
         bytes_scanned=_sum([one.bytes_scanned for one in found]),
         bytes_billed=_sum([one.bytes_billed for one in found]),
+        amount_billed=_sum(amounts),
+        currency="".join(currencies) if len(currencies) == 1 else "",
     )
 
 
-def _sum(values: list[int | None]) -> int | None:
+def _sum(values: list[Any]) -> Any:
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None

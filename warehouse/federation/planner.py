@@ -15,7 +15,7 @@ from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import NameUnknown
 from warehouse.hogql.links import Declared, LinkedCatalog
-from warehouse.hogql.printing.printer import can_print, tables
+from warehouse.hogql.printing.printer import can_print, refusal, tables
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.models import WarehouseConnection
@@ -52,16 +52,23 @@ class Planned:
     def mode(self) -> Mode:
         if not self.connections:
             return Mode.LOCAL
-        if len(self.connections) > 1 or STORE in sources(self.query):
-            return Mode.FEDERATED
-        (dialect,) = self.dialects.values()
-        # What nobody can say is refused in the warehouse's name.
-        if self._is_said_in(dialect) or not self._is_said_in(STORE_DIALECT):
-            return Mode.PUSH_DOWN
-        return Mode.FEDERATED
+        return Mode.PUSH_DOWN if self.reason is None else Mode.FEDERATED
 
-    def _is_said_in(self, dialect: str) -> bool:
-        return can_print(self.query, dialect, self.text)
+    @cached_property
+    def reason(self) -> str | None:
+        """Why no single system answers the query; ``None`` where one does."""
+        places = sorted(one.name for one in self.connections.values())
+        if self.connections and STORE in sources(self.query):
+            places.append("the store")
+        if len(places) > 1:
+            return f"Its tables are in {', '.join(places[:-1])} and {places[-1]}."
+        for source, dialect in self.dialects.items():
+            unsaid = refusal(self.query, dialect, self.text)
+            # What nobody can say is refused in the warehouse's name.
+            if unsaid is not None and can_print(self.query, STORE_DIALECT, self.text):
+                name = self.connections[source].name
+                return f"{name} cannot run it whole. {unsaid.detail} {unsaid.place or ''}".rstrip()
+        return None
 
     @property
     def reads(self) -> list[CatalogTable]:

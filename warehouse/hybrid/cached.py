@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import structlog
@@ -36,7 +37,7 @@ class CachedRun(KeptRows):
     @property
     def stats(self) -> RunStats:
         """Nothing was asked of the warehouse."""
-        return RunStats(bytes_scanned=0, bytes_billed=0)
+        return RunStats(bytes_scanned=0, bytes_billed=0, amount_billed=Decimal(0))
 
     @property
     def origin(self) -> Origin:

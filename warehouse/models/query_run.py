@@ -67,6 +67,8 @@ class QueryRun(Sealed):
     truncated = models.BooleanField(null=True)
     bytes_scanned = models.BigIntegerField(null=True)
     bytes_billed = models.BigIntegerField(null=True)
+    amount_billed = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    billed_in = models.CharField(max_length=3, blank=True)
     error_code = models.CharField(max_length=50, blank=True)
     error = models.TextField(blank=True)
     error_hint = models.TextField(blank=True)

@@ -50,17 +50,27 @@ def print_query(query: tree.Query, dialect: str, text: str) -> Printed:
         node = printer.outermost(query)
         made = facts.text(node)
     except RecursionError:
-        raise HogQLTooComplex("The query is nested too deeply.") from None
+        raise _too_deep() from None
     return _with_values(made, facts, printer.exprs.params)
 
 
-def can_print(query: tree.Query, dialect: str, text: str) -> bool:
-    """The dialect has a way to say all of it."""
+def refusal(query: tree.Query, dialect: str, text: str) -> HogQLError | None:
+    """What the dialect has no way to say; ``None`` where it can say all of it."""
     try:
         _Printer(DIALECTS[dialect], text).outermost(query)
-    except (HogQLError, RecursionError):
-        return False
-    return True
+    except HogQLError as exc:
+        return exc
+    except RecursionError:
+        return _too_deep()
+    return None
+
+
+def can_print(query: tree.Query, dialect: str, text: str) -> bool:
+    return refusal(query, dialect, text) is None
+
+
+def _too_deep() -> HogQLTooComplex:
+    return HogQLTooComplex("The query is nested too deeply.")
 
 
 def _with_values(text: str, dialect: Dialect, found: list[tree.Param]) -> Printed:

@@ -121,6 +121,8 @@ class Command(BaseCommand):
             self.stdout.write(f"The first {MAX_SHOWN:,} rows; --json prints all of them.")
 
     def _show_legs(self, plan: HogQLPlan, *, as_json: bool) -> None:
+        if plan.reason and not as_json:
+            self.stdout.write(f"{plan.reason}\n")
         for leg in plan.legs:
             name = leg.connection.name if leg.connection else None
             if as_json:
