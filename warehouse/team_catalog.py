@@ -7,7 +7,6 @@ import structlog
 
 from connectors import registry
 from connectors.errors import ConnectorError
-from connectors.types import Column
 from warehouse import connections, synced
 from warehouse.catalogs import Kept, catalogs
 from warehouse.events import tables
@@ -83,10 +82,7 @@ def links_of(team: Any) -> list[Declared]:
 
 def _synced(team: Any, table: StoreTable) -> CatalogTable:
     """Called as in its warehouse, under the connection's name."""
-    columns = tuple(
-        (field.name, types.of_column(Column(field.name, str(field.type), None, place, field.type)))
-        for place, field in enumerate(table.columns, start=1)
-    )
+    columns = tuple((field.name, types.of_field(field)) for field in table.columns)
     path = (table.connection, table.schema, table.table)
     return CatalogTable(
         str(team.pk), path, columns, stored_as=(table.store_table,), as_of=table.as_of

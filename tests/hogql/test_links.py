@@ -85,9 +85,20 @@ def test_a_document_is_read_by_a_path_and_as_a_type() -> None:
     assert "'t', 'Nullable(Bool)'" in sql
 
 
-def test_where_documents_cannot_be_read_they_are_refused() -> None:
-    with pytest.raises(HogQLRefused, match="snowflake"):
-        printed("SELECT doc.a FROM orders", "snowflake")
+@pytest.mark.parametrize(
+    ("member", "dialect"),
+    [
+        ("doc.a", "redshift"),
+        ("doc.a", "databricks"),
+        ("toFloat(doc.a)", "postgres"),
+        ("doc['a\"b']", "snowflake"),
+        ("doc['a\\\\b']", "bigquery"),
+        ("doc['']", "bigquery"),
+    ],
+)
+def test_where_a_member_cannot_be_read_it_is_refused(member: str, dialect: str) -> None:
+    with pytest.raises(HogQLRefused, match=dialect):
+        printed(f"SELECT {member} FROM orders", dialect)
 
 
 @pytest.mark.parametrize(

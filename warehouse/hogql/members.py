@@ -26,7 +26,17 @@ def cast(expr: tree.Expr, wanted: Type | None) -> tree.Expr | None:
 
 
 def call(node: nodes.Call, args: Sequence[tree.Expr]) -> tree.Expr | None:
-    """``toFloat(doc.x)``: likewise."""
+    """``toFloat(doc.x)``: likewise; ``doc['x']`` is the member x."""
+    if node.name == "arrayElement":
+        return _element(node.at, *args) if len(args) == 2 else None
     names = {function.name for function in lookup.named(node.name)}
     wanted = next((kind for name, kind in CALLS.items() if name in names), None)
     return cast(args[0], wanted) if len(args) == 1 else None
+
+
+def _element(at: int, expr: tree.Expr, place: tree.Expr) -> tree.Expr | None:
+    if not isinstance(place, tree.Literal) or not isinstance(place.value, str):
+        return None
+    if isinstance(expr, tree.Member) and expr.type == types.STRING:
+        return replace(expr, path=(*expr.path, place.value))
+    return member(expr, (place.value,), at)

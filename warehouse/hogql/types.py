@@ -77,6 +77,7 @@ TEXT = re.compile(
     r"(?:\(.*\))?",
     re.IGNORECASE,
 )
+DOCUMENT = re.compile(r"jsonb?|variant|object|super|(?:struct|map)<.*>", re.IGNORECASE)
 PADDED = re.compile(r"(?:char|bpchar|character)(?:\(\d+\))?", re.IGNORECASE)
 
 
@@ -85,12 +86,22 @@ def of_column(column: Column) -> Type:
     arrow = column.arrow_type
     known = None if arrow is None else _of_arrow(arrow)
     if known == STRING and not TEXT.fullmatch(column.native_type):
+        if DOCUMENT.fullmatch(column.native_type):
+            return JSON
         if re.match("numeric|decimal", column.native_type, re.IGNORECASE):
             return DECIMAL
         return Type(Kind.OTHER, native=column.native_type.lower())
     if known == STRING and PADDED.fullmatch(column.native_type):
         return Type(Kind.STRING, padded=True)
     return known or Type(Kind.OTHER, native=column.native_type.lower())
+
+
+def of_field(field: pa.Field) -> Type:
+    """The type of a column that has been copied as Arrow has it; a text may be a document's."""
+    native = (field.metadata or {}).get(b"native", b"").decode()
+    if field.type == pa.string() and DOCUMENT.fullmatch(native):
+        return JSON
+    return _of_arrow(field.type) or Type(Kind.OTHER, native=str(field.type))
 
 
 def _of_arrow(arrow: pa.DataType) -> Type | None:

@@ -11,6 +11,7 @@ from sqlglot.dialects.dialect import Dialect as Sqlglot
 from sqlglot.errors import ErrorLevel
 from sqlglot.generator import Generator
 
+from warehouse.hogql.printing import members
 from warehouse.hogql.types import Kind, Type
 
 MARK = re.compile("\x00(\\w+):(\\d+)\x00")
@@ -38,8 +39,8 @@ class Dialect:
     binds_text_with: tuple[str, ...] = ()
     """What a literal may not hold, for server or client could read it in two ways: such a text is
     sent as a value."""
-    member: str = ""
-    """What takes a document, a path and a type, and gives NULL where no such thing is there."""
+    member: members.Form | None = None
+    """What is under a path in a document; NULL where no such thing is there."""
     misses_groups: bool = False
     """A query in the place of a value gives NULL, not a count of 0, where it finds no row."""
     joins_by_keys: bool = False
@@ -101,6 +102,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "_0 AT TIME ZONE 'UTC'",
             percent_doubled=True,
             sized_decimals=True,
+            member=members.in_postgres,
         ),
         Dialect(
             "redshift",
@@ -128,6 +130,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "DECIMAL(38, {scale})",
             "CAST(CONVERT_TIMEZONE('UTC', _0) AS TIMESTAMP_NTZ)",
             offset_needs_limit=True,
+            member=members.in_snowflake,
         ),
         Dialect(
             "bigquery",
@@ -144,6 +147,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "NUMERIC",
             "DATETIME(_0, 'UTC')",
             offset_needs_limit=True,
+            member=members.in_bigquery,
             rows_compare=False,
         ),
         Dialect(
@@ -177,7 +181,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "{{{name}:{type}}}",
             "Nullable(Decimal(38, {scale}))",
             "toTimezone(_0, 'UTC')",
-            member="JSONExtract",
+            member=members.in_clickhouse,
             misses_groups=True,
             joins_by_keys=True,
             binds_arrays=True,

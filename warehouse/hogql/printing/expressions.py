@@ -79,14 +79,15 @@ class Expressions:
         return exp.Cast(this=node, to=self.type_node(kind))
 
     def _member(self, expr: tree.Member) -> exp.Expr:
-        if not self.dialect.member:
+        wanted = self.dialect.type_text(expr.type)
+        say = self.dialect.member
+        made = say(self.node(expr.expr), expr.path, wanted) if say is not None else None
+        if made is None:
             raise HogQLRefused(
-                f"Members of a document cannot be said in {self.dialect.name}.",
+                f"This member of a document cannot be said in {self.dialect.name}.",
                 Place.of(self.text, expr.at),
             )
-        names = [exp.Literal.string(name) for name in expr.path]
-        wanted = exp.Literal.string(self.dialect.type_text(expr.type))
-        return exp.func(self.dialect.member, self.node(expr.expr), *names, wanted)
+        return made
 
     def _array(self, expr: tree.Array) -> exp.Expr:
         if not self.dialect.arrays:
