@@ -69,6 +69,7 @@ class FunctionSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     signature = serializers.CharField()
     written = serializers.CharField(help_text="As an operator, where it is one.")
+    returns = serializers.CharField(help_text="same: the first argument's type; as given: theirs.")
     kind = serializers.CharField(help_text="scalar, aggregate or window.")
     description = serializers.CharField()
     dialects = serializers.ListField(

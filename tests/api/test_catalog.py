@@ -158,6 +158,7 @@ def test_another_teams_names_do_not_exist(
 def test_functions_say_where_they_have_an_equal(alice: APIClient, url: str) -> None:
     found = alice.get(f"{url}functions/").json()
     by_name = {one["name"]: one for one in found["functions"]}
+    assert (by_name["length"]["returns"], by_name["argMax"]["returns"]) == ("int", "same")
     assert by_name["plus"]["written"] == "a + b"
     assert by_name["count"]["kind"] == "aggregate"
     assert "clickhouse" in by_name["toStartOfMonth"]["dialects"]

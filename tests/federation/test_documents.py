@@ -1,20 +1,17 @@
 """Members of documents: those of a warehouse's column are what properties of events are."""
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from rest_framework.test import APIClient
 
-from tests import vendors
 from tests.api.conftest import Save
 from tests.api.shapes import problem, result
 from tests.federation import layout
-from tests.hogql.tpch_tables import ROWS
+from tests.federation.conftest import Put
 from tests.store.running import Engine
 from warehouse import catalogs
 from warehouse.events.batch import take
@@ -71,30 +68,6 @@ TABLES = {
 }
 PUSHED = ("postgres", "snowflake", "bigquery")
 Rows = Callable[[str], list[list[Any]]]
-Put = Callable[..., str]
-
-
-@pytest.fixture
-def put(endpoints: dict[str, Any], credentials: dict[str, Any], save: Save) -> Iterator[Put]:
-    """Makes a table of documents in a warehouse, and a connection; its name in a query."""
-    with ExitStack() as stack:
-
-        def make(provider: str, rows: str) -> str:
-            run = stack.enter_context(
-                vendors.EXECUTING[provider](ROWS[provider].owner(endpoints, credentials[provider]))
-            )
-            name = f"docs_{uuid.uuid4().hex[:8]}"
-            schema = name.upper() if provider == "snowflake" else name
-            run(f"CREATE SCHEMA {schema}")
-            stack.callback(run, f"DROP SCHEMA {schema} CASCADE")
-            run(f"CREATE TABLE {schema}.docs AS {rows}")
-            if provider == "redshift":
-                run(f"GRANT USAGE ON SCHEMA {schema} TO PUBLIC")
-                run(f"GRANT SELECT ON {schema}.docs TO PUBLIC")
-            save(provider, name="far")
-            return f"far.{schema}.docs"
-
-        yield make
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from tests.api.conftest import Save
 from tests.api.shapes import problem, result
+from tests.federation.conftest import Put
 from tests.store.running import Engine
 from warehouse.models import Team
 
@@ -60,3 +61,24 @@ def test_what_the_store_cannot_say_either_is_refused_in_the_warehouses_name(
     text = text.replace("tags[1]", "splitByChar(',', tags)[1]")
     answer = alice.post(f"/api/environments/{team.pk}/queries/", {"query": text}, "json")
     assert "postgres" in problem(answer, 400, "hogql_function")["title"]
+
+
+def test_bigquery_itself_looks_into_its_arrays(
+    put: Put, store: Engine, alice: APIClient, team: Team
+) -> None:
+    table = put(
+        "bigquery",
+        "SELECT 1 AS id, ['a', 'b'] AS tags, [3, 4] AS counts UNION ALL SELECT 2, ['c'], []",
+    )
+    url = f"/api/environments/{team.pk}/queries/"
+    text = (
+        f"SELECT id, tags, arraySum(arrayMap(n -> n + id, counts)) AS n FROM {table} "
+        "WHERE {} ORDER BY id"
+    )
+    asked = text.format("arrayExists(t -> upper(t) IN ('A', 'C'), tags) AND NOT has(counts, 5)")
+    assert alice.post(f"{url}plan/", {"query": asked}, "json").json()["mode"] == "push_down"
+    rows = result(alice.post(url, {"query": asked}, "json"))["rows"]
+    assert rows == [[1, ["a", "b"], 9], [2, ["c"], None]]
+    made = f"SELECT id, arrayMap(t -> nullIf(t, 'a'), tags) AS t FROM {table} ORDER BY id"
+    rows = result(alice.post(url, {"query": made}, "json"))["rows"]
+    assert rows == [[1, [None, "b"]], [2, ["c"]]]

@@ -116,11 +116,37 @@ def test_what_has_no_meaning_is_refused(expr: str, error: type[Exception], says:
         printed(expr)
 
 
-@pytest.mark.parametrize("dialect", ["bigquery", "databricks", "postgres", "redshift", "snowflake"])
+@pytest.mark.parametrize("dialect", ["databricks", "postgres", "redshift", "snowflake"])
 def test_where_they_are_not_there_they_are_refused(dialect: str) -> None:
     for expr in ("[1]", "tags[1]", "arrayMap(t -> t, tags)", "groupArray(x)"):
         with pytest.raises((FunctionRefused, HogQLRefused), match=dialect):
             printed(expr, dialect)
+
+
+@pytest.mark.parametrize(
+    ("expr", "error"),
+    [
+        ("[1]", HogQLRefused),
+        ("arrayMap(t -> t, tags)", HogQLRefused),
+        ("length([tags])", HogQLRefused),
+        ("length([])", HogQLRefused),
+        ("length(arrayMap(t -> [t], tags))", HogQLRefused),
+        ("length(arrayMap((a, b) -> a, tags, tags))", FunctionRefused),
+        ("arrayExists((a, b) -> a = b, tags, tags)", FunctionRefused),
+        ("groupArray(x)", HogQLRefused),
+        ("length(groupArray(x))", FunctionRefused),
+    ],
+)
+def test_what_bigquery_cannot_say_is_refused(expr: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match="bigquery"):
+        printed(expr, "bigquery")
+
+
+def test_bigquery_gives_a_column_as_it_is_and_no_array_that_a_query_made() -> None:
+    assert printed("tags", "bigquery") == "SELECT `items`.`tags` AS `a` FROM `items` AS `items`"
+    text = "SELECT a FROM (SELECT arrayMap(t -> t, tags) AS a FROM items) AS s"
+    with pytest.raises(HogQLRefused, match="bigquery"):
+        translate(text, CATALOG, "bigquery")
 
 
 def test_nesting_is_bounded() -> None:

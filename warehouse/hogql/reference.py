@@ -44,6 +44,7 @@ def _entry(function: Function) -> dict[str, Any]:
         "name": function.name,
         "signature": function.signature,
         "written": OPERATORS.get(function.name, ""),
+        "returns": _gives(function),
         "kind": function.use.value,
         "description": function.means,
         "dialects": [name for name in DIALECTS if name in function.forms],
@@ -64,8 +65,12 @@ def _row(function: Function) -> str:
     missing = ", ".join(name for name in DIALECTS if name not in function.forms)
     written = OPERATORS.get(function.name, "").replace("|", "\\|")
     written = f"`{written}`" if written else ""
-    gives = function.returns if isinstance(function.returns, str) else "as given"
+    gives = _gives(function)
     return f"| `{function.signature}` | {written} | {gives} | {function.means} | {missing} |"
+
+
+def _gives(function: Function) -> str:
+    return function.returns if isinstance(function.returns, str) else "as given"
 
 
 def replaced(page: str) -> str:

@@ -1,7 +1,7 @@
 """Arrays, and what is done with each of their items.
 
-Only the store has them: an array has no NULL of its own there, and whatever else there is differs
-too much between warehouses.
+The store has them, where an array has no NULL of its own, and BigQuery, where an array of a result
+holds no NULL and none holds arrays. Those of others differ too much, or arrive as text.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from warehouse.hogql.functions.table import Form, Function, Use
+from warehouse.hogql.functions.unnested import BIGQUERY
 from warehouse.hogql.types import NULL, Kind, Type, common
 
 Types = Sequence[Type]
@@ -60,18 +61,19 @@ def _test(name: str) -> Form:
     return form
 
 
-def _here(form: Form) -> dict[str, Form]:
-    return {"clickhouse": form}
+def _said(name: str, form: Form) -> dict[str, Form]:
+    """In the store so, and in BigQuery where that has an equal."""
+    return {"clickhouse": form} | ({"bigquery": BIGQUERY[name]} if name in BIGQUERY else {})
 
 
 def _tested(name: str, returns: str, means: str) -> Function:
-    return Function(name, ("test", "array*"), returns, _here(_test(name)), means, least=2)
+    return Function(name, ("test", "array*"), returns, _said(name, _test(name)), means, least=2)
 
 
 def _reduced(name: str, aggregate: str, means: str) -> Function:
     form = f"if(empty(_0), NULL, arrayReduce('{aggregate}', _0))"
     fits = _has_numbers if aggregate == "sum" else _has_plain_items
-    return Function(name, ("array",), _item, _here(form), means, fits=fits)
+    return Function(name, ("array",), _item, _said(name, form), means, fits=fits)
 
 
 FUNCTIONS = (
@@ -79,18 +81,18 @@ FUNCTIONS = (
         "arrayElement",
         ("array", "whole"),
         _item,
-        _here(_ELEMENT),
+        _said("arrayElement", _ELEMENT),
         "The item at a place, from 1; NULL where there is none.",
         fits=_has_plain_items,
     ),
-    Function("length", ("array",), "int", _here("length(_0)"), "Number of items."),
-    Function("empty", ("array",), "bool", _here("empty(_0)"), "Has no items."),
-    Function("notEmpty", ("array",), "bool", _here("notEmpty(_0)"), "Has items."),
+    Function("length", ("array",), "int", _said("length", "length(_0)"), "Number of items."),
+    Function("empty", ("array",), "bool", _said("empty", "empty(_0)"), "Has no items."),
+    Function("notEmpty", ("array",), "bool", _said("notEmpty", "notEmpty(_0)"), "Has items."),
     Function(
         "has",
         ("array", "any"),
         "bool",
-        _here("has(_0, _1)"),
+        _said("has", "has(_0, _1)"),
         "One of the items is this, be it NULL.",
         fits=_fits_items,
     ),
@@ -98,7 +100,7 @@ FUNCTIONS = (
         "indexOf",
         ("array", "any"),
         "int",
-        _here("indexOf(_0, _1)"),
+        _said("indexOf", "indexOf(_0, _1)"),
         "The place of the first such item, from 1; 0 where there is none.",
         fits=_fits_items,
     ),
@@ -106,7 +108,7 @@ FUNCTIONS = (
         "arrayMap",
         ("lambda", "array*"),
         _array_of_first,
-        _here(_call("arrayMap")),
+        _said("arrayMap", _call("arrayMap")),
         "What the lambda makes of each item, or of those at one place of several arrays, which are "
         "of one length.",
         least=2,
@@ -115,7 +117,7 @@ FUNCTIONS = (
         "arrayFilter",
         ("test", "array*"),
         _second,
-        _here(_test("arrayFilter")),
+        _said("arrayFilter", _test("arrayFilter")),
         "The items (of the first array) for which the lambda is true.",
         least=2,
     ),
@@ -129,20 +131,26 @@ FUNCTIONS = (
         "arrayConcat",
         ("array*",),
         _all,
-        _here(_call("arrayConcat")),
+        _said("arrayConcat", _call("arrayConcat")),
         "One after another.",
         agree=(),
         least=1,
     ),
-    Function("arraySort", ("array",), "same", _here("arraySort(_0)"), "In order, NULL last."),
     Function(
-        "arrayDistinct", ("array",), "same", _here("arrayDistinct(_0)"), "Each once, without NULL."
+        "arraySort", ("array",), "same", _said("arraySort", "arraySort(_0)"), "In order, NULL last."
+    ),
+    Function(
+        "arrayDistinct",
+        ("array",),
+        "same",
+        _said("arrayDistinct", "arrayDistinct(_0)"),
+        "Each once, without NULL.",
     ),
     Function(
         "arrayStringConcat",
         ("array", "text"),
         "text",
-        _here("arrayStringConcat(_0, _1)"),
+        _said("arrayStringConcat", "arrayStringConcat(_0, _1)"),
         "The texts with the second between them, without NULL.",
         fits=lambda types: _item(types).kind in (Kind.STRING, Kind.NULL),
     ),
@@ -150,21 +158,21 @@ FUNCTIONS = (
         "splitByChar",
         ("text=", "text"),
         lambda types: Type(Kind.ARRAY, item=types[1]),
-        _here(_SPLIT),
+        _said("splitByChar", _SPLIT),
         "What is between the signs; no items of NULL.",
     ),
     Function(
         "range",
         ("whole", "whole"),
         _array_of_first,
-        _here("range(_0, _1)"),
+        _said("range", "range(_0, _1)"),
         "From the first up to before the second.",
     ),
     Function(
         "groupArray",
         ("any",),
         _array_of_first,
-        _here("groupArray(_0)"),
+        _said("groupArray", "groupArray(_0)"),
         "The values not NULL, in any order.",
         Use.AGGREGATE,
     ),
@@ -172,7 +180,7 @@ FUNCTIONS = (
         "groupUniqArray",
         ("any",),
         _array_of_first,
-        _here("groupUniqArray(_0)"),
+        _said("groupUniqArray", "groupUniqArray(_0)"),
         "The different values not NULL, in any order.",
         Use.AGGREGATE,
     ),

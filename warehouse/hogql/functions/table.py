@@ -1,7 +1,8 @@
 """What a function is, and how one is looked up: an unknown name never passes.
 
 A form is a template in the warehouse's own SQL, in which ``_0``, ``_1``… are the arguments, or a
-callable that makes the node. A dialect without one has no safe equal of the function.
+callable that makes the node, or ``None`` where these arguments have no equal. A dialect without one
+has no safe equal of the function.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from warehouse.hogql.types import (
 )
 
 DIALECTS = ("bigquery", "clickhouse", "databricks", "postgres", "redshift", "snowflake")
-Form = str | Callable[[Sequence[exp.Expr]], exp.Expr]
+Form = str | Callable[[Sequence[exp.Expr]], exp.Expr | None]
 
 
 class Use(StrEnum):

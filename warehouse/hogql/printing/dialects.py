@@ -49,6 +49,8 @@ class Dialect:
     """A value may be a list; of single ones there is room for few."""
     arrays: bool = False
     """They can be written, and functions take lambdas."""
+    nests_arrays: bool = False
+    """Arrays can be items of arrays, and NULL an item of one in a result."""
     rows_compare: bool = True
     """(a, b) IN ((1, 2)) can be said."""
 
@@ -148,6 +150,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "DATETIME(_0, 'UTC')",
             offset_needs_limit=True,
             member=members.in_bigquery,
+            arrays=True,
             rows_compare=False,
         ),
         Dialect(
@@ -186,6 +189,7 @@ DIALECTS: Mapping[str, Dialect] = {
             joins_by_keys=True,
             binds_arrays=True,
             arrays=True,
+            nests_arrays=True,
         ),
     )
 }

@@ -94,6 +94,7 @@ class Expressions:
             raise HogQLRefused(
                 f"Arrays cannot be said in {self.dialect.name}.", Place.of(self.text, expr.at)
             )
+        self._refuse_nested(expr)
         return exp.Array(expressions=self.all(expr.items))
 
     # Values.
@@ -155,17 +156,31 @@ class Expressions:
     def _call(self, call: tree.Call, *, is_window: bool = False) -> exp.Expr:
         form = call.function.forms.get(self.dialect.name)
         if form is None:
-            having = ", ".join(call.function.forms)
-            raise FunctionRefused(
-                f"{call.function.name} has no safe equal in {self.dialect.name}.",
-                Place.of(self.text, call.at),
-                hint=f"It is there in {having}.",
-            )
+            raise self._no_equal(call)
+        self._refuse_nested(call)
         args = self.all(self._conditional(call))
         if call.function.name == "count" and call.condition is not None and not call.args:
             return exp.Count(this=args[0])
         made = form(args) if callable(form) else self._filled(call, form, args)
+        if made is None:
+            raise self._no_equal(call)
         return made if is_window or not self._widens(call) else self.cast_to(made, call.type)
+
+    def _no_equal(self, call: tree.Call) -> FunctionRefused:
+        having = ", ".join(call.function.forms)
+        return FunctionRefused(
+            f"{call.function.name} has no safe equal in {self.dialect.name}.",
+            Place.of(self.text, call.at),
+            hint=f"It is there in {having}.",
+        )
+
+    def _refuse_nested(self, expr: tree.Expr) -> None:
+        is_plain = expr.type.item is None or expr.type.item.kind not in (Kind.ARRAY, Kind.NULL)
+        if not is_plain and not self.dialect.nests_arrays:
+            raise HogQLRefused(
+                f"An array of arrays, or of nothing, cannot be said in {self.dialect.name}.",
+                Place.of(self.text, expr.at),
+            )
 
     def _widens(self, call: tree.Call) -> bool:
         return self.dialect.name in call.function.widens_in

@@ -23,6 +23,21 @@ def arriving(query: tree.Query, dialect: Dialect) -> tree.Query:
     return replace(query, items=items)
 
 
+def made_array(query: tree.Query) -> tree.Resolved | None:
+    """What is an array of the result, and no column of a table: NULL may be in it."""
+    if not isinstance(query, tree.Select):
+        return query if any(kind.kind == Kind.ARRAY for _, kind in query.columns) else None
+    tables = {
+        join.relation.alias for join in query.joins if isinstance(join.relation, tree.TableRelation)
+    }
+    arrays = (item.expr for item in query.items if item.expr.type.kind == Kind.ARRAY)
+    return next((one for one in arrays if not _is_of(one, tables)), None)
+
+
+def _is_of(expr: tree.Expr, tables: set[str]) -> bool:
+    return isinstance(expr, tree.Column) and expr.relation in tables
+
+
 def _cast(expr: tree.Expr, dialect: Dialect, *, sizes: bool) -> tree.Expr:
     if expr.type.padded and dialect.name in UNPADDED.forms:
         return tree.Call(expr.at, STRING, UNPADDED, (expr,))

@@ -12,7 +12,7 @@ from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
 from warehouse.hogql.printing.expressions import Expressions, quoted
 from warehouse.hogql.printing.keyless import key_of
-from warehouse.hogql.printing.outermost import arriving
+from warehouse.hogql.printing.outermost import arriving, made_array
 from warehouse.hogql.printing.templates import apart
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import INT
@@ -100,6 +100,12 @@ class _Printer:
 
     def outermost(self, query: tree.Query) -> exp.Query:
         """The query itself, with values as they are to arrive."""
+        is_plain = self._dialect.arrays and not self._dialect.nests_arrays
+        if is_plain and (array := made_array(query)) is not None:
+            raise HogQLRefused(
+                f"An array that is made by the query cannot be a result of {self._dialect.name}.",
+                Place.of(self._text, array.at),
+            )
         found = arriving(query, self._dialect)
         if isinstance(query, tree.Select) and isinstance(found, tree.Select):
             # What is ordered and grouped by is the value, not what is made of it.
