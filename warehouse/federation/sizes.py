@@ -16,7 +16,7 @@ def rows_of(query: tree.Query) -> float | None:
     relation = query.joins[0].relation
     if _is_one(relation, query.where):
         return 1.0
-    found = _rows_of(relation)
+    found = rows_in(relation)
     if found is None:
         return None
     found *= share(query.where) * share(query.having)
@@ -34,7 +34,8 @@ def of_estimate(estimate: Estimate, query: tree.Select) -> float | None:
     return estimate.bytes_scanned / (COLUMN_BYTES * len(query.columns)) * share(query.where)
 
 
-def _rows_of(relation: tree.Relation) -> float | None:
+def rows_in(relation: tree.Relation) -> float | None:
+    """Those that it has, likewise."""
     match relation:
         case tree.TableRelation():
             return relation.table.rows

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from warehouse.federation import keys, semi
+from warehouse.federation import keys, partial, semi
 from warehouse.federation.conditions import aliases, all_of, conjuncts, implied
 from warehouse.federation.equal import connected, equal_columns, exact_pair, is_inner
 from warehouse.federation.keys import KeyFilter, StoredKeys
@@ -118,7 +118,7 @@ class _Splitter:
         pushed: Conditions = {}
         if is_inner(query) and query.joins:
             query = connected(merged(query, self._can_ask))
-        query = self._pushed(query, pushed)
+        query = partial.begun(self._pushed(query, pushed), pushed, self._is_run_there)
         outer = dict(self._tables)
         for join in query.joins:
             self._tables.pop(join.relation.alias, None)
