@@ -85,5 +85,10 @@ def _synced(team: Any, table: StoreTable) -> CatalogTable:
     columns = tuple((field.name, types.of_field(field)) for field in table.columns)
     path = (table.connection, table.schema, table.table)
     return CatalogTable(
-        str(team.pk), path, columns, stored_as=(table.store_table,), as_of=table.as_of
+        str(team.pk),
+        path,
+        columns,
+        stored_as=(table.store_table,),
+        rows=table.rows,
+        as_of=table.as_of,
     )
