@@ -1,4 +1,4 @@
-"""Aggregates that a leg begins: the answer is that of whole tables, and fewer rows come."""
+"""Rows that a leg does not send: the answer is that of whole tables, and fewer rows come."""
 
 import random
 import uuid
@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from connectors.types import Limits
 from tests import vendors
 from tests.api.conftest import Save
+from tests.federation.layout import put_into_store
 from tests.federation.test_moves_less import answered
 from tests.federation.whole import of_whole_tables
 from tests.hogql.engines import Row
 from tests.hogql.tpch_tables import ROWS
 from tests.store.running import Engine
 from warehouse.federation import planner
+from warehouse.federation.legs import Legs
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Split
-from warehouse.models import Team
+from warehouse.models import Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +62,20 @@ QUERIES = {
     "three at once": """
         SELECT s.town, sum(f.units) AS a FROM {sales} AS f JOIN {shops} AS s ON f.shop = s.id
         JOIN {shops} AS t ON t.id = f.shop GROUP BY s.town""",
+    "the first of an outer join": """
+        SELECT f.day, f.price, f.units, f.shop FROM {sales} AS f
+        LEFT JOIN {shops} AS s ON f.shop = s.id WHERE f.kind = 'x'
+        ORDER BY f.day DESC, f.price, f.units, f.shop LIMIT 20 OFFSET 3""",
+    "the first of what only the store can say": """
+        SELECT f.day, f.price, f.units, f.shop,
+            arrayMap(k -> concat(k, '!'), splitByChar(',', f.kind)) AS kinds
+        FROM {sales} AS f ORDER BY f.price * f.units, f.day, f.shop, f.kind = 'x', f.kind = 'y'
+        LIMIT 20""",
+    "the first of several parts": """
+        SELECT a, b FROM (SELECT units AS a, day AS b FROM {sales}
+            UNION ALL SELECT id, toDate('2026-02-11') FROM {shops}
+            UNION ALL SELECT count(), day FROM {sales} GROUP BY day)
+        ORDER BY b DESC, a LIMIT 50""",
     "in a query": """
         SELECT town, n FROM (SELECT s.town AS town, count() AS n FROM {sales} AS f
         JOIN {shops} AS s ON f.shop = s.id GROUP BY s.town) AS q WHERE n > 30""",
@@ -76,6 +93,15 @@ AS_THEY_ARE = {
     "a sum of sums": """
         SELECT s.town, sum(sum(f.units)) OVER (PARTITION BY s.town) AS a FROM {sales} AS f
         JOIN {shops} AS s ON f.shop = s.id GROUP BY s.town""",
+    "the first by a text": """
+        SELECT f.kind FROM {sales} AS f LEFT JOIN {shops} AS s ON f.shop = s.id
+        ORDER BY f.kind LIMIT 20""",
+    "the first by another table": """
+        SELECT s.id, f.units FROM {sales} AS f LEFT JOIN {shops} AS s ON f.shop = s.id
+        ORDER BY s.id, f.units LIMIT 20""",
+    "the first of an inner join": """
+        SELECT f.day, f.units FROM {sales} AS f JOIN {shops} AS s ON f.shop = s.id
+        ORDER BY f.day, f.units LIMIT 20""",
     "an outer join": """
         SELECT s.town, count() AS n FROM {shops} AS s
         LEFT JOIN {sales} AS f ON f.shop = s.id GROUP BY s.town""",
@@ -129,10 +155,13 @@ Answers = Callable[[str, str], tuple[list[Row], list[Row], int, int]]
 
 
 @pytest.fixture
-def answers(team: Team, save: Save, schemas: dict[str, str], store: Engine) -> Answers:
+def saved(save: Save, schemas: dict[str, str], store: Engine) -> dict[str, WarehouseConnection]:
+    return {provider: save(provider) for provider in schemas}
+
+
+@pytest.fixture
+def answers(team: Team, saved: dict[str, WarehouseConnection], schemas: dict[str, str]) -> Answers:
     """What a query answers, and with whole tables; and how many sales came, with each."""
-    for provider in schemas:
-        save(provider)
 
     def both(text: str, fact: str) -> tuple[list[Row], list[Row], int, int]:
         (other,) = schemas.keys() - {fact}
@@ -142,10 +171,10 @@ def answers(team: Team, save: Save, schemas: dict[str, str], store: Engine) -> A
 
         def run(make: Callable[[str], Split]) -> tuple[list[Row], int]:
             split = make(f"leg_{uuid.uuid4().hex}_")
-            asked = FederatedRun(team, split, found, Limits(60), str(uuid.uuid4()))
-            rows = answered(asked)
+            legs = Legs(team, split, found, str(uuid.uuid4()))
+            rows = answered(FederatedRun(legs, Limits(60)))
             source = next(key for key, one in found.connections.items() if one.provider == fact)
-            return rows, sum(leg.rows for leg in asked.legs if leg.leg.source == source)
+            return rows, sum(leg.rows for leg in legs if leg.leg.source == source)
 
         ours, came = run(found.split)
         whole, all_of_them = run(lambda prefix: of_whole_tables(found.query, prefix))
@@ -156,14 +185,24 @@ def answers(team: Team, save: Save, schemas: dict[str, str], store: Engine) -> A
 
 @pytest.mark.parametrize("fact", ["postgres", "snowflake"])
 @pytest.mark.parametrize("name", QUERIES)
-def test_groups_come_and_no_rows(answers: Answers, name: str, fact: str) -> None:
+def test_what_does_not_count_does_not_come(answers: Answers, name: str, fact: str) -> None:
     ours, whole, came, all_of_them = answers(QUERIES[name], fact)
     assert ours == whole
     assert came < all_of_them / 2
 
 
+def test_table_of_the_store_says_how_many_groups_there_are(
+    answers: Answers, saved: dict[str, WarehouseConnection], schemas: dict[str, str]
+) -> None:
+    shops = pa.table({"id": [*range(1, SHOPS + 1), 1, None], "town": [*"ABCABCABCABCAB"]})
+    put_into_store(saved["snowflake"], schemas["snowflake"], {"shops": shops})
+    ours, whole, came, all_of_them = answers(QUERIES["sums"], "postgres")
+    assert ours == whole
+    assert came < all_of_them / 2
+
+
 @pytest.mark.parametrize("name", AS_THEY_ARE)
-def test_what_groups_could_not_tell_is_asked_of_rows(answers: Answers, name: str) -> None:
+def test_where_all_rows_count_they_come(answers: Answers, name: str) -> None:
     ours, whole, came, all_of_them = answers(AS_THEY_ARE[name], "postgres")
     assert ours == whole
     assert came > all_of_them / 2

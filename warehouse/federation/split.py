@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from warehouse.federation import keys, partial, semi
+from warehouse.federation import keys, partial, semi, top
 from warehouse.federation.conditions import aliases, all_of, conjuncts, implied
 from warehouse.federation.equal import connected, equal_columns, exact_pair, is_inner
 from warehouse.federation.keys import KeyFilter, StoredKeys
@@ -87,6 +87,7 @@ class _Splitter:
             query = semi.bare(query)
         if self._is_run_there(query):
             return all_rows(query, self._leg(_asked_by(parent, query)))
+        query = top.cut_parts(query)
         match query:
             case tree.Select():
                 is_semi = isinstance(parent, tree.Exists | tree.In) and semi.is_plain(query)
@@ -118,7 +119,9 @@ class _Splitter:
         pushed: Conditions = {}
         if is_inner(query) and query.joins:
             query = connected(merged(query, self._can_ask))
-        query = partial.begun(self._pushed(query, pushed), pushed, self._is_run_there)
+        query = self._pushed(query, pushed)
+        for shorter in (partial.begun, top.cut):
+            query = shorter(query, pushed, self._is_run_there)
         outer = dict(self._tables)
         for join in query.joins:
             self._tables.pop(join.relation.alias, None)
