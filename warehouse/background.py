@@ -1,4 +1,5 @@
-"""Queries that outlive their request: a worker runs them, and their rows are kept for KEPT_S."""
+"""Queries that outlive their request: a worker runs them, and their rows are kept for KEPT_S, as
+far as a team's have room."""
 
 import time
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import F, QuerySet, Sum, Window
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
@@ -25,6 +27,8 @@ from warehouse.recorded import RecordedRun
 log = structlog.get_logger(__name__)
 
 KEPT_S = 3600
+ROOM_BYTES = 2**30
+"""For the kept rows of one team, as Arrow has them."""
 POLL_S = 0.03
 LONGEST_POLL_S = 0.25
 """How often a query's entry is looked at: it is all that a worker and whoever waits both have."""
@@ -58,14 +62,29 @@ def execute(run_id: str) -> None:
     try:
         with query_executor.resumed(row, inputs) as run:
             _keep(run)
+        make_room(row.team_id)
     except ConnectorError as exc:
         log.info("query.failed", run_id=run_id, code=exc.code)
 
 
 def forget_expired() -> int:
-    """Let go of rows whose time is over; the next sweep of the cache drops their tables."""
-    expired = QueryRun.all_teams.filter(result_expires_at__lt=Now()).order_by()
-    return expired.update(content=None, in_store=False, result_expires_at=None)
+    """Let go of rows whose time is over; how many queries they are of."""
+    return _forget(QueryRun.all_teams.filter(result_expires_at__lt=Now()))
+
+
+def make_room(team: Any) -> int:
+    """Let go of a team's oldest rows, until the rest fits into ROOM_BYTES; likewise."""
+    newer = Window(Sum("result_bytes"), order_by=F("result_expires_at").desc())
+    kept = QueryRun.objects.for_team(team).filter(result_expires_at__isnull=False)
+    return _forget(kept.annotate(newer=newer).filter(newer__gt=ROOM_BYTES))
+
+
+def _forget(runs: QuerySet[QueryRun]) -> int:
+    gone = list(runs.order_by().only("team", "in_store"))
+    nothing = {"content": None, "in_store": False, "result_bytes": None, "result_expires_at": None}
+    QueryRun.all_teams.filter(pk__in=[run.pk for run in gone]).update(**nothing)
+    pieces.drop(gone)
+    return len(gone)
 
 
 def _keep(run: RecordedRun) -> None:
@@ -82,7 +101,12 @@ def _keep(run: RecordedRun) -> None:
             if content is None:
                 pieces.write(run.row, file)
         expires_at = Now() + timedelta(seconds=KEPT_S)
-        run.keep(content=content, in_store=content is None, result_expires_at=expires_at)
+        run.keep(
+            content=content,
+            in_store=content is None,
+            result_bytes=spool.size_bytes,
+            result_expires_at=expires_at,
+        )
 
 
 def _enqueue(row: QueryRun) -> None:

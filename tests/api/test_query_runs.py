@@ -276,3 +276,23 @@ def test_rows_of_a_worker_take_none_of_the_room_for_kept_answers(
     waiting = alice.post(url, native("SELECT 7 AS n", wait_s=0)).json()["id"]
     background.execute(waiting)
     assert result(alice.get(f"{url}{waiting}/result/"))["rows"] == [[7]]
+
+
+def test_rows_of_a_worker_are_kept_as_far_as_a_team_has_room(
+    own_store: Engine, alice: APIClient, url: str, shop: WarehouseConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def kept(sql: str) -> str:
+        run_id: str = alice.post(url, native(sql, wait_s=0)).json()["id"]
+        background.execute(run_id)
+        return run_id
+
+    first, second = kept(MANY), kept("SELECT 1 AS n")
+    large = QueryRun.all_teams.get(pk=first)
+    assert names.result_table(large.pk) in tables_of(large)
+    monkeypatch.setattr(background, "ROOM_BYTES", large.result_bytes)
+    third = kept("SELECT 1 AS n")
+    problem(alice.get(f"{url}{first}/result/"), 410, "result_gone")
+    assert names.result_table(large.pk) not in tables_of(large)
+    for run_id in (second, third):
+        assert result(alice.get(f"{url}{run_id}/result/"))["row_count"] == 1

@@ -31,7 +31,8 @@ class QueryRun(Sealed):
     What is ``null`` is unknown. ``as_of`` and ``source_run_id`` are when a warehouse was asked for
     the rows, and by which run: this one, unless the answer was ``cached``. The rows of a run
     that outlives its request are kept until ``result_expires_at``: as ``content`` here, or
-    ``in_store``, in a table that is named after ``id``.
+    ``in_store``, in a table that is named after ``id``; ``result_bytes`` are theirs, as Arrow has
+    them.
     """
 
     sealed_as = "sealed_inputs"
@@ -82,6 +83,7 @@ class QueryRun(Sealed):
 
     content = models.BinaryField(null=True)
     in_store = models.BooleanField(default=False)
+    result_bytes = models.BigIntegerField(null=True)
     result_expires_at = models.DateTimeField(null=True)
 
     all_teams = models.Manager()
