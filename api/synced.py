@@ -82,9 +82,10 @@ class SyncedTableViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     @extend_schema(request=WishSerializer, responses={201: SyncedTableSerializer})
     def create(self, request: Request, **_: Any) -> Response:
-        """Put a table into sync; its first run is queued."""
-        wish = Wish(**valid(WishSerializer, request))
-        made = sync.put(connection_of(self), request.user, wish)
+        """Put a table into sync, which its warehouse must have; its first run is queued."""
+        connection, wish = connection_of(self), Wish(**valid(WishSerializer, request))
+        sync.require_source(connection, wish)
+        made = sync.put(connection, request.user, wish)
         return Response(SyncedTableSerializer(made).data, status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from api.access import TeamViewSet, valid
 from api.explanation import ExplanationSerializer
 from api.synced import WishSerializer, connection_of
-from etl import table_modes
+from etl import sync, table_modes
 from etl.sync import Wish
 from warehouse.access import Role
 from warehouse.models import ConnectionMode, TableMode
@@ -64,9 +64,12 @@ class TableModeViewSet(TeamViewSet):
 
     @extend_schema(request=WantedModeSerializer, responses=TableModeSerializer(many=True))
     def create(self, request: Request, **_: Any) -> Response:
-        """Give a table another mode; answers with the list as it is then."""
-        wish, mode = _wanted(request)
-        table_modes.switch(connection_of(self), request.user, wish, mode)
+        """Give a table another mode; answers with the list as it is then. Its warehouse must have
+        it, but for null."""
+        connection, (wish, mode) = connection_of(self), _wanted(request)
+        if mode is not None:
+            sync.require_source(connection, wish)
+        table_modes.switch(connection, request.user, wish, mode)
         return self._listed()
 
     @extend_schema(request=WantedModeSerializer, responses=ExplanationSerializer)

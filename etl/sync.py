@@ -11,7 +11,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from connectors import registry
 from connectors.errors import InvalidInput
-from etl import pipelines
+from etl import pipelines, source_tables
 from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, Trigger
 from etl.pipelines import TableSpec
 from warehouse import synced
@@ -81,6 +81,19 @@ def tables(connection: WarehouseConnection) -> QuerySet[PipelineTable]:
         )
         .order_by("source_schema", "source_table")
     )
+
+
+def require_source(connection: WarehouseConnection, wish: Wish) -> None:
+    """The warehouse has the table and the columns that are wished for: asks it, for metadata.
+
+    Raises InvalidInput, and ConnectorError where it cannot be asked.
+    """
+    columns = {
+        "cursor_column": [wish.cursor_column] if wish.cursor_column else [],
+        "key_columns": wish.key_columns,
+        "columns": wish.columns,
+    }
+    source_tables.require(connection, (wish.schema, wish.table), columns)
 
 
 def put(connection: WarehouseConnection, user: Any, wish: Wish) -> PipelineTable:

@@ -8,7 +8,9 @@ from rest_framework.test import APIClient
 
 from etl import runner, tasks
 from etl.models import Pipeline, PipelineRun
-from warehouse import synced
+from tests.api.shapes import problem
+from warehouse import connections, synced
+from warehouse.connections import Draft
 from warehouse.models import Team, WarehouseConnection
 from warehouse.store import client
 
@@ -19,7 +21,9 @@ WISH = {"schema": "public", "table": "records"}
 
 
 @pytest.fixture
-def url(connections_url: str, source: WarehouseConnection, team: Team) -> Iterator[str]:
+def url(
+    connections_url: str, source: WarehouseConnection, team: Team, records: Callable[[int], None]
+) -> Iterator[str]:
     yield f"{connections_url}{source.pk}/synced_tables/"
     client.drop_database(team.pk)
 
@@ -73,6 +77,43 @@ def test_bad_wish_names_its_field(
 ) -> None:
     answer = alice.post(url, {**WISH, **wish})
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+    assert not Pipeline.all_teams.exists()
+
+
+@pytest.mark.parametrize("route", ["synced_tables/", "table_modes/"])
+@pytest.mark.parametrize(
+    ("wish", "field", "near"),
+    [
+        ({"table": "recrods"}, "table", "public.records"),
+        ({"schema": "pubilc"}, "table", "public.records"),
+        ({"how": "cursor", "cursor_column": "updated"}, "cursor_column", "updated_at"),
+        ({"key_columns": ["tenants"]}, "key_columns", "tenant"),
+        ({"columns": ["key", "ammount"]}, "columns", "amount"),
+    ],
+)
+def test_what_the_warehouse_does_not_have_is_refused_with_what_is_like_it(
+    alice: APIClient, url: str, route: str, wish: dict[str, Any], field: str, near: str
+) -> None:
+    body = {**WISH, **wish} | ({"mode": "sync"} if route == "table_modes/" else {})
+    found = problem(alice.post(url.replace("synced_tables/", route), body), 400, "invalid_input")
+    assert list(found["fields"]) == [field]
+    assert f"Did you mean {near}" in found["fields"][field]
+    assert not Pipeline.all_teams.exists()
+
+
+@pytest.mark.parametrize(
+    ("route", "more"), [("synced_tables", {}), ("table_modes", {"mode": "hybrid"})]
+)
+def test_warehouse_that_cannot_be_asked_may_be_asked_again(
+    alice: APIClient, team: Team, connections_url: str, credentials: dict[str, Any],
+    settings: Any, route: str, more: dict[str, str],
+) -> None:  # fmt: skip
+    settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS = ["127.0.0.0/8"]
+    form = credentials["postgres"] | {"port": 1}
+    draft = Draft.of(name="shut", provider="postgres", credentials=form)
+    shut = connections.create(team, None, draft)
+    answer = alice.post(f"{connections_url}{shut.pk}/{route}/", {**WISH, **more})
+    assert problem(answer, 502, "host_unreachable")["retryable"]
     assert not Pipeline.all_teams.exists()
 
 

@@ -42,7 +42,7 @@ def _no_table_outlives_its_test(team: Team) -> Iterator[None]:
 
 
 @pytest.fixture
-def url(connections_url: str, source: WarehouseConnection) -> str:
+def url(connections_url: str, source: WarehouseConnection, records: Add) -> str:
     return f"{connections_url}{source.pk}/table_modes/"
 
 
