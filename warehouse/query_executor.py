@@ -1,7 +1,7 @@
 """The only door to a warehouse's data: price, run and explore on behalf of a team."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -216,6 +216,18 @@ def _planned(
         max_rows=min(conf.query_max_rows(), max_rows or conf.query_max_rows()),
         max_bytes_returned=MAX_RESULT_BYTES,
     )
+    push_down = partial(_over, run_id=run_id, max_rows=max_rows)
+    return _by_mode(team, found, run_id, limits, push_down)
+
+
+def _by_mode(
+    team: Any,
+    found: Planned,
+    run_id: str,
+    limits: Limits,
+    push_down: Callable[[WarehouseConnection, Statement], Run],
+) -> tuple[Run, list[PlannedLeg]]:
+    """Likewise; ``push_down`` makes the run of what one warehouse answers."""
     match found.mode:
         case Mode.LOCAL:
             printed = print_query(found.query, STORE_DIALECT, found.text)
@@ -225,15 +237,9 @@ def _planned(
             ((source, connection),) = found.connections.items()
             printed = print_query(found.query, found.dialects[source], found.text)
             statement = Statement(printed.sql, printed.params, tables=modes.tables_of(found.query))
-            pushed = _over(connection, statement, run_id, max_rows)
-            return pushed, [PlannedLeg(connection, printed.sql)]
-    split = found.split(_prefix(run_id))
+            return push_down(connection, statement), [PlannedLeg(connection, printed.sql)]
+    split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     return FederatedRun(Legs(team, split, found, run_id), limits), _legs(found, split)
-
-
-def _prefix(run_id: str) -> str:
-    """What the tables of the run's legs are called."""
-    return f"{PREFIX}{run_id.replace('-', '')}_"
 
 
 def run_whole(team: Any, found: Planned) -> Run:
@@ -242,21 +248,18 @@ def run_whole(team: Any, found: Planned) -> Run:
     What one warehouse runs whole is run anew, whatever is kept.
     """
     run_id = str(uuid.uuid4())
-    match found.mode:
-        case Mode.LOCAL:
-            prepare = partial(print_query, found.query, STORE_DIALECT, found.text)
-            return StoreRun(team, prepare, WHOLE, run_id, found.as_of)
-        case Mode.PUSH_DOWN:
-            ((source, connection),) = found.connections.items()
-            printed = print_query(found.query, found.dialects[source], found.text)
-            own = ConnectionConfig.parse(connection.config)
-            limits = replace(
-                WHOLE,
-                timeout_s=own.timeout_s or WHOLE.timeout_s,
-                max_bytes_scanned=own.max_bytes_scanned,
-            )
-            return _direct(connection, Statement(printed.sql, printed.params), limits, run_id)
-    return FederatedRun(Legs(team, found.split(_prefix(run_id)), found, run_id), WHOLE)
+
+    def anew(connection: WarehouseConnection, statement: Statement) -> Run:
+        own = ConnectionConfig.parse(connection.config)
+        limits = replace(
+            WHOLE,
+            timeout_s=own.timeout_s or WHOLE.timeout_s,
+            max_bytes_scanned=own.max_bytes_scanned,
+        )
+        return _direct(connection, statement, limits, run_id)
+
+    run, _ = _by_mode(team, found, run_id, WHOLE, anew)
+    return run
 
 
 @dataclass(frozen=True)
