@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.connection import CostSerializer
-from warehouse.models import QueryRun, WarehouseConnection
+from warehouse.models import QueryRun, ViewRefresh, WarehouseConnection
 
 
 class PlanLegSerializer(serializers.Serializer[Any]):
@@ -24,6 +24,16 @@ class PlanLegSerializer(serializers.Serializer[Any]):
 class RunEstimateSerializer(serializers.Serializer[Any]):
     bytes_scanned = serializers.IntegerField(allow_null=True)
     cost = CostSerializer()
+
+
+def estimate_of(run: QueryRun | ViewRefresh) -> dict[str, Any]:
+    """What a query, or a refresh, was to read and to cost."""
+    ends = {"low": run.cost_low, "high": run.cost_high}
+    cost = {end: None if money is None else format(money, "f") for end, money in ends.items()}
+    return {
+        "bytes_scanned": run.estimated_bytes,
+        "cost": {**cost, "currency": run.currency, "basis": run.basis or "unknown"},
+    }
 
 
 class RunErrorSerializer(serializers.Serializer[Any]):
@@ -65,18 +75,7 @@ class QueryRunSerializer(serializers.ModelSerializer[QueryRun]):
 
     @extend_schema_field(RunEstimateSerializer)
     def get_estimate(self, run: QueryRun) -> dict[str, Any]:
-        cost = {"low": run.cost_low, "high": run.cost_high}
-        return {
-            "bytes_scanned": run.estimated_bytes,
-            "cost": {
-                **{
-                    end: None if money is None else format(money, "f")
-                    for end, money in cost.items()
-                },
-                "currency": run.currency,
-                "basis": run.basis or "unknown",
-            },
-        }
+        return estimate_of(run)
 
     @extend_schema_field(RunErrorSerializer(allow_null=True))
     def get_error(self, run: QueryRun) -> dict[str, Any] | None:

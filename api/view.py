@@ -1,8 +1,11 @@
 """`/api/environments/<team_id>/views/`: saved queries, and what the store keeps of them."""
 
+from functools import cached_property
 from typing import Any, ClassVar
+from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import CharField, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -11,11 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet, valid
+from api.connection import CostSerializer
+from api.query_run import RunEstimateSerializer, estimate_of
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl import saved_views, views
 from warehouse.access import Role
-from warehouse.models import RefreshTrigger, View, ViewRefresh
-from warehouse.views import catalog, lineage, saving
+from warehouse.models import RefreshStatus, RefreshTrigger, View, ViewRefresh
+from warehouse.views import broken, catalog, lineage, saving
 from warehouse.views.lineage import Lineage, NodeKind, NodeMode
 
 
@@ -34,13 +39,22 @@ class ViewSerializer(serializers.ModelSerializer[View]):
         allow_null=True, help_text="Of its last refresh; null: it has had none."
     )
     last_error = serializers.CharField(allow_null=True)
+    last_bytes_scanned = serializers.IntegerField(
+        allow_null=True, help_text="Of its last refresh that succeeded; null: not known."
+    )
+    last_bytes_billed = serializers.IntegerField(allow_null=True)
+    last_cost = CostSerializer(allow_null=True)
+    broken = serializers.SerializerMethodField(
+        allow_null=True, help_text="Why it cannot be computed any more; null: it can."
+    )
 
     class Meta:
         model = View
         fields = (
             *("id", "name", "description", "owner", "query", "columns", "is_materialized"),
             *("schedule", "after_inputs", "bucket", "is_stored", "rows", "as_of"),
-            *("last_status", "last_error", "created_at", "updated_at"),
+            *("last_status", "last_error", "last_bytes_scanned", "last_bytes_billed"),
+            *("last_cost", "broken", "created_at", "updated_at"),
         )
         read_only_fields = fields
 
@@ -50,6 +64,10 @@ class ViewSerializer(serializers.ModelSerializer[View]):
 
     def get_is_stored(self, view: View) -> bool:
         return bool(view.store_table)
+
+    def get_broken(self, view: View) -> str | None:
+        found: str | None = self.context["view"].broken.get(view.pk)
+        return found
 
 
 class ViewChangeSerializer(StrictSerializer):
@@ -95,15 +113,20 @@ class BlockersSerializer(serializers.Serializer[Any]):
 
 class ViewRefreshSerializer(serializers.ModelSerializer[ViewRefresh]):
     view = serializers.StringRelatedField[Any]()
+    estimate = serializers.SerializerMethodField(help_text="Made before it asked a warehouse.")
 
     class Meta:
         model = ViewRefresh
         fields = (
             *("id", "view", "status", "trigger", "attempt", "mode", "is_incremental", "rows"),
-            *("rows_computed", "bytes_scanned", "bytes_billed", "created_at", "started_at"),
-            *("finished_at", "error_code", "error"),
+            *("rows_computed", "bytes_scanned", "bytes_billed", "estimate", "created_at"),
+            *("started_at", "finished_at", "error_code", "error"),
         )
         read_only_fields = fields
+
+    @extend_schema_field(RunEstimateSerializer)
+    def get_estimate(self, refresh: ViewRefresh) -> dict[str, Any]:
+        return estimate_of(refresh)
 
 
 class RefreshViewSerializer(StrictSerializer):
@@ -147,14 +170,23 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     def get_queryset(self) -> QuerySet[View]:
         refreshes = ViewRefresh.objects.for_team(self.team).filter(view=OuterRef("pk"))
+        done = refreshes.filter(status=RefreshStatus.SUCCEEDED)
         return (
             View.objects.for_team(self.team)
             .select_related("owner")
             .annotate(
                 last_status=Subquery(refreshes.values("status")[:1]),
                 last_error=Subquery(refreshes.values("error")[:1]),
+                last_bytes_scanned=Subquery(done.values("bytes_scanned")[:1]),
+                last_bytes_billed=Subquery(done.values("bytes_billed")[:1]),
+                last_cost=Subquery(done.values(of=_COST)[:1]),
             )
         )
+
+    @cached_property
+    def broken(self) -> dict[UUID, str]:
+        """The team's views that are."""
+        return broken.reasons(self.team)
 
     @extend_schema(request=NewViewSerializer, responses={201: ViewSerializer})
     def create(self, request: Request, **_: Any) -> Response:
@@ -213,7 +245,16 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     def _answer(self, view: View, code: int = status.HTTP_200_OK) -> Response:
         """As it is after what was asked for, a refresh that was queued included."""
-        return Response(ViewSerializer(self.get_queryset().get(pk=view.pk)).data, code)
+        return Response(self.get_serializer(self.get_queryset().get(pk=view.pk)).data, code)
+
+
+_COST = JSONObject(
+    low=Cast("cost_low", CharField()),
+    high=Cast("cost_high", CharField()),
+    currency="currency",
+    basis=Coalesce(NullIf("basis", Value("")), Value("unknown")),
+)
+"""Money is text, which keeps its digits."""
 
 
 def _new(team: Any, user: Any, data: dict[str, Any]) -> View:

@@ -14,6 +14,7 @@ from etl import (
     pipelines,
     schedule,
     steering,
+    view_admin,  # noqa: F401 likewise
 )
 from etl.admin_actions import to_each
 from etl.models import Pipeline, PipelineRun, PipelineTable, TableRun, Trigger

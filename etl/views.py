@@ -158,6 +158,7 @@ def _succeed(mine: ViewRefresh, done: Refreshed) -> None:
         rows_computed=done.rows_computed,
         bytes_scanned=done.stats.bytes_scanned,
         bytes_billed=done.stats.bytes_billed,
+        **done.estimate,
     )
     loaded(mine.team_id, Input(mine.view.name, is_view=True))
     _hand_on(mine)

@@ -134,6 +134,14 @@ def end_lost(rows: QuerySet[QueryRun] | None = None) -> int:
     return count
 
 
+def estimated(legs: Collection[PlannedLeg]) -> dict[str, Any]:
+    """Bytes and money of all legs, by the names of the columns that keep them; nothing where one
+    has no estimate."""
+    asked = [leg.estimate for leg in legs if leg.connection is not None]
+    estimates = [one for one in asked if one is not None]
+    return _sums(estimates) if len(estimates) == len(asked) else {}
+
+
 def _of(row: QueryRun) -> QuerySet[QueryRun]:
     return QueryRun.objects.for_team(row.team_id).filter(pk=row.pk)
 
@@ -171,10 +179,7 @@ def _ended(error: BaseException | None) -> dict[str, Any]:
 def _planned(legs: Collection[PlannedLeg] | None) -> dict[str, Any]:
     if legs is None:
         return {}
-    asked = [leg.estimate for leg in legs if leg.connection is not None]
-    estimates = [one for one in asked if one is not None]
-    sums = _sums(estimates) if len(estimates) == len(asked) else {}
-    return {"plan": [_shown(leg) for leg in legs]} | sums
+    return {"plan": [_shown(leg) for leg in legs]} | estimated(legs)
 
 
 def _shown(leg: PlannedLeg) -> dict[str, Any]:

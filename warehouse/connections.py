@@ -27,6 +27,7 @@ from warehouse.errors import ConnectionInUse, ConnectionPaused, CredentialsUnrea
 from warehouse.hybrid import cache
 from warehouse.models import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.pool import Lease, pool
+from warehouse.views import broken
 
 log = structlog.get_logger(__name__)
 
@@ -186,11 +187,15 @@ def _saved(connection: WarehouseConnection) -> WarehouseConnection:
 
 
 def delete(connection: WarehouseConnection) -> None:
-    """Remove it and its credentials; raises ConnectionInUse while a pipeline needs it."""
+    """Remove it and its credentials; views that read it stay, and are broken.
+
+    Raises ConnectionInUse while a pipeline needs it.
+    """
     pk = connection.pk
     try:
         with transaction.atomic():
             cache.invalidate(connection.team_id, connection)
+            broken.lose(connection)
             connection.delete()
     except (models.ProtectedError, models.RestrictedError):
         raise ConnectionInUse() from None

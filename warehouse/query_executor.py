@@ -198,12 +198,20 @@ def _native_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
 
 def _hogql_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
     found = planner.planned(row.team, row.text, inputs["values"])
-    asked, legs = _planned(row.team, found, str(row.pk), inputs["max_rows"])
-    with suppress(ConnectorError):  # likewise
-        if found.mode != Mode.LOCAL:
-            legs = _legs(found, found.split(PREFIX), priced=True)
-    accounts.price(row, legs)
+    asked, _ = _planned(row.team, found, str(row.pk), inputs["max_rows"])
+    accounts.price(row, priced(found))
     return asked
+
+
+def priced(found: Planned) -> list[PlannedLeg]:
+    """What would be sent where, and what it would cost; a price that cannot be had is unknown, and
+    stops nobody."""
+    if found.mode == Mode.LOCAL:
+        return [PlannedLeg(None, _stored(found.query, found.text))]
+    split = found.split(PREFIX)
+    with suppress(ConnectorError):
+        return _legs(found, split, priced=True)
+    return _legs(found, split)
 
 
 def _planned(

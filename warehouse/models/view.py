@@ -17,6 +17,7 @@ class View(models.Model):
     ``columns`` and ``inputs`` are those of the query as it was last resolved. What the store has
     of its answer is ``store_table``, with ``store_columns``; it is empty where there is nothing
     that the query as it is now has given. ``store_bucket`` is the bucket whose marks lie there.
+    ``lost`` are the names of connections that it read, and that have been deleted since.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,6 +45,7 @@ class View(models.Model):
 
     columns = models.JSONField(default=list)
     inputs = models.JSONField(default=list)
+    lost = models.JSONField(default=list)
     store_table = models.CharField(max_length=100, blank=True)
     store_columns = models.JSONField(default=list)
     store_bucket = models.CharField(max_length=255, blank=True)
@@ -85,7 +87,8 @@ class ViewRefresh(models.Model):
     """One refresh of a view; of a view, one waits and one runs at most.
 
     ``fence`` is the fencing token, as a pipeline's run has it. ``follows`` is the refresh that must
-    succeed before this one begins.
+    succeed before this one begins. Of bytes and money ``null`` is unknown; what it costs was
+    estimated before it asked a warehouse.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -108,6 +111,11 @@ class ViewRefresh(models.Model):
     rows_computed = models.BigIntegerField(null=True)
     bytes_scanned = models.BigIntegerField(null=True)
     bytes_billed = models.BigIntegerField(null=True)
+    estimated_bytes = models.BigIntegerField(null=True)
+    cost_low = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    cost_high = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    basis = models.CharField(max_length=20, blank=True)
     error_code = models.CharField(max_length=50, blank=True)
     error = models.CharField(max_length=500, blank=True)
 

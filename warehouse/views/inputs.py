@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
+from django.db import connection
+
 from warehouse.hogql import tree
 from warehouse.hogql.errors import ViewCycle
 from warehouse.models import View, WarehouseConnection
@@ -43,6 +45,16 @@ class Graph:
     @classmethod
     def of(cls, team: Any) -> Self:
         return cls(list(View.objects.for_team(team)))
+
+    @classmethod
+    def locked(cls, team: Any) -> Self:
+        """As it is now. Nobody else makes, changes or deletes a view until the transaction's end,
+        for two changes at once could make a cycle, or a reader of nothing."""
+        with connection.cursor() as cursor:
+            # Rows could not be locked that are yet to be made.
+            key = [f"views:{getattr(team, 'pk', team)}"]
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", key)
+        return cls(list(View.objects.for_team(team).select_for_update(of=("self",))))
 
     def read_by(self, view: View) -> list[View]:
         """The views that it reads itself."""

@@ -6,6 +6,7 @@ Where something fails, the rows that are in place stay.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 from django.utils import timezone
@@ -13,7 +14,7 @@ from django.utils import timezone
 from connectors import loading
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
-from warehouse import arriving, query_executor
+from warehouse import accounts, arriving, query_executor
 from warehouse.errors import NotMaterialized, ViewReplaced, ViewTooLarge
 from warehouse.federation import planner
 from warehouse.hogql import tree
@@ -27,13 +28,15 @@ from warehouse.views.table import ViewTable
 
 @dataclass(frozen=True)
 class Refreshed:
-    """``rows_computed`` are those that the query gave; the others were there and are as before."""
+    """``rows_computed`` are those that the query gave; the others were there and are as before.
+    ``estimate`` is what it was to cost, as ``accounts.estimated`` has it."""
 
     mode: str
     is_incremental: bool
     rows: int
     rows_computed: int
     stats: RunStats
+    estimate: dict[str, Any]
 
 
 def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed:
@@ -63,6 +66,7 @@ class _Refreshing:
         self._as_of = min(self._as_of, self._found.as_of or self._as_of)
         self._rows_computed = 0
         self._stats = RunStats()
+        self._estimate = accounts.estimated(query_executor.priced(self._found))
 
     def done(self) -> Refreshed:
         found = parts(self._found.query, self._view.bucket) if self._view.bucket else []
@@ -95,6 +99,7 @@ class _Refreshing:
                 found |= zip(buckets, zip(*made, strict=True), strict=True)
             if run.truncated:
                 raise ViewTooLarge()
+            self._stats = run.stats
         return found
 
     def _renew(self, by: Parts, renewal: Renewal) -> bool:
@@ -139,4 +144,5 @@ class _Refreshing:
         )
         if not kept:
             raise ViewReplaced() if to_keep.exists() else NotMaterialized()
-        return Refreshed(self._found.mode, is_incremental, rows, self._rows_computed, self._stats)
+        mode, computed = self._found.mode, self._rows_computed
+        return Refreshed(mode, is_incremental, rows, computed, self._stats, self._estimate)

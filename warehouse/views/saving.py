@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from connectors.errors import InvalidInput
 from warehouse.errors import NameTaken, ViewInUse
@@ -23,9 +23,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 def create(view: View) -> View:
     """Save a new view. Raises NameTaken, InvalidInput, and HogQLError with the place."""
     with transaction.atomic():
-        graph = _locked(view)
+        graph = Graph.locked(view.team_id)
         _refuse_capture(graph, view)
         _save(view)
+        _resolve_saved(view)
     return view
 
 
@@ -37,7 +38,7 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
     where one of those could not be read any more; View.DoesNotExist.
     """
     with transaction.atomic():
-        graph = _locked(view)
+        graph = Graph.locked(view.team_id)
         view = View.objects.for_team(view.team_id).get(pk=view.pk)
         readers, before = graph.downstream(view), (view.name, view.query)
         for name, value in changes.items():
@@ -49,15 +50,17 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
         if view.query != before[1] or not view.is_materialized:
             view.store_table, view.rows, view.as_of = "", None, None
         _save(view)
-        for reader in readers:
-            _resolve_reader(reader, view)
+        if (view.name, view.query) != before:
+            _resolve_saved(view)
+            for reader in readers:
+                _resolve_reader(reader, view)
     return view
 
 
 def delete(view: View) -> None:
     """Raises ViewInUse where others read it."""
     with transaction.atomic():
-        if readers := _locked(view).readers(view):
+        if readers := Graph.locked(view.team_id).readers(view):
             raise _in_use(readers)
         view.delete()
 
@@ -68,17 +71,6 @@ def blockers(view: View) -> list[str]:
         return []
     found = parts(planner.planned(view.team, view.query, {}).query, view.bucket)
     return found if isinstance(found, list) else []
-
-
-def _locked(view: View) -> Graph:
-    """The team's views as they are now. Nobody else makes, changes or deletes one until the
-    transaction's end, for two changes at once could make a cycle, or a reader of nothing."""
-    with connection.cursor() as cursor:
-        # Rows could not be locked that are yet to be made.
-        key = [f"views:{view.team_id}"]
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", key)
-    every = View.objects.for_team(view.team_id).select_for_update(of=("self",))
-    return Graph(list(every))
 
 
 def _refuse_capture(graph: Graph, view: View) -> None:
@@ -100,6 +92,9 @@ def _save(view: View) -> None:
         if "view_name_in_team" not in str(exc):
             raise
         raise NameTaken(fields={"name": "Another view has it."}) from None
+
+
+def _resolve_saved(view: View) -> None:
     try:
         _resolve(view)
     except HogQLError as exc:
@@ -114,7 +109,8 @@ def _resolve(view: View) -> None:
     query = planner.planned(view.team, view.query, {}).query
     view.columns = catalog.dump(query.columns)
     view.inputs = [asdict(one) for one in inputs.of_query(view.team, query)]
-    view.save(update_fields=["columns", "inputs"])
+    view.lost = []
+    view.save(update_fields=["columns", "inputs", "lost"])
     Graph.of(view.team).refuse_cycle(view)
 
 
