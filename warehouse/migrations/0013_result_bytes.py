@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("warehouse", "0011_sealed_inputs"),
+        ("warehouse", "0012_amount_billed"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("warehouse", "0011_sealed_inputs"),
+        ("warehouse", "0013_result_bytes"),
     ]
 
     operations = [
