@@ -103,7 +103,7 @@ def test_keys_of_few_rows_spare_others_the_rows_that_do_not_count(
         found = {one.connection.name: one.rows for one in run.asked.legs}
     assert found["snowflake"] == 1
     assert found["postgres"] < 30, "of 15,000 orders"
-    assert found["bigquery"] == batch.column(0)[0].as_py() < 200, "of 60,000 lines"
+    assert found["bigquery"] <= batch.column(0)[0].as_py() < 200, "of 60,000 lines"
 
 
 def test_plan_says_what_each_system_is_asked(

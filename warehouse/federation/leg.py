@@ -242,8 +242,9 @@ def arranged(
         found.append(first)
         for one in filters:
             leg = next((other for other in left if other.leg.table.name == one.table), None)
-            is_spared = leg is not None and few <= FEW_ROWS and rows[leg] >= few * TIMES_MORE
-            if leg is not None and is_spared and one.from_table == first.leg.table.name:
+            if leg is None or one.from_table != first.leg.table.name:
+                continue
+            if few <= FEW_ROWS and sizes.spared(leg.leg.query, rows[leg]) >= few * TIMES_MORE:
                 leg.follow(one, first)
                 left[leg] *= EQUAL_SHARE
     return found

@@ -4,6 +4,8 @@ from connectors.types import Estimate
 from warehouse.federation.conditions import EQUAL_SHARE, conjuncts, share
 from warehouse.hogql import tree
 
+GROUP_SHARE = EQUAL_SHARE
+"""Groups of a row."""
 COLUMN_BYTES = 8
 """Of one value, where all that is known of a table is how much of it would be scanned."""
 
@@ -21,8 +23,20 @@ def rows_of(query: tree.Query) -> float | None:
         return None
     found *= share(query.where) * share(query.having)
     if query.group_by:
-        found *= EQUAL_SHARE
+        found *= GROUP_SHARE
     return found if query.limit is None else min(found, query.limit)
+
+
+def spared(query: tree.Query, rows: float) -> float:
+    """The rows that it is made of, where it answers so many: whoever asks for fewer groups spares
+    its warehouse all of theirs."""
+    grouped = any(isinstance(one, tree.Select) and one.group_by for one in (query, *_inner(query)))
+    return rows / GROUP_SHARE if grouped else rows
+
+
+def _inner(query: tree.Query) -> list[tree.Query]:
+    joins = query.joins if isinstance(query, tree.Select) else ()
+    return [one.relation.query for one in joins if isinstance(one.relation, tree.QueryRelation)]
 
 
 def of_estimate(estimate: Estimate, query: tree.Select) -> float | None:
