@@ -83,19 +83,18 @@ class Expressions:
         say = self.dialect.member
         made = say(self.node(expr.expr), expr.path, wanted) if say is not None else None
         if made is None:
-            raise HogQLRefused(
-                f"This member of a document cannot be said in {self.dialect.name}.",
-                Place.of(self.text, expr.at),
-            )
+            raise self._unsaid("This member of a document", expr)
         return made
 
     def _array(self, expr: tree.Array) -> exp.Expr:
         if not self.dialect.arrays:
-            raise HogQLRefused(
-                f"Arrays cannot be said in {self.dialect.name}.", Place.of(self.text, expr.at)
-            )
+            raise self._unsaid("An array", expr)
         self._refuse_nested(expr)
         return exp.Array(expressions=self.all(expr.items))
+
+    def _unsaid(self, what: str, expr: tree.Expr, hint: str | None = None) -> HogQLRefused:
+        place = Place.of(self.text, expr.at)
+        return HogQLRefused(f"{what} cannot be said in {self.dialect.name}.", place, hint=hint)
 
     # Values.
 
@@ -177,10 +176,7 @@ class Expressions:
     def _refuse_nested(self, expr: tree.Expr) -> None:
         is_plain = expr.type.item is None or expr.type.item.kind not in (Kind.ARRAY, Kind.NULL)
         if not is_plain and not self.dialect.nests_arrays:
-            raise HogQLRefused(
-                f"An array of arrays, or of nothing, cannot be said in {self.dialect.name}.",
-                Place.of(self.text, expr.at),
-            )
+            raise self._unsaid("An array of arrays, or of nothing,", expr)
 
     def _widens(self, call: tree.Call) -> bool:
         return self.dialect.name in call.function.widens_in
@@ -208,11 +204,7 @@ class Expressions:
 
     def _in(self, expr: tree.In) -> exp.Expr:
         if isinstance(expr.expr, tree.Tuple) and not self.dialect.rows_compare:
-            raise HogQLRefused(
-                f"(a, b) IN … cannot be said in {self.dialect.name}.",
-                Place.of(self.text, expr.at),
-                hint="Use EXISTS.",
-            )
+            raise self._unsaid("(a, b) IN …", expr, hint="Use EXISTS.")
         this = apart(self.node(expr.expr))
         if isinstance(expr.items, tree.Query):
             query = exp.Subquery(this=self.nested(expr.items))
