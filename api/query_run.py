@@ -106,15 +106,15 @@ class QueryRunFilters(filters.FilterSet):  # type: ignore[misc]
         return runs.filter(**{f"user__{get_user_model().USERNAME_FIELD}": value})
 
 
-def connection_named(team: Any, name: str) -> WarehouseConnection:
-    """By its id or name; raises ValidationError."""
+def connection_named(team: Any, name: str, field: str = "connection") -> WarehouseConnection:
+    """By its id or name, as they stand in that field; raises ValidationError."""
     of_team = WarehouseConnection.objects.for_team(team)
     try:
         found = of_team.filter(pk=UUID(name)).first()
     except ValueError:
         found = of_team.filter(name=name).first()
     if found is None:
-        raise serializers.ValidationError({"connection": "The team has no such connection."})
+        raise serializers.ValidationError({field: "The team has no such connection."})
     return found
 
 

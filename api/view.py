@@ -9,17 +9,24 @@ from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import CostSerializer
-from api.query_run import RunEstimateSerializer, estimate_of
+from api.query_run import RunEstimateSerializer, connection_named, estimate_of
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl import saved_views, views
 from warehouse.access import Role
-from warehouse.models import RefreshStatus, RefreshTrigger, View, ViewRefresh
+from warehouse.models import (
+    RefreshStatus,
+    RefreshTrigger,
+    View,
+    ViewRefresh,
+    WarehouseConnection,
+)
 from warehouse.views import broken, catalog, lineage, saving
 from warehouse.views.lineage import Lineage, NodeKind, NodeMode
 
@@ -31,9 +38,12 @@ class ViewColumnSerializer(serializers.Serializer[Any]):
 
 class ViewSerializer(serializers.ModelSerializer[View]):
     owner = serializers.StringRelatedField[Any](allow_null=True)
+    target = serializers.StringRelatedField[Any](
+        allow_null=True, help_text="The connection that keeps its rows; null: the team's store."
+    )
     columns = serializers.SerializerMethodField()
     is_stored = serializers.SerializerMethodField(
-        help_text="Queries read its rows in the store; else it is computed where it is named."
+        help_text="Queries read the rows of its last refresh; else it is computed when named."
     )
     last_status = serializers.CharField(
         allow_null=True, help_text="Of its last refresh; null: it has had none."
@@ -52,7 +62,8 @@ class ViewSerializer(serializers.ModelSerializer[View]):
         model = View
         fields = (
             *("id", "name", "description", "owner", "query", "columns", "is_materialized"),
-            *("schedule", "after_inputs", "bucket", "is_stored", "rows", "as_of"),
+            *("schedule", "after_inputs", "bucket", "target", "target_schema", "target_table"),
+            *("is_stored", "rows", "as_of"),
             *("last_status", "last_error", "last_bytes_scanned", "last_bytes_billed"),
             *("last_cost", "broken", "created_at", "updated_at"),
         )
@@ -77,7 +88,18 @@ class ViewChangeSerializer(StrictSerializer):
         max_length=MAX_SQL_CHARS, required=False, trim_whitespace=False, help_text="In HogQL."
     )
     is_materialized = serializers.BooleanField(
-        required=False, help_text="Keep its rows in the store; the first refresh is queued."
+        required=False, help_text="Keep its rows; the first refresh is queued."
+    )
+    target = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_null=True,
+        help_text="Id or name of the connection that keeps them, which must have all that the view "
+        "reads; null: the team's store.",
+    )
+    target_schema = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    target_table = serializers.CharField(
+        max_length=255, required=False, allow_blank=True, help_text="Empty: the view's name."
     )
     schedule = serializers.CharField(
         max_length=100,
@@ -173,7 +195,7 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         done = refreshes.filter(status=RefreshStatus.SUCCEEDED)
         return (
             View.objects.for_team(self.team)
-            .select_related("owner")
+            .select_related("owner", "target")
             .annotate(
                 last_status=Subquery(refreshes.values("status")[:1]),
                 last_error=Subquery(refreshes.values("error")[:1]),
@@ -191,15 +213,16 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     @extend_schema(request=NewViewSerializer, responses={201: ViewSerializer})
     def create(self, request: Request, **_: Any) -> Response:
         """Save a query under a name that other queries may read."""
-        data = valid(NewViewSerializer, request)
+        data = self._with_target(valid(NewViewSerializer, request))
         made = saved_views.create(_new(self.team, request.user, data))
         return self._answer(made, status.HTTP_201_CREATED)
 
     @extend_schema(request=ViewChangeSerializer, responses=ViewSerializer)
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change it; with another query it is computed until the next refresh."""
-        changed = saved_views.update(self.get_object(), valid(ViewChangeSerializer, request))
-        return self._answer(changed)
+        view = self.get_object()
+        data = self._with_target(valid(ViewChangeSerializer, request), view.target)
+        return self._answer(saved_views.update(view, data))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **_: Any) -> Response:
@@ -242,6 +265,17 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     def lineage_of_team(self, request: Request, **_: Any) -> Response:
         """All views of the team, with what they read."""
         return Response(_shown(lineage.of_team(self.team)))
+
+    def _with_target(
+        self, data: dict[str, Any], now: WarehouseConnection | None = None
+    ) -> dict[str, Any]:
+        """With the connection itself. Only an admin says what is written into a warehouse, as it is
+        with pipelines."""
+        if data.get("target") is not None:
+            data["target"] = connection_named(self.team, data["target"], "target")
+        if self.role < Role.ADMIN and (data.get("target") or now):
+            raise PermissionDenied("A view that is kept in a warehouse is for admins to change.")
+        return data
 
     def _answer(self, view: View, code: int = status.HTTP_200_OK) -> Response:
         """As it is after what was asked for, a refresh that was queued included."""

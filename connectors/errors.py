@@ -29,6 +29,7 @@
     ├── NotDelivered            (retryable) a message did not reach its receiver
     ├── LoadMismatch            counts of a load do not agree
     ├── LoadSuperseded          a newer worker has loaded this table
+    ├── TableTaken              a table of that name is somebody else's
     ├── TooManyDeletes          more rows of the target than allowed are not in the source
     ├── SchemaChanged           the target's columns are not the manifest's
     ├── ChangesLost             the source has not kept what changed since
@@ -292,6 +293,14 @@ class LoadSuperseded(ConnectorError):
     code = "load_superseded"
     message = "A newer run has loaded this table; this load was not committed."
     hint = "Nothing to do: the newer run's rows stand."
+
+
+class TableTaken(ConnectorError):
+    """A table of that name is somebody else's; it was left alone."""
+
+    code = "table_taken"
+    message = "There is a table of that name already, which was not made here."
+    hint = "Name another table, or rename or drop that one."
 
 
 class TooManyDeletes(ConnectorError):

@@ -27,11 +27,11 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
     """Apply ``changes``; a view that is to be materialized, and of which the store has nothing
     now, is refreshed. Raises as ``saving.update`` does."""
     _check(changes.get("schedule", ""))
-    was_materialized = view.is_materialized
+    was_stored = _is_stored(view)
     with transaction.atomic():
         view = saving.update(view, changes)
         _follow(view)
-        if was_materialized and not view.is_materialized:
+        if was_stored and not _is_stored(view):
             _tidy(view)
     return view
 
@@ -42,6 +42,10 @@ def delete(view: View) -> None:
         schedule.remove(view)
         saving.delete(view)
         _tidy(view)
+
+
+def _is_stored(view: View) -> bool:
+    return view.is_materialized and view.target_id is None
 
 
 def _check(text: str) -> None:

@@ -66,5 +66,5 @@ def tidy(team_id: Any) -> None:
 
 
 def _of_views(team: Any) -> set[str]:
-    kept = View.objects.for_team(team).filter(is_materialized=True)
+    kept = View.objects.for_team(team).filter(is_materialized=True, target=None)
     return {names.view_table(view.pk) for view in kept}

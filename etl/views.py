@@ -20,10 +20,9 @@ from etl.lease import MAX_ATTEMPTS, Heartbeat, next_fence, silent
 from etl.runner import sentence
 from warehouse.errors import NotMaterialized
 from warehouse.models import RefreshStatus, RefreshTrigger, View, ViewRefresh
-from warehouse.store import names
 from warehouse.views.inputs import Graph, Input
-from warehouse.views.refresh import Refreshed, refresh
-from warehouse.views.table import ViewTable
+from warehouse.views.outcome import Refreshed
+from warehouse.views.refresh import clear, refresh
 
 log = structlog.get_logger(__name__)
 
@@ -132,7 +131,7 @@ def recover() -> None:
     for lost in ViewRefresh.all_teams.filter(_stale(), attempt__gte=MAX_ATTEMPTS):
         _fail(lost, RunAbandoned())
         with suppress(ConnectorError):
-            ViewTable(lost.team_id, names.view_table(lost.view_id), lost.fence).clear()
+            clear(lost.view, lost.fence)
     forgotten = Q(status=QUEUED, next_try_at__lt=tasks.forgotten_since())
     for one in ViewRefresh.all_teams.filter(_stale() | forgotten, attempt__lt=MAX_ATTEMPTS):
         tasks.enqueue_refresh(one)

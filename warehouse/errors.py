@@ -29,8 +29,8 @@ class ConnectionInUse(InvalidInput):
     """Something still needs the connection."""
 
     code = "connection_in_use"
-    message = "A pipeline uses this connection."
-    hint = "Delete the pipeline first, or pause the connection."
+    message = "A pipeline uses this connection, or a view that is kept there."
+    hint = "Delete the pipeline or the view first, or pause the connection."
 
 
 class TableMapped(InvalidInput):
@@ -106,6 +106,14 @@ class NotMaterialized(InvalidInput):
     code = "not_materialized"
     message = "This view is not materialized: it is computed whenever it is read."
     hint = "Set is_materialized: true first."
+
+
+class TargetUnfit(InvalidInput):
+    """A view's rows cannot be kept in the warehouse that it names."""
+
+    code = "target_unfit"
+    message = "The view cannot be kept in that warehouse."
+    hint = "Leave target empty: then its rows are kept in the store."
 
 
 class ViewInUse(InvalidInput):

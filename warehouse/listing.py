@@ -107,7 +107,7 @@ class _Listing:
         self.catalog: Catalog = team_catalog.joined(self._own, catalogs, active)
 
     def shown(self, name: str, table: CatalogTable) -> ListedTable:
-        connection = self._connections.get(table.path[0]) if len(table.path) > 1 else None
+        connection = self._connection_of(table)
         stored = None if table.source else self._synced.get("".join(table.stored_as))
         source = self._tables.get(table.path)
         return ListedTable(
@@ -129,6 +129,14 @@ class _Listing:
                 except ConnectorError as exc:
                     yield Unread(name, exc.code)
 
+    def _connection_of(self, table: CatalogTable) -> WarehouseConnection | None:
+        """The one that has it, or whose it is though the store has it."""
+        if len(table.path) > 1:
+            return self._connections.get(table.path[0])
+        # A view may be kept in a warehouse.
+        every = self._connections.values()
+        return next((one for one in every if str(one.pk) == table.source), None)
+
     def _short(self, table: CatalogTable) -> str | None:
         for parts in range(1, len(table.path)):
             if self.catalog.find(table.path[-parts:]) == [table]:
@@ -148,7 +156,7 @@ class _Listing:
 
 
 def _name(table: CatalogTable) -> TableName:
-    schema, name = table.path[-2:]
+    schema, name = (table.stored_as if table.source else table.path)[-2:]
     return schema, name
 
 

@@ -258,16 +258,17 @@ def run_whole(team: Any, found: Planned) -> Run:
     run_id = str(uuid.uuid4())
 
     def anew(connection: WarehouseConnection, statement: Statement) -> Run:
-        own = ConnectionConfig.parse(connection.config)
-        limits = replace(
-            WHOLE,
-            timeout_s=own.timeout_s or WHOLE.timeout_s,
-            max_bytes_scanned=own.max_bytes_scanned,
-        )
-        return _direct(connection, statement, limits, run_id)
+        return _direct(connection, statement, limits_of_whole(connection), run_id)
 
     run, _ = _by_mode(team, found, run_id, WHOLE, anew)
     return run
+
+
+def limits_of_whole(connection: WarehouseConnection) -> Limits:
+    """Those of a query whose answer is kept, over that connection."""
+    own = ConnectionConfig.parse(connection.config)
+    timeout_s = own.timeout_s or WHOLE.timeout_s
+    return replace(WHOLE, timeout_s=timeout_s, max_bytes_scanned=own.max_bytes_scanned)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def joined(
 ) -> JoinedCatalog:
     """The store's tables and those of connections; ambiguous names are the default one's."""
     first = next((one.name for one in found if one.is_default), "")
-    return JoinedCatalog([own, *theirs], {table.path for table in own.tables}, first)
+    stored = {table.path for table in own.tables if not table.source}
+    return JoinedCatalog([own, *theirs], stored, first)
 
 
 def links_of(team: Any) -> list[Declared]:

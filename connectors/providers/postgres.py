@@ -42,6 +42,7 @@ from connectors.postgres import tls as postgres_tls
 from connectors.postgres.checksums import PostgresCompare
 from connectors.postgres.copy import CopyExecution
 from connectors.postgres.credentials import PostgresCredentials
+from connectors.postgres.fill import PostgresFill
 from connectors.postgres.follow import PostgresFollow
 from connectors.result import Execution
 from connectors.types import (
@@ -68,7 +69,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA <schema> GRANT SELECT ON TAB
 """.strip()
 
 
-class Postgres(PostgresFollow, PostgresCompare):
+class Postgres(PostgresFollow, PostgresCompare, PostgresFill):
     """A Postgres database, in a session that the server keeps read-only."""
 
     provider = "postgres"

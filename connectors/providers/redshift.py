@@ -49,6 +49,7 @@ from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
 from connectors.postgres import tls as postgres_tls
 from connectors.postgres import wire
+from connectors.postgres.fill import PostgresFill
 from connectors.postgres.stream import AWAKE_S, StreamExecution, command
 from connectors.prices import RedshiftPrices
 from connectors.quarantine import Unfit
@@ -101,7 +102,7 @@ class RedshiftExecution(StreamExecution):
             )
 
 
-class Redshift(QueryExtract, BulkLoad):
+class Redshift(QueryExtract, BulkLoad, PostgresFill):
     """A Redshift database; every query runs in a read-only transaction of its own."""
 
     provider = "redshift"
@@ -112,6 +113,7 @@ class Redshift(QueryExtract, BulkLoad):
     grants = GRANTS
     time_types: ClassVar = {"instant": "TIMESTAMPTZ", "time": "TIMESTAMP", "day": "DATE"}
     folds_targets = True
+    folds_names = True
     capabilities: ClassVar = Capabilities(
         dialect="redshift",
         folds_to="lower",

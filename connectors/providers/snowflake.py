@@ -28,6 +28,7 @@ from connectors.snowflake import access, auth, catalog, checksums
 from connectors.snowflake import errors as snowflake_errors
 from connectors.snowflake.columns import existing, existing_columns
 from connectors.snowflake.credentials import DOMAINS, GRANTS, SnowflakeCredentials
+from connectors.snowflake.fill import SnowflakeFill
 from connectors.snowflake.load import Loader
 from connectors.snowflake.query import SnowflakeExecution, bound_values, statement_settings
 from connectors.snowflake.sql import ROOM, quoted
@@ -60,7 +61,7 @@ IDLE_S = 600.0
 """After so long without a query, a session is asked whether it still stands."""
 
 
-class Snowflake(QueryExtract, BulkLoad, Compare):
+class Snowflake(QueryExtract, SnowflakeFill, BulkLoad, Compare):
     """One Snowflake account; a call carries one statement (MULTI_STATEMENT_COUNT=1)."""
 
     provider = "snowflake"

@@ -15,6 +15,7 @@ ERRORS: dict[int, type[ConnectorError]] = {
     630: errors.QueryTimeout,
     904: errors.ObjectNotFound,
     1003: errors.SqlInvalid,
+    2002: errors.TableTaken,
     2003: errors.ObjectNotFound,
     2043: errors.ResourceUnusable,
     2049: errors.InvalidParameters,

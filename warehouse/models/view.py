@@ -8,15 +8,17 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from warehouse import conf
+from warehouse.models.connection import WarehouseConnection
 from warehouse.models.scope import TeamManager
 
 
 class View(models.Model):
     """A query in HogQL under a name that other queries may read.
 
-    ``columns`` and ``inputs`` are those of the query as it was last resolved. What the store has
-    of its answer is ``store_table``, with ``store_columns``; it is empty where there is nothing
-    that the query as it is now has given. ``store_bucket`` is the bucket whose marks lie there.
+    ``columns`` and ``inputs`` are those of the query as it was last resolved. What is kept of its
+    answer, in the store or in ``target``, is ``store_table``, with ``store_columns``; it is empty
+    where there is nothing that the query as it is now has given. ``store_bucket`` is the bucket
+    whose marks lie there.
     ``lost`` are the names of connections that it read, and that have been deleted since.
     """
 
@@ -40,13 +42,22 @@ class View(models.Model):
         blank=True,
         help_text="The column of the result by which it is refreshed in part; empty: always whole.",
     )
+    target = models.ForeignKey(
+        WarehouseConnection,
+        null=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="The warehouse that keeps its rows; empty: the team's store.",
+    )
+    target_schema = models.CharField(max_length=255, blank=True)
+    target_table = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     columns = models.JSONField(default=list)
     inputs = models.JSONField(default=list)
     lost = models.JSONField(default=list)
-    store_table = models.CharField(max_length=100, blank=True)
+    store_table = models.CharField(max_length=255, blank=True)
     store_columns = models.JSONField(default=list)
     store_bucket = models.CharField(max_length=255, blank=True)
     rows = models.BigIntegerField(null=True)
@@ -64,6 +75,12 @@ class View(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place(self) -> dict[str, object]:
+        """Where its rows are kept."""
+        names = ("target_id", "target_schema", "target_table")
+        return {name: getattr(self, name) for name in names}
 
 
 class RefreshStatus(models.TextChoices):

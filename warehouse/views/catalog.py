@@ -1,7 +1,8 @@
-"""A team's views as its queries see them: a query in a table's place, or a table of the store."""
+"""A team's views as its queries see them: a query in a table's place, or a table that is kept in
+the store or in a warehouse."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from warehouse.hogql.catalog import CatalogTable
@@ -13,7 +14,7 @@ Columns = tuple[tuple[str, Type], ...]
 
 def catalog_tables(team: Any) -> list[CatalogTable]:
     """All of them, by name."""
-    return [_table(view) for view in View.objects.for_team(team)]
+    return [_table(view) for view in View.objects.for_team(team).select_related("target")]
 
 
 def dump(columns: Columns) -> list[dict[str, Any]]:
@@ -27,11 +28,16 @@ def load(columns: Sequence[dict[str, Any]]) -> Columns:
 
 
 def _table(view: View) -> CatalogTable:
-    team, path = str(view.team_id), (view.name,)
-    if view.store_table:
-        columns = load(view.store_columns)
-        return CatalogTable(team, path, columns, stored_as=(view.store_table,), as_of=view.as_of)
-    return CatalogTable(team, path, load(view.columns), view=view.query)
+    team, path, target = str(view.team_id), (view.name,), view.target
+    if not view.store_table or (target is not None and not target.is_active):
+        return CatalogTable(team, path, load(view.columns), view=view.query)
+    found = CatalogTable(
+        team, path, load(view.store_columns), stored_as=(view.store_table,), as_of=view.as_of
+    )
+    if target is None:
+        return found
+    place = (view.target_schema, view.store_table)
+    return replace(found, stored_as=place, source=str(target.pk))
 
 
 def _type(given: dict[str, Any]) -> Type:

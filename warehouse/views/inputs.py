@@ -138,7 +138,8 @@ def _input(ids: dict[str, str], relation: tree.Relation) -> Input:
         raise TypeError(relation)
     table = relation.table
     if len(table.path) == 1:
-        is_view = any(part.startswith(names.VIEWS) for part in table.stored_as)
+        # Of tables in a warehouse only those of views are called by one name.
+        is_view = bool(table.source) or any(one.startswith(names.VIEWS) for one in table.stored_as)
         return Input(table.name, is_view=is_view)
     connection, schema, name = table.path
     return Input(name, schema, ids[connection])

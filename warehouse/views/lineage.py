@@ -40,7 +40,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Lineage:
-    """``edges`` lead from what is read to what reads it, by the nodes' ids."""
+    """``edges`` lead from what is read to what reads it, by the nodes' ids, and from a view to the
+    table of a warehouse that keeps its rows."""
 
     nodes: tuple[Node, ...]
     edges: tuple[tuple[str, str], ...]
@@ -80,11 +81,15 @@ class _Drawing:
                 start = ids.get(given.name.casefold()) if given.is_view else self._table(given)
                 if start is not None:
                     self._edges.append((start, f"view:{view.pk}"))
+            if view.target_id is not None:
+                kept = Input(view.target_table, view.target_schema, str(view.target_id))
+                self._edges.append((f"view:{view.pk}", self._table(kept)))
         return Lineage(tuple(self._nodes.values()), tuple(dict.fromkeys(self._edges)))
 
     def _add_view(self, view: View) -> None:
         key = f"view:{view.pk}"
-        mode = NodeMode.STORE if view.store_table else NodeMode.DIRECT
+        is_stored = view.store_table and view.target_id is None
+        mode = NodeMode.STORE if is_stored else NodeMode.DIRECT
         ended = self._ended.get(view.pk)
         self._nodes[key] = Node(key, NodeKind.VIEW, view.name, mode, view.as_of, ended)
 

@@ -5,8 +5,7 @@ Where something fails, the rows that are in place stay.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pyarrow as pa
 from django.utils import timezone
@@ -15,28 +14,16 @@ from connectors import loading
 from connectors.errors import ConnectorError
 from connectors.types import RunStats
 from warehouse import accounts, arriving, query_executor
-from warehouse.errors import NotMaterialized, ViewReplaced, ViewTooLarge
+from warehouse.errors import NotMaterialized, ViewTooLarge
 from warehouse.federation import planner
 from warehouse.hogql import tree
 from warehouse.models import View
 from warehouse.store import names
-from warehouse.views import catalog, marks
+from warehouse.views import catalog, marks, outcome, target
 from warehouse.views.marks import Made, Renewal
+from warehouse.views.outcome import Refreshed
 from warehouse.views.parts import ROWS, Parts, parts
 from warehouse.views.table import ViewTable
-
-
-@dataclass(frozen=True)
-class Refreshed:
-    """``rows_computed`` are those that the query gave; the others were there and are as before.
-    ``estimate`` is what it was to cost, as ``accounts.estimated`` has it."""
-
-    mode: str
-    is_incremental: bool
-    rows: int
-    rows_computed: int
-    stats: RunStats
-    estimate: dict[str, Any]
 
 
 def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed:
@@ -47,13 +34,27 @@ def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed
     """
     if not view.is_materialized:
         raise NotMaterialized()
-    table = ViewTable(view.team_id, names.view_table(view.pk), fence)
+    if view.target is not None:
+        return target.fill(view, view.target, fence, still_mine)
+    table = _table(view, fence)
     try:
         return _Refreshing(view, table, still_mine).done()
     finally:
         # What cannot be dropped now is dropped by the next one.
         with suppress(ConnectorError):
             table.clear()
+
+
+def clear(view: View, fence: int) -> None:
+    """Remove what a refresh, and those before it, have left aside. Raises ConnectorError."""
+    if view.target is not None:
+        target.clear(view, view.target, fence)
+    else:
+        _table(view, fence).clear()
+
+
+def _table(view: View, fence: int) -> ViewTable:
+    return ViewTable(view.team_id, names.view_table(view.pk), fence)
 
 
 class _Refreshing:
@@ -131,18 +132,14 @@ class _Refreshing:
         return self._said(self._table.put(), is_incremental=is_incremental)
 
     def _said(self, rows: int, *, is_incremental: bool) -> Refreshed:
-        """In the view's row. Raises ViewReplaced where its query is another by now, and
-        NotMaterialized."""
         view, schema = self._view, self._table.schema() or pa.schema([])
-        to_keep = View.objects.for_team(view.team).filter(pk=view.pk, is_materialized=True)
-        kept = to_keep.filter(query=view.query).update(
+        outcome.keep(
+            view,
             store_table=names.view_table(view.pk),
             store_columns=catalog.dump(self._found.query.columns),
             store_bucket=view.bucket if ROWS in schema.names else "",
             rows=rows,
             as_of=self._as_of,
         )
-        if not kept:
-            raise ViewReplaced() if to_keep.exists() else NotMaterialized()
         mode, computed = self._found.mode, self._rows_computed
         return Refreshed(mode, is_incremental, rows, computed, self._stats, self._estimate)

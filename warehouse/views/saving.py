@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from connectors import registry
 from connectors.errors import InvalidInput
 from warehouse.errors import NameTaken, ViewInUse
 from warehouse.events import tables
 from warehouse.federation import planner
 from warehouse.hogql.errors import HogQLError, PlaceholdersDiffer
 from warehouse.models import View, WarehouseConnection
-from warehouse.views import catalog, inputs
+from warehouse.views import catalog, inputs, target
 from warehouse.views.inputs import Graph
 from warehouse.views.parts import parts
 
@@ -31,8 +33,8 @@ def create(view: View) -> View:
 
 
 def update(view: View, changes: Mapping[str, Any]) -> View:
-    """Apply ``changes`` to the fields named. What the store has of another query is not read any
-    more: the view is computed whenever it is named, until the next refresh.
+    """Apply ``changes`` to the fields named. What is kept of another query, or elsewhere, is not
+    read any more: the view is computed whenever it is named, until the next refresh.
 
     Raises as ``create`` does; ViewInUse for another name of a view that others read, InvalidInput
     where one of those could not be read any more; View.DoesNotExist.
@@ -40,17 +42,20 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
     with transaction.atomic():
         graph = Graph.locked(view.team_id)
         view = View.objects.for_team(view.team_id).get(pk=view.pk)
-        readers, before = graph.downstream(view), (view.name, view.query)
+        readers, was = graph.downstream(view), copy(view)
         for name, value in changes.items():
             setattr(view, name, value)
-        if readers and view.name != before[0]:
+        if view.target is None and was.target is not None:
+            view.target_schema = view.target_table = ""
+        if readers and view.name != was.name:
             raise _in_use(readers)
-        if view.name != before[0]:
+        if view.name != was.name:
             _refuse_capture(graph, view)
-        if view.query != before[1] or not view.is_materialized:
+        is_same = (view.query, view.place) == (was.query, was.place)
+        if not is_same or not view.is_materialized:
             view.store_table, view.rows, view.as_of = "", None, None
         _save(view)
-        if (view.name, view.query) != before:
+        if not is_same or (view.name, view.bucket) != (was.name, was.bucket):
             _resolve_saved(view)
             for reader in readers:
                 _resolve_reader(reader, view)
@@ -85,6 +90,8 @@ def _refuse_capture(graph: Graph, view: View) -> None:
 
 def _save(view: View) -> None:
     _check_name(view)
+    if view.target is not None and not view.target_table:
+        view.target_table = registry.provider(view.target.provider).capabilities.fold(view.name)
     try:
         with transaction.atomic():
             view.save()
@@ -106,7 +113,9 @@ def _resolve_saved(view: View) -> None:
 
 def _resolve(view: View) -> None:
     """Keep its columns, and what it reads."""
-    query = planner.planned(view.team, view.query, {}).query
+    found = planner.planned(view.team, view.query, {})
+    target.check(view, found)
+    query = found.query
     view.columns = catalog.dump(query.columns)
     view.inputs = [asdict(one) for one in inputs.of_query(view.team, query)]
     view.lost = []

@@ -1,0 +1,165 @@
+"""Tables that queries fill: an optional ability, and how it is done whatever the dialect.
+
+The rows are computed aside, in a table of ours, and put in place in one step. Of two fills of a
+table the one with the greater fence wins: it takes away what those of smaller fences are building
+before it begins, and what was taken away cannot be put in place any more. What a fill that was cut
+off has left aside goes with the next one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from connectors import loading
+from connectors.errors import LoadSuperseded, TableTaken
+from connectors.types import Limits, Params, RunStats
+
+ASIDE = "WAREHOUSE_FILL"
+
+
+@dataclass(frozen=True)
+class FillTarget:
+    """A table that is its ``owner``'s, as a comment on it says; ``fence`` as in LoadTarget."""
+
+    schema: str
+    table: str
+    owner: UUID
+    fence: int
+
+    @property
+    def mark(self) -> str:
+        """The comment."""
+        return f"warehouse view {self.owner}"
+
+    @property
+    def prefix(self) -> str:
+        """What tables are called that are built aside, before the fence; no warehouse cuts it."""
+        return f"{ASIDE}_{self.owner.hex[:16]}_"
+
+    @property
+    def aside(self) -> str:
+        return f"{self.prefix}{self.fence}"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a fill has put in place, and used."""
+
+    rows: int
+    stats: RunStats
+
+
+class FillTable(ABC):
+    """Keeps what a query answers in a table of the same warehouse, which alone has the rows."""
+
+    @abstractmethod
+    def fill(
+        self,
+        target: FillTarget,
+        sql: str,
+        params: Params,
+        limits: Limits,
+        still_mine: Callable[[], None],
+    ) -> Filled:
+        """Put the answer of one read-only query in the place of all rows of the target.
+
+        The query is judged as any is. Readers see the rows before or those after. Where the
+        columns are the same the table stays, with whatever is granted on it; else another takes
+        its place. ``still_mine`` is called before the new rows show, and raises where they must
+        not any more. Raises TableTaken where the table is not the owner's, LoadSuperseded, and
+        what ``query`` raises; then the rows stay as they were.
+        """
+
+    @abstractmethod
+    def clear(self, target: FillTarget) -> None:
+        """Drop what fills up to the target's fence have left aside."""
+
+
+class Filling(ABC):
+    """One fill, in a session that may write."""
+
+    def __init__(self, target: FillTarget) -> None:
+        self.target = target
+
+    def fill(self, sql: str, params: Params, still_mine: Callable[[], None]) -> Filled:
+        """As ``FillTable.fill``, of a query that has been judged."""
+        self.clear()
+        self._is_there()  # before it costs anything
+        try:
+            stats = self._build(sql, params)
+            # Only after that: of two, one at least sees the other.
+            if any(_fence(name) > self.target.fence for name in self._names()):
+                raise LoadSuperseded()
+            rows = self._count()
+            still_mine()
+            self._put(rows)
+        finally:
+            # What cannot be dropped now is dropped by the next one.
+            with suppress(Exception):
+                self.clear()
+        return Filled(rows, stats)
+
+    def clear(self) -> None:
+        for name in self._names():
+            if _fence(name) <= self.target.fence:
+                self._drop(name)
+
+    def _put(self, rows: int) -> None:
+        aside, table = self.target.aside, self.target.table
+        if not self._is_there():
+            self._rename(aside, table)
+        elif self._shape(aside) == self._shape(table):
+            written = self._copy(aside, table)
+            loading.agree(written, rows, "written to the table", "in the answer")
+        else:
+            self._exchange(aside, table)
+
+    def _is_there(self) -> bool:
+        """There is a table, and it is the owner's. Raises TableTaken where it is another's."""
+        found = self._comments(self.target.table)
+        if found and found != [self.target.mark]:
+            place = f"{self.target.schema}.{self.target.table}"
+            raise TableTaken(f"There is a table {place} that was not made for this view.")
+        return bool(found)
+
+    @abstractmethod
+    def _build(self, sql: str, params: Params) -> RunStats:
+        """Make the table aside of the query's answer, with the mark."""
+
+    @abstractmethod
+    def _names(self) -> list[str]:
+        """Of the tables that fills of this target have aside."""
+
+    @abstractmethod
+    def _comments(self, table: str) -> list[str | None]:
+        """The comment of the table or view of that name, if there is one."""
+
+    @abstractmethod
+    def _count(self) -> int:
+        """The rows aside."""
+
+    @abstractmethod
+    def _drop(self, table: str) -> None: ...
+
+    @abstractmethod
+    def _shape(self, table: str) -> Sequence[Any]:
+        """Columns, in their order, and all of their types that tells them apart."""
+
+    @abstractmethod
+    def _rename(self, table: str, name: str) -> None:
+        """Raises TableTaken where there is one of that name."""
+
+    @abstractmethod
+    def _copy(self, source: str, table: str) -> int:
+        """All rows of the one in the place of all rows of the other, in one transaction."""
+
+    @abstractmethod
+    def _exchange(self, source: str, table: str) -> None:
+        """The one is called as the other, in one step; that one is gone, or has its name."""
+
+
+def _fence(name: str) -> int:
+    return int(name.rpartition("_")[2])

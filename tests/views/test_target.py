@@ -1,0 +1,319 @@
+"""Views that are kept in a warehouse: over the API, while refreshed, and in queries."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from django.db import connection as database
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from etl import saved_views, views
+from tests.views.conftest import Events, MakeView, Rows, refreshed
+from warehouse import connections, query_executor, synced
+from warehouse.errors import ConnectionInUse, TargetUnfit
+from warehouse.models import (
+    RefreshStatus,
+    RefreshTrigger,
+    Team,
+    View,
+    ViewRefresh,
+    WarehouseConnection,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BY_KIND = "SELECT kind, count() AS n, sum(amount) AS amount FROM shop.public.orders GROUP BY kind"
+Save = Callable[..., WarehouseConnection]
+Vault = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def url(team: Team) -> str:
+    return f"/api/environments/{team.pk}/views/"
+
+
+@pytest.fixture
+def owner(endpoints: dict[str, Any]) -> dict[str, str]:
+    """Of a connection whose role may write."""
+    parts = psycopg.conninfo.conninfo_to_dict(endpoints["postgres"]["datavault_dsn"])
+    return {"user": str(parts["user"]), "password": str(parts["password"])}
+
+
+@pytest.fixture
+def shop(own_store: Any, vault: Vault, save: Save, owner: dict[str, str]) -> WarehouseConnection:
+    """Three orders, of two kinds."""
+    vault.execute("CREATE TABLE orders (kind text, amount numeric(9, 2))")
+    vault.execute("INSERT INTO orders VALUES ('a', 1.50), ('a', 2.25), ('it''s', 9)")
+    return save(name="shop", **owner)
+
+
+@pytest.fixture
+def kept(shop: WarehouseConnection, make_view: MakeView) -> View:
+    """A view that is kept in the shop's warehouse, before its first refresh."""
+    return make_view("by_kind", BY_KIND, is_materialized=True, target=shop, target_schema="public")
+
+
+def there(vault: Vault, table: str = "by_kind") -> list[tuple[Any, ...]]:
+    return vault.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+
+
+def tables(vault: Vault) -> set[str]:
+    found = vault.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {name for (name,) in found.fetchall()}
+
+
+def test_view_is_kept_in_a_warehouse_and_read_there(
+    shop: WarehouseConnection, vault: Vault, alice: APIClient, url: str, rows: Rows, team: Team
+) -> None:
+    body = {"name": "by_kind", "query": BY_KIND, "is_materialized": True}
+    place = {"target": "shop", "target_schema": "public"}
+    made = alice.post(url, body | place, format="json")
+    assert made.status_code == 201, made.json()
+    shown = made.json()
+    assert (shown["target"], shown["target_table"], shown["is_stored"]) == (
+        *("shop", "by_kind", False),
+    )
+    before = sorted(rows("SELECT kind, n FROM by_kind"))
+    ended = views.execute(alice.get(f"{url}{shown['id']}/refreshes/").json()[0]["id"])
+    assert ended is not None
+    assert (ended.status, ended.error, ended.mode) == ("succeeded", "", "push_down")
+    assert there(vault) == [("a", 2, Decimal("3.75")), ("it's", 1, Decimal("9.00"))]
+    shown = alice.get(f"{url}{shown['id']}/").json()
+    assert (shown["is_stored"], shown["rows"], shown["last_status"]) == (True, 2, "succeeded")
+    vault.execute("INSERT INTO orders VALUES ('b', 1)")
+    assert sorted(rows("SELECT kind, n FROM by_kind")) == before, "as of its refresh"
+    asked = "SELECT k.n AS n FROM by_kind AS k JOIN shop.public.orders AS o ON o.kind = k.kind"
+    assert sorted(rows(asked)) == [(1,), (2,), (2,)]
+    plan = query_executor.plan_hogql(team, asked)
+    assert plan.mode == "push_down", "with other tables of the connection"
+    assert "by_kind" in plan.legs[0].sql
+    refreshed(View.all_teams.get())
+    assert sorted(rows("SELECT kind, n FROM by_kind")) == [("a", 2), ("b", 1), ("it's", 1)]
+    assert tables(vault) == {"orders", "by_kind"}
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "said"),
+    [
+        ({"query": "SELECT count() AS n FROM events"}, "target", "events in the store"),
+        ({"query": "SELECT 1 AS one"}, "target", "no table of shop"),
+        ({"query": "SELECT x.n AS n FROM other.public.orders AS x"}, "target", "tables of other"),
+        ({"target_table": "orders"}, "target", "the table that it would be kept in"),
+        ({"target_schema": ""}, "target_schema", "Name the schema"),
+        ({"bucket": "kind"}, "bucket", "always refreshed whole"),
+        ({"target": None}, "target", "Name the connection"),
+    ],
+)
+def test_what_keeps_a_view_from_its_target_is_named_before_it_is_saved(
+    shop: WarehouseConnection,
+    save: Save,
+    make_view: MakeView,
+    given: dict[str, Any],
+    field: str,
+    said: str,
+) -> None:
+    save(name="other")
+    if "other" in given.get("query", ""):
+        given = given | {"query": "SELECT kind FROM other.public.orders"}
+    wanted: dict[str, Any] = {"query": BY_KIND, "target": shop, "target_schema": "public"}
+    with pytest.raises(TargetUnfit) as caught:
+        make_view("by_kind", **(wanted | given))
+    assert said in caught.value.fields[field]
+    assert not View.all_teams.exists()
+
+
+def test_provider_that_keeps_no_views_is_refused_by_name(
+    own_store: Any, save: Save, make_view: MakeView
+) -> None:
+    lake = save("bigquery", name="lake")
+    with pytest.raises(TargetUnfit) as caught:
+        make_view(
+            "v",
+            "SELECT u.tenant AS t FROM lake.analytics.usage AS u",
+            target=lake,
+            target_schema="analytics",
+        )
+    assert caught.value.fields == {"target": "BigQuery cannot keep views."}
+
+
+def test_two_views_are_not_kept_in_one_table(kept: View, make_view: MakeView) -> None:
+    with pytest.raises(TargetUnfit) as caught:
+        make_view("other", BY_KIND, **kept.place)
+    assert caught.value.fields == {"target_table": "The view by_kind is kept there."}
+
+
+def test_only_admins_say_what_is_written_into_a_warehouse(
+    kept: View, client_of: Callable[[str], APIClient], alice: APIClient, url: str, shop: Any
+) -> None:
+    bob = client_of("bob")
+    body = {"name": "mine", "query": BY_KIND, "target": str(shop.pk), "target_schema": "public"}
+    assert bob.post(url, body, format="json").status_code == 403
+    assert bob.patch(f"{url}{kept.pk}/", {"query": "SELECT 1 AS n"}, format="json").status_code == (
+        403
+    )
+    assert bob.post(f"{url}{kept.pk}/refresh/", {}, format="json").status_code == 202
+    assert alice.patch(f"{url}{kept.pk}/", {"target": None}, format="json").status_code == 200
+
+
+def test_connection_of_another_team_is_no_target(
+    shop: Any, alice: APIClient, url: str, save: Save, other_team: Team, owner: dict[str, str]
+) -> None:
+    theirs = save(name="theirs", of=other_team, **owner)
+    for named in ("theirs", str(theirs.pk)):
+        body = {"name": "v", "query": BY_KIND, "target": named, "target_schema": "public"}
+        answer = alice.post(url, body, format="json")
+        assert (answer.status_code, list(answer.json()["fields"])) == (400, ["target"])
+
+
+def test_table_that_the_view_did_not_make_is_left_alone(kept: View, vault: Vault) -> None:
+    vault.execute("CREATE TABLE by_kind (n int)")
+    ended = views.execute(views.request(kept, RefreshTrigger.API).pk)
+    assert ended is not None
+    assert (ended.status, ended.error_code) == (RefreshStatus.FAILED, "table_taken")
+    assert "public.by_kind" in ended.error
+    assert (there(vault), tables(vault)) == ([], {"orders", "by_kind"})
+
+
+def test_failed_refresh_leaves_the_last_good_table(kept: View, vault: Vault, rows: Rows) -> None:
+    refreshed(kept)
+    good = there(vault)
+    vault.execute("ALTER TABLE orders RENAME TO orders_gone")
+    ended = views.execute(views.request(kept, RefreshTrigger.API).pk)
+    assert ended is not None
+    assert ended.status == RefreshStatus.FAILED
+    assert (there(vault), len(rows("SELECT * FROM by_kind"))) == (good, 2)
+
+
+def test_role_that_cannot_write_says_so(
+    shop: Any, save: Save, vault: Vault, make_view: MakeView
+) -> None:
+    vault.execute("GRANT SELECT ON orders TO PUBLIC")
+    reader = save(name="reader")
+    query = BY_KIND.replace("shop", "reader")
+    view = make_view("v", query, is_materialized=True, target=reader, target_schema="public")
+    ended = views.execute(views.request(view, RefreshTrigger.API).pk)
+    assert ended is not None
+    assert (ended.status, ended.error_code) == (RefreshStatus.FAILED, "permission_denied")
+
+
+def test_table_in_sync_since_then_is_named_and_the_table_stays(
+    kept: View, vault: Vault, shop: WarehouseConnection
+) -> None:
+    refreshed(kept)
+    columns = pa.schema([("kind", pa.string()), ("amount", pa.decimal128(9, 2))])
+    synced.publish(shop, "public", "orders", columns, 0, timezone.now())
+    ended = views.execute(views.request(kept, RefreshTrigger.API).pk)
+    assert ended is not None
+    assert (ended.status, ended.error_code) == (RefreshStatus.FAILED, "target_unfit")
+    assert "shop.public.orders in the store" in ended.error
+    assert len(there(vault)) == 2
+
+
+def test_worker_that_is_killed_beside_its_table_is_followed_by_another(
+    kept: View, vault: Vault
+) -> None:
+    refreshed(kept)
+    lost = views.claim(views.request(kept, RefreshTrigger.API).pk)
+    assert lost is not None
+    aside = f"WAREHOUSE_FILL_{kept.pk.hex[:16]}_{lost.fence}"
+    vault.execute(f'CREATE TABLE "{aside}" (n int)')
+    silent = timezone.now() - timedelta(seconds=60)
+    ViewRefresh.all_teams.filter(pk=lost.pk).update(heartbeat_at=silent)
+    again = views.execute(lost.pk)
+    assert again is not None
+    assert (again.status, again.attempt) == (RefreshStatus.SUCCEEDED, 2)
+    assert tables(vault) == {"orders", "by_kind"}
+    vault.execute(f'CREATE TABLE "{aside}" (n int)')
+    ViewRefresh.all_teams.filter(pk=lost.pk).update(
+        status=RefreshStatus.RUNNING, heartbeat_at=silent, attempt=3
+    )
+    views.recover()
+    assert tables(vault) == {"orders", "by_kind"}
+
+
+def test_two_refreshes_at_once_are_one_after_the_other(kept: View, vault: Vault) -> None:
+    first = views.request(kept, RefreshTrigger.API)
+
+    def run(pk: Any) -> ViewRefresh | None:
+        try:
+            return views.execute(pk)
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = [one for one in threads.map(run, [first.pk, first.pk]) if one is not None]
+    assert [one.status for one in ended] == [RefreshStatus.SUCCEEDED]
+    assert (len(there(vault)), tables(vault)) == (2, {"orders", "by_kind"})
+
+
+def test_view_moves_between_the_store_and_a_warehouse(kept: View, vault: Vault, rows: Rows) -> None:
+    refreshed(kept)
+    view = saved_views.update(kept, {"target": None})
+    assert (view.target_table, view.store_table, view.as_of) == ("", "", None)
+    assert refreshed(view).rows == 2
+    vault.execute("INSERT INTO orders VALUES ('b', 1)")
+    assert len(rows("SELECT * FROM by_kind")) == 2
+    assert len(there(vault)) == 2, "the table in the warehouse stays"
+    view = saved_views.update(view, {"target": kept.target, "target_schema": "public"})
+    assert refreshed(view).rows == 3
+    assert len(there(vault)) == 3
+
+
+def test_deleted_view_leaves_its_table_to_whoever_reads_it(kept: View, vault: Vault) -> None:
+    refreshed(kept)
+    with pytest.raises(ConnectionInUse):
+        connections.delete(WarehouseConnection.all_teams.get(name="shop"))
+    saved_views.delete(kept)
+    assert len(there(vault)) == 2
+    connections.delete(WarehouseConnection.all_teams.get(name="shop"))
+
+
+def test_views_over_a_view_in_a_warehouse(
+    kept: View, vault: Vault, make_view: MakeView, events: Events, rows: Rows
+) -> None:
+    refreshed(kept)
+    busy = make_view("busy", "SELECT kind FROM by_kind WHERE n > 1", is_materialized=True)
+    assert refreshed(busy).mode == "push_down"
+    assert rows("SELECT * FROM busy") == [("a",)]
+    found = rows(
+        "SELECT k.n AS n, e.c AS c FROM by_kind AS k, (SELECT count() AS c FROM events) AS e"
+    )
+    assert sorted(found) == [(1, 100), (2, 100)]
+    over = {"is_materialized": True, "target_schema": "public", "target": kept.target}
+    high = make_view("high", "SELECT max(n) AS most FROM by_kind", **over)
+    refreshed(high)
+    assert there(vault, "high") == [(2,)]
+
+
+def test_lineage_leads_to_the_table_that_keeps_the_view(
+    kept: View, alice: APIClient, url: str, shop: WarehouseConnection
+) -> None:
+    refreshed(kept)
+    found = alice.get(f"{url}{kept.pk}/lineage/").json()
+    edges = {(edge["read"], edge["reader"]) for edge in found["edges"]}
+    source, table = f"table:{shop.pk}.public.orders", f"table:{shop.pk}.public.by_kind"
+    assert edges == {
+        (f"connection:{shop.pk}", source),
+        (source, f"view:{kept.pk}"),
+        (f"view:{kept.pk}", table),
+        (f"connection:{shop.pk}", table),
+    }
+    nodes = {node["id"]: node for node in found["nodes"]}
+    assert (nodes[table]["name"], nodes[f"view:{kept.pk}"]["mode"]) == (
+        *("shop.public.by_kind", "direct"),
+    )
+
+
+def test_text_with_signs_that_need_care_arrives_as_it_is(
+    shop: Any, vault: Vault, make_view: MakeView
+) -> None:
+    query = "SELECT kind, 'a\\\\b''c%s$1' AS odd FROM shop.public.orders WHERE kind = 'it''s'"
+    place = {"target": shop, "target_schema": "public"}
+    refreshed(make_view("odd", query, is_materialized=True, **place))
+    assert there(vault, "odd") == [("it's", "a\\b'c%s$1")]
