@@ -89,7 +89,7 @@ class Filling(ABC):
         self.clear()
         self._is_there()  # before it costs anything
         try:
-            stats = self._build(sql, params)
+            self._build(sql, params)
             # Only after that: of two, one at least sees the other.
             if any(_fence(name) > self.target.fence for name in self._names()):
                 raise LoadSuperseded()
@@ -100,22 +100,12 @@ class Filling(ABC):
             # What cannot be dropped now is dropped by the next one.
             with suppress(Exception):
                 self.clear()
-        return Filled(rows, stats)
+        return Filled(rows, self._stats())
 
     def clear(self) -> None:
         for name in self._names():
             if _fence(name) <= self.target.fence:
                 self._drop(name)
-
-    def _put(self, rows: int) -> None:
-        aside, table = self.target.aside, self.target.table
-        if not self._is_there():
-            self._rename(aside, table)
-        elif self._shape(aside) == self._shape(table):
-            written = self._copy(aside, table)
-            loading.agree(written, rows, "written to the table", "in the answer")
-        else:
-            self._exchange(aside, table)
 
     def _is_there(self) -> bool:
         """There is a table, and it is the owner's. Raises TableTaken where it is another's."""
@@ -126,8 +116,16 @@ class Filling(ABC):
         return bool(found)
 
     @abstractmethod
-    def _build(self, sql: str, params: Params) -> RunStats:
+    def _build(self, sql: str, params: Params) -> None:
         """Make the table aside of the query's answer, with the mark."""
+
+    @abstractmethod
+    def _put(self, rows: int) -> None:
+        """Put the rows aside in place. Raises TableTaken, and what a table raises that is gone."""
+
+    @abstractmethod
+    def _stats(self) -> RunStats:
+        """What all of it has used."""
 
     @abstractmethod
     def _names(self) -> list[str]:
@@ -143,6 +141,20 @@ class Filling(ABC):
 
     @abstractmethod
     def _drop(self, table: str) -> None: ...
+
+
+class ExchangeFilling(Filling):
+    """Where rows, and tables, can change places."""
+
+    def _put(self, rows: int) -> None:
+        aside, table = self.target.aside, self.target.table
+        if not self._is_there():
+            self._rename(aside, table)
+        elif self._shape(aside) == self._shape(table):
+            written = self._copy(aside, table)
+            loading.agree(written, rows, "written to the table", "in the answer")
+        else:
+            self._exchange(aside, table)
 
     @abstractmethod
     def _shape(self, table: str) -> Sequence[Any]:

@@ -31,6 +31,32 @@ PATIENCE_S = 3.0
 PAGE_ROWS = 50_000
 
 
+def sent(client: Client, sql: str, config: Config, location: str | None, timeout_s: float) -> Job:
+    """A statement or a script of our own, on its way."""
+    return client.query(
+        sql,
+        job_config=config,
+        job_id=str(uuid.uuid4()),
+        location=location,
+        retry=None,
+        job_retry=None,
+        timeout=timeout_s,
+    )
+
+
+def ended(job: Job, timeout_s: float) -> None:
+    """Wait until it has run; raises what it failed with, and QueryTimeout."""
+    deadline = time.monotonic() + timeout_s
+    for pause in pauses():
+        if job.done(retry=None, timeout=CALL_TIMEOUT_S):
+            break
+        if time.monotonic() > deadline:
+            raise errors.QueryTimeout()
+        time.sleep(pause)
+    if failure := job.exception(CALL_TIMEOUT_S):
+        raise failure
+
+
 class BigQueryExecution(Execution):
     """A query job under an id of our own, by which it can be cancelled before it has answered."""
 

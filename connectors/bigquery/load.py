@@ -5,7 +5,6 @@ a time, a piece of each in memory. Staging tables are of one attempt; what has n
 is in none but them.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -17,12 +16,11 @@ from connectors import loading
 from connectors.abilities import StagedFiles
 from connectors.bigquery import load_columns as columns
 from connectors.bigquery import load_sql as statements
-from connectors.bigquery.jobs import CALL_TIMEOUT_S, Client, Config, Job
+from connectors.bigquery.jobs import CALL_TIMEOUT_S, Client, Config, ended, sent
 from connectors.bigquery.parameters import query_parameters
 from connectors.drift import LoadPlan, decide
-from connectors.errors import LoadSuperseded, QueryTimeout, SchemaChanged
+from connectors.errors import LoadSuperseded, SchemaChanged
 from connectors.loading import LOAD_TIMEOUT_S, Staging
-from connectors.polling import pauses
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
 
 Staged = list[tuple[Staging, str]]
@@ -136,7 +134,7 @@ class Loader:
             num_retries=0,
             timeout=LOAD_TIMEOUT_S,
         )
-        self._wait(job)
+        ended(job, LOAD_TIMEOUT_S)
 
     def _refuse_keys_twice(self, manifest: Manifest, target: LoadTarget, staged: Staged) -> None:
         rows = statements.source(target, manifest, staged)
@@ -171,30 +169,11 @@ class Loader:
     def _run(self, sql: str, values: Mapping[str, object] | None = None) -> list[Row]:
         """Run a statement or a script to its end; its rows, which are few."""
         config = self._config(query_parameters=query_parameters(values or {}))
-        job = self._client.query(
-            sql,
-            job_config=config,
-            job_id=str(uuid.uuid4()),
-            location=self._location,
-            retry=None,
-            job_retry=None,
-            timeout=LOAD_TIMEOUT_S,
-        )
-        self._wait(job)
+        job = sent(self._client, sql, config, self._location, LOAD_TIMEOUT_S)
+        ended(job, LOAD_TIMEOUT_S)
         if not sql.startswith("SELECT"):
             return []
         return [row.values() for row in job.result(retry=None, timeout=CALL_TIMEOUT_S)]
-
-    def _wait(self, job: Job) -> None:
-        deadline = time.monotonic() + LOAD_TIMEOUT_S
-        for pause in pauses():
-            if job.done(retry=None, timeout=CALL_TIMEOUT_S):
-                break
-            if time.monotonic() > deadline:
-                raise QueryTimeout()
-            time.sleep(pause)
-        if failure := job.exception(CALL_TIMEOUT_S):
-            raise failure
 
 
 class _Told:

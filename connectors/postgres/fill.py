@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from connectors.base import GRACE_S, Connector
-from connectors.filling import Filled, Filling, FillTable, FillTarget
+from connectors.filling import ExchangeFilling, Filled, FillTable, FillTarget
 from connectors.types import Limits, Params, RunStats
 
 NAMES = """
@@ -67,7 +67,7 @@ class PostgresFill(Connector, FillTable):
                     connection.autocommit = was
 
 
-class PostgresFilling(Filling):
+class PostgresFilling(ExchangeFilling):
     """``connection`` commits each statement by itself, and is read-only unless told otherwise."""
 
     def __init__(
@@ -77,13 +77,15 @@ class PostgresFilling(Filling):
         self._connection = connection
         self._folded = str.lower if folds else str
 
-    def _build(self, sql: str, params: Params) -> RunStats:
+    def _build(self, sql: str, params: Params) -> None:
         aside = self._path(self.target.aside)
         with self._transaction():
             made = f"CREATE TABLE {aside} AS {sql}".encode()
             # binary= keeps it to the one-statement protocol.
             psycopg.RawCursor(self._connection).execute(made, params or None, binary=True)
             self._run(f"COMMENT ON TABLE {aside} IS '{self.target.mark}'")
+
+    def _stats(self) -> RunStats:
         return RunStats(vendor_query_id=str(self._connection.info.backend_pid))
 
     def _names(self) -> list[str]:

@@ -14,6 +14,7 @@ from connectors.bigquery import errors as bigquery_errors
 from connectors.bigquery import jobs as bigquery_jobs
 from connectors.bigquery.catalog import Row
 from connectors.bigquery.credentials import GOOGLE, GRANTS, BigQueryCredentials
+from connectors.bigquery.fill import BigQueryFill
 from connectors.bigquery.jobs import BigQueryExecution
 from connectors.bigquery.listing import Listing
 from connectors.bigquery.load import Loader
@@ -53,7 +54,7 @@ BASES = {"PRECISE": Basis.EXACT, "UPPER_BOUND": Basis.UPPER_BOUND}
 WRITE = "CREATE TABLE IF NOT EXISTS {dataset}.warehouse_write_check (n INT64)"
 
 
-class BigQuery(QueryExtract, BulkLoad):
+class BigQuery(QueryExtract, BigQueryFill, BulkLoad):
     """One Google Cloud project. Writes are refused by the account's role (Data Viewer)."""
 
     provider = "bigquery"

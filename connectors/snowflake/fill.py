@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import GRACE_S, Connector
-from connectors.filling import Filled, Filling, FillTable, FillTarget
+from connectors.filling import ExchangeFilling, Filled, FillTable, FillTarget
 from connectors.snowflake.sql import count, literal, quoted
 from connectors.types import Limits, Params, RunStats
 
@@ -43,16 +43,20 @@ class SnowflakeFill(Connector, FillTable):
             yield SnowflakeFilling(lambda sql, params: self._run(sql, params, timeout_s), target)
 
 
-class SnowflakeFilling(Filling):
+class SnowflakeFilling(ExchangeFilling):
     """``run`` runs one statement to its end."""
 
     def __init__(self, run: Run, target: FillTarget) -> None:
         super().__init__(target)
         self._send = run
+        self._query_id: str | None = None
 
-    def _build(self, sql: str, params: Params) -> RunStats:
+    def _build(self, sql: str, params: Params) -> None:
         made = f"CREATE TABLE {self._path(self.target.aside)} COMMENT = {literal(self.target.mark)}"
-        return RunStats(vendor_query_id=self._run(f"{made} AS {sql}", params).sfqid)
+        self._query_id = self._run(f"{made} AS {sql}", params).sfqid
+
+    def _stats(self) -> RunStats:
+        return RunStats(vendor_query_id=self._query_id)
 
     def _names(self) -> list[str]:
         place = (self.target.schema, self.target.prefix)

@@ -13,9 +13,12 @@ from django.db import connection as database
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from connectors import NetworkPolicy
 from etl import saved_views, views
+from tests.destinations.ends import BigQuery, Snowflake
 from tests.views.conftest import Events, MakeView, Rows, refreshed
 from warehouse import connections, query_executor, synced
+from warehouse.connections import Draft
 from warehouse.errors import ConnectionInUse, TargetUnfit
 from warehouse.models import (
     RefreshStatus,
@@ -129,17 +132,53 @@ def test_what_keeps_a_view_from_its_target_is_named_before_it_is_saved(
 
 
 def test_provider_that_keeps_no_views_is_refused_by_name(
-    own_store: Any, save: Save, make_view: MakeView
+    shop: WarehouseConnection, team: Team, make_view: MakeView
 ) -> None:
-    lake = save("bigquery", name="lake")
+    form = {"host": "dbc-1.cloud.databricks.com", "http_path": "/sql/1.0/warehouses/1"}
+    secret = {"token": "not-a-real-token", "catalog": "main"}
+    draft = Draft.of(name="lake", provider="databricks", credentials=form | secret)
+    lake = connections.create(team, None, draft)
     with pytest.raises(TargetUnfit) as caught:
-        make_view(
-            "v",
-            "SELECT u.tenant AS t FROM lake.analytics.usage AS u",
-            target=lake,
-            target_schema="analytics",
-        )
-    assert caught.value.fields == {"target": "BigQuery cannot keep views."}
+        make_view("v", BY_KIND, target=lake, target_schema="default")
+    assert caught.value.fields == {"target": "Databricks cannot keep views."}
+
+
+@pytest.mark.parametrize("provider", ["snowflake", "bigquery"])
+def test_other_warehouses_keep_views_too(
+    own_store: Any,
+    endpoints: dict[str, Any],
+    network: NetworkPolicy,
+    save: Save,
+    make_view: MakeView,
+    rows: Rows,
+    provider: str,
+) -> None:
+    place = {"snowflake": Snowflake, "bigquery": BigQuery}[provider](endpoints, network, "")
+    place.make()
+    try:
+        orders = f"{place.schema}.{'ORDERS' if provider == 'snowflake' else 'orders'}"
+        place.execute(f"CREATE TABLE {orders} AS SELECT 'a' AS kind, 3 AS n")
+        wh = save(provider, name="wh", **_signed_in(place))
+        query = f"SELECT kind, max(n) AS most, 'b\\\\c' AS odd FROM wh.{orders} GROUP BY kind"
+        where = {"target": wh, "target_schema": place.schema, "target_table": "Kept"}
+        view = make_view("kept", query, is_materialized=True, **where)
+        ended = refreshed(view)
+        assert (ended.mode, ended.rows) == ("push_down", 1)
+        assert rows("SELECT kind, most, odd FROM kept") == [("a", 3, "b\\c")]
+        place.execute(f"INSERT INTO {orders} VALUES ('b', 4)")
+        assert rows("SELECT count() AS n FROM kept") == [(1,)]
+        refreshed(view)
+        assert rows(
+            f"SELECT count() AS n FROM kept AS k JOIN wh.{orders} AS o ON o.kind = k.kind"
+        ) == [(2,)]
+    finally:
+        place.drop()
+
+
+def _signed_in(place: Snowflake | BigQuery) -> dict[str, Any]:
+    """As somebody who may write."""
+    names = {"service_account_json", "user", "password"}
+    return {name: value for name, value in place.form().items() if name in names}
 
 
 def test_two_views_are_not_kept_in_one_table(kept: View, make_view: MakeView) -> None:
