@@ -1,8 +1,13 @@
 """Tables that queries fill, on every provider that can: whole or not at all, and nobody else's."""
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -16,6 +21,22 @@ from tests.destinations.ends import BigQuery, Redshift, Snowflake
 
 Row = tuple[Any, ...]
 LIMITS = Limits(timeout_s=60)
+
+
+KILLED = """
+import json, os, signal, sys, uuid
+from connectors import NetworkPolicy, connect
+from connectors.filling import FillTarget
+from connectors.types import Limits
+
+given = json.load(sys.stdin)
+schema, table, owner = given["place"]
+target = FillTarget(schema, table, uuid.UUID(owner), 2)
+network = NetworkPolicy.allowing(given["hosts"])
+with connect(given["provider"], given["form"], network=network) as worker:
+    kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    worker.fill(target, "SELECT 2 AS n", (), Limits(), kill)
+"""
 
 
 class Postgres(Redshift):
@@ -181,16 +202,44 @@ def test_session_is_read_only_again(filler: Filler) -> None:
         assert sum(batch.num_rows for batch in result) == 1
 
 
-def test_what_a_killed_worker_has_left_goes_with_the_next_fill(filler: Filler) -> None:
-    aside = filler.target(1).aside
-    filler.place.execute(f"CREATE TABLE {filler.place.schema}.{_quoted(filler, aside)} (n INT)")
-    filler.fill("SELECT 2 AS n", fence=2)
-    assert (filler.rows(), filler.tables()) == ([(2,)], [filler.table])
+def test_worker_that_is_killed_before_its_rows_show_changes_nothing(filler: Filler) -> None:
+    filler.fill("SELECT 1 AS n")
+    given = {
+        "provider": filler.place.provider,
+        "form": filler.place.form(),
+        "hosts": list(filler.place.network.hosts),
+        "place": [filler.place.schema, filler.table, str(filler.owner)],
+    }
+    run = [sys.executable, "-c", KILLED]
+    ended = subprocess.run(run, input=json.dumps(given), text=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert filler.rows() == [(1,)]
+    assert len(filler.tables()) == 2, "what it has left aside"
+    filler.fill("SELECT 3 AS n", fence=3)
+    assert (filler.rows(), filler.tables()) == ([(3,)], [filler.table])
+
+
+def test_of_two_fills_at_once_the_greater_fence_has_the_table(filler: Filler) -> None:
+    filler.fill("SELECT 0 AS n")
+    both = [Filler(filler.place), Filler(filler.place)]
+    for one in both:
+        one.owner = filler.owner
+
+    def run(one: Filler, fence: int) -> None:
+        try:
+            one.fill(f"SELECT {fence} AS n", fence=fence)
+        except ConnectorError:
+            if fence == 6:
+                raise
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(run, both, (5, 6)))
+    assert (filler.rows(), filler.tables()) == ([(6,)], [filler.table])
 
 
 def test_late_worker_puts_nothing_in_the_place_of_its_successors_rows(filler: Filler) -> None:
     def overtake() -> None:
-        Filler.fill(other, "SELECT 2 AS n", fence=9)
+        other.fill("SELECT 2 AS n", fence=9)
 
     other = Filler(filler.place)
     other.owner = filler.owner
@@ -229,10 +278,3 @@ def test_readers_see_old_rows_or_new_ones(filler: Filler) -> None:
             reader.join()
     assert len(seen) > 3
     assert {(int(n), low == high) for n, low, high in seen} == {(50, True)}
-
-
-def _quoted(filler: Filler, name: str) -> str:
-    provider = filler.place.provider
-    if provider == "bigquery":
-        return f"`{name}`"
-    return f'"{name.lower() if provider == "redshift" else name}"'
