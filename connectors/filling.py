@@ -2,10 +2,11 @@
 
 The rows are computed aside, in a table of ours, and put in place in one step. Of two fills of a
 table the one with the greater fence wins: it takes away what those of smaller fences are building
-before it begins, and what was taken away cannot be put in place any more. What a fill that was cut
-off has left aside goes with the next one.
+before it begins, and what was taken away cannot be put in place any more; and a table tells the
+fence of its rows. What a fill that was cut off has left aside goes with the next one.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ ASIDE = "WAREHOUSE_FILL"
 
 @dataclass(frozen=True)
 class FillTarget:
-    """A table that is its ``owner``'s, as a comment on it says; ``fence`` as in LoadTarget."""
+    """A table that is its ``owner``'s; ``fence`` as in LoadTarget. A comment on it says both."""
 
     schema: str
     table: str
@@ -32,7 +33,12 @@ class FillTarget:
     @property
     def mark(self) -> str:
         """The comment."""
-        return f"warehouse view {self.owner}"
+        return f"warehouse view {self.owner} {self.fence}"
+
+    def fence_in(self, comment: str) -> int | None:
+        """Of the table that bears the comment; ``None`` where it is not the owner's."""
+        found = re.fullmatch(rf"warehouse view {self.owner} (\d+)", comment)
+        return int(found[1]) if found else None
 
     @property
     def prefix(self) -> str:
@@ -108,12 +114,18 @@ class Filling(ABC):
                 self._drop(name)
 
     def _is_there(self) -> bool:
-        """There is a table, and it is the owner's. Raises TableTaken where it is another's."""
+        """There is a table, and it is the owner's. Raises TableTaken where it is another's, and
+        LoadSuperseded where its rows are of a greater fence."""
         found = self._comments(self.target.table)
-        if found and found != [self.target.mark]:
+        if not found:
+            return False
+        fence = self.target.fence_in(found[0] or "")
+        if fence is None:
             place = f"{self.target.schema}.{self.target.table}"
             raise TableTaken(f"There is a table {place} that was not made for this view.")
-        return bool(found)
+        if fence > self.target.fence:
+            raise LoadSuperseded()
+        return True
 
     @abstractmethod
     def _build(self, sql: str, params: Params) -> None:
@@ -151,6 +163,8 @@ class ExchangeFilling(Filling):
         if not self._is_there():
             self._rename(aside, table)
         elif self._shape(aside) == self._shape(table):
+            # Before its rows are ours: a fence may be too great for them, and never too small.
+            self._mark(table)
             written = self._copy(aside, table)
             loading.agree(written, rows, "written to the table", "in the answer")
         else:
@@ -159,6 +173,10 @@ class ExchangeFilling(Filling):
     @abstractmethod
     def _shape(self, table: str) -> Sequence[Any]:
         """Columns, in their order, and all of their types that tells them apart."""
+
+    @abstractmethod
+    def _mark(self, table: str) -> None:
+        """Put the comment on it."""
 
     @abstractmethod
     def _rename(self, table: str, name: str) -> None:

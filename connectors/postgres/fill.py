@@ -83,7 +83,7 @@ class PostgresFilling(ExchangeFilling):
             made = f"CREATE TABLE {aside} AS {sql}".encode()
             # binary= keeps it to the one-statement protocol.
             psycopg.RawCursor(self._connection).execute(made, params or None, binary=True)
-            self._run(f"COMMENT ON TABLE {aside} IS '{self.target.mark}'")
+            self._comment_on(self.target.aside)
 
     def _stats(self) -> RunStats:
         return RunStats(vendor_query_id=str(self._connection.info.backend_pid))
@@ -107,6 +107,13 @@ class PostgresFilling(ExchangeFilling):
     def _shape(self, table: str) -> Sequence[Any]:
         found = self._run(f"SELECT * FROM {self._path(table)} LIMIT 0").description or ()
         return [(one.name, one.type_code, one.display_size, one.scale) for one in found]
+
+    def _mark(self, table: str) -> None:
+        with self._transaction():
+            self._comment_on(table)
+
+    def _comment_on(self, table: str) -> None:
+        self._run(f"COMMENT ON TABLE {self._path(table)} IS '{self.target.mark}'")
 
     def _rename(self, table: str, name: str) -> None:
         with self._transaction():

@@ -76,6 +76,9 @@ class SnowflakeFilling(ExchangeFilling):
         found = self._run(f"SELECT * FROM {self._path(table)} LIMIT 0").description or ()
         return [(one.name, one.type_code, one.precision, one.scale) for one in found]
 
+    def _mark(self, table: str) -> None:
+        self._run(f"COMMENT ON TABLE {self._path(table)} IS {literal(self.target.mark)}")
+
     def _rename(self, table: str, name: str) -> None:
         self._run(f"ALTER TABLE {self._path(table)} RENAME TO {self._path(name)}")
 

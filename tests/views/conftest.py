@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.utils import timezone
 
@@ -15,10 +16,20 @@ from tests.api.conftest import _no_session_outlives_its_test, save  # noqa: F401
 from warehouse import query_executor
 from warehouse.events import writing
 from warehouse.events.items import Event
-from warehouse.models import RefreshStatus, RefreshTrigger, Team, View, ViewRefresh
+from warehouse.models import (
+    RefreshStatus,
+    RefreshTrigger,
+    Team,
+    View,
+    ViewRefresh,
+    WarehouseConnection,
+)
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 MakeView = Callable[..., View]
+Save = Callable[..., WarehouseConnection]
+Vault = psycopg.Connection[Any]
+BY_KIND = "SELECT kind, count() AS n, sum(amount) AS amount FROM shop.public.orders GROUP BY kind"
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -73,6 +84,37 @@ def make_view(team: Team) -> MakeView:
         return saved_views.create(View(team=team, name=name, query=query, **given))
 
     return make
+
+
+@pytest.fixture
+def url(team: Team) -> str:
+    return f"/api/environments/{team.pk}/views/"
+
+
+@pytest.fixture
+def owner(endpoints: dict[str, Any]) -> dict[str, str]:
+    """Of a connection whose role may write."""
+    parts = psycopg.conninfo.conninfo_to_dict(endpoints["postgres"]["datavault_dsn"])
+    return {"user": str(parts["user"]), "password": str(parts["password"])}
+
+
+@pytest.fixture
+def shop(
+    own_store: Any,
+    vault: Vault,
+    save: Save,  # noqa: F811 the fixture itself
+    owner: dict[str, str],
+) -> WarehouseConnection:
+    """Three orders, of two kinds."""
+    vault.execute("CREATE TABLE orders (kind text, amount numeric(9, 2))")
+    vault.execute("INSERT INTO orders VALUES ('a', 1.50), ('a', 2.25), ('it''s', 9)")
+    return save(name="shop", **owner)
+
+
+@pytest.fixture
+def kept(shop: WarehouseConnection, make_view: MakeView) -> View:
+    """A view that is kept in the shop's warehouse, before its first refresh."""
+    return make_view("by_kind", BY_KIND, is_materialized=True, target=shop, target_schema="public")
 
 
 def refreshed(view: View) -> ViewRefresh:

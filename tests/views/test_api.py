@@ -20,11 +20,6 @@ DAILY = {
 }
 
 
-@pytest.fixture
-def url(team: Team) -> str:
-    return f"/api/environments/{team.pk}/views/"
-
-
 def test_view_is_saved_refreshed_and_deleted(
     events: Events, client_of: Clients, alice: APIClient, url: str, team: Team
 ) -> None:

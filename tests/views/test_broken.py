@@ -8,16 +8,10 @@ from rest_framework.test import APIClient
 
 from tests.views.conftest import MakeView, Rows, refreshed
 from warehouse import connections
-from warehouse.models import Team
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LOST = "The connection shop has been deleted."
-
-
-@pytest.fixture
-def url(team: Team) -> str:
-    return f"/api/environments/{team.pk}/views/"
 
 
 @pytest.fixture

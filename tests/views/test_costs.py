@@ -11,14 +11,8 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from tests.views.conftest import MakeView, refreshed
-from warehouse.models import Team
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def url(team: Team) -> str:
-    return f"/api/environments/{team.pk}/views/"
 
 
 def shown(alice: APIClient, url: str, pk: object) -> tuple[dict[str, Any], dict[str, Any]]:

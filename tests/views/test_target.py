@@ -1,12 +1,10 @@
 """Views that are kept in a warehouse: over the API, while refreshed, and in queries."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pytest
 from django.db import connection as database
@@ -16,10 +14,9 @@ from rest_framework.test import APIClient
 from connectors import NetworkPolicy
 from etl import saved_views, views
 from tests.destinations.ends import BigQuery, Snowflake
-from tests.views.conftest import Events, MakeView, Rows, refreshed
+from tests.views.conftest import BY_KIND, Events, MakeView, Rows, Save, Vault, refreshed
 from warehouse import connections, query_executor, synced
-from warehouse.connections import Draft
-from warehouse.errors import ConnectionInUse, TargetUnfit
+from warehouse.errors import ConnectionInUse
 from warehouse.models import (
     RefreshStatus,
     RefreshTrigger,
@@ -30,36 +27,6 @@ from warehouse.models import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-BY_KIND = "SELECT kind, count() AS n, sum(amount) AS amount FROM shop.public.orders GROUP BY kind"
-Save = Callable[..., WarehouseConnection]
-Vault = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def url(team: Team) -> str:
-    return f"/api/environments/{team.pk}/views/"
-
-
-@pytest.fixture
-def owner(endpoints: dict[str, Any]) -> dict[str, str]:
-    """Of a connection whose role may write."""
-    parts = psycopg.conninfo.conninfo_to_dict(endpoints["postgres"]["datavault_dsn"])
-    return {"user": str(parts["user"]), "password": str(parts["password"])}
-
-
-@pytest.fixture
-def shop(own_store: Any, vault: Vault, save: Save, owner: dict[str, str]) -> WarehouseConnection:
-    """Three orders, of two kinds."""
-    vault.execute("CREATE TABLE orders (kind text, amount numeric(9, 2))")
-    vault.execute("INSERT INTO orders VALUES ('a', 1.50), ('a', 2.25), ('it''s', 9)")
-    return save(name="shop", **owner)
-
-
-@pytest.fixture
-def kept(shop: WarehouseConnection, make_view: MakeView) -> View:
-    """A view that is kept in the shop's warehouse, before its first refresh."""
-    return make_view("by_kind", BY_KIND, is_materialized=True, target=shop, target_schema="public")
 
 
 def there(vault: Vault, table: str = "by_kind") -> list[tuple[Any, ...]]:
@@ -89,6 +56,10 @@ def test_view_is_kept_in_a_warehouse_and_read_there(
     assert there(vault) == [("a", 2, Decimal("3.75")), ("it's", 1, Decimal("9.00"))]
     shown = alice.get(f"{url}{shown['id']}/").json()
     assert (shown["is_stored"], shown["rows"], shown["last_status"]) == (True, 2, "succeeded")
+    (listed,) = alice.get(url.replace("views", "catalog"), {"search": "by_kind"}).json()["tables"][
+        :1
+    ]
+    assert (listed["name"], listed["connection"], listed["mode"]) == ("by_kind", "shop", "direct")
     vault.execute("INSERT INTO orders VALUES ('b', 1)")
     assert sorted(rows("SELECT kind, n FROM by_kind")) == before, "as of its refresh"
     asked = "SELECT k.n AS n FROM by_kind AS k JOIN shop.public.orders AS o ON o.kind = k.kind"
@@ -99,48 +70,6 @@ def test_view_is_kept_in_a_warehouse_and_read_there(
     refreshed(View.all_teams.get())
     assert sorted(rows("SELECT kind, n FROM by_kind")) == [("a", 2), ("b", 1), ("it's", 1)]
     assert tables(vault) == {"orders", "by_kind"}
-
-
-@pytest.mark.parametrize(
-    ("given", "field", "said"),
-    [
-        ({"query": "SELECT count() AS n FROM events"}, "target", "events in the store"),
-        ({"query": "SELECT 1 AS one"}, "target", "no table of shop"),
-        ({"query": "SELECT x.n AS n FROM other.public.orders AS x"}, "target", "tables of other"),
-        ({"target_table": "orders"}, "target", "the table that it would be kept in"),
-        ({"target_schema": ""}, "target_schema", "Name the schema"),
-        ({"bucket": "kind"}, "bucket", "always refreshed whole"),
-        ({"target": None}, "target", "Name the connection"),
-    ],
-)
-def test_what_keeps_a_view_from_its_target_is_named_before_it_is_saved(
-    shop: WarehouseConnection,
-    save: Save,
-    make_view: MakeView,
-    given: dict[str, Any],
-    field: str,
-    said: str,
-) -> None:
-    save(name="other")
-    if "other" in given.get("query", ""):
-        given = given | {"query": "SELECT kind FROM other.public.orders"}
-    wanted: dict[str, Any] = {"query": BY_KIND, "target": shop, "target_schema": "public"}
-    with pytest.raises(TargetUnfit) as caught:
-        make_view("by_kind", **(wanted | given))
-    assert said in caught.value.fields[field]
-    assert not View.all_teams.exists()
-
-
-def test_provider_that_keeps_no_views_is_refused_by_name(
-    shop: WarehouseConnection, team: Team, make_view: MakeView
-) -> None:
-    form = {"host": "dbc-1.cloud.databricks.com", "http_path": "/sql/1.0/warehouses/1"}
-    secret = {"token": "not-a-real-token", "catalog": "main"}
-    draft = Draft.of(name="lake", provider="databricks", credentials=form | secret)
-    lake = connections.create(team, None, draft)
-    with pytest.raises(TargetUnfit) as caught:
-        make_view("v", BY_KIND, target=lake, target_schema="default")
-    assert caught.value.fields == {"target": "Databricks cannot keep views."}
 
 
 @pytest.mark.parametrize("provider", ["snowflake", "bigquery"])
@@ -179,35 +108,6 @@ def _signed_in(place: Snowflake | BigQuery) -> dict[str, Any]:
     """As somebody who may write."""
     names = {"service_account_json", "user", "password"}
     return {name: value for name, value in place.form().items() if name in names}
-
-
-def test_two_views_are_not_kept_in_one_table(kept: View, make_view: MakeView) -> None:
-    with pytest.raises(TargetUnfit) as caught:
-        make_view("other", BY_KIND, **kept.place)
-    assert caught.value.fields == {"target_table": "The view by_kind is kept there."}
-
-
-def test_only_admins_say_what_is_written_into_a_warehouse(
-    kept: View, client_of: Callable[[str], APIClient], alice: APIClient, url: str, shop: Any
-) -> None:
-    bob = client_of("bob")
-    body = {"name": "mine", "query": BY_KIND, "target": str(shop.pk), "target_schema": "public"}
-    assert bob.post(url, body, format="json").status_code == 403
-    assert bob.patch(f"{url}{kept.pk}/", {"query": "SELECT 1 AS n"}, format="json").status_code == (
-        403
-    )
-    assert bob.post(f"{url}{kept.pk}/refresh/", {}, format="json").status_code == 202
-    assert alice.patch(f"{url}{kept.pk}/", {"target": None}, format="json").status_code == 200
-
-
-def test_connection_of_another_team_is_no_target(
-    shop: Any, alice: APIClient, url: str, save: Save, other_team: Team, owner: dict[str, str]
-) -> None:
-    theirs = save(name="theirs", of=other_team, **owner)
-    for named in ("theirs", str(theirs.pk)):
-        body = {"name": "v", "query": BY_KIND, "target": named, "target_schema": "public"}
-        answer = alice.post(url, body, format="json")
-        assert (answer.status_code, list(answer.json()["fields"])) == (400, ["target"])
 
 
 def test_table_that_the_view_did_not_make_is_left_alone(kept: View, vault: Vault) -> None:
