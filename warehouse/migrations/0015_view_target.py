@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("warehouse", "0012_view_costs"),
+        ("warehouse", "0014_view_costs"),
     ]
 
     operations = [
