@@ -70,7 +70,8 @@ def test_parameter_ends_with_its_lambda() -> None:
 
 def test_inner_parameter_hides_the_outer_one() -> None:
     sql = printed("arrayMap(t -> arrayMap(t -> length(t), [t]), tags)")
-    assert '"hogql_item_2" -> lengthUTF8("hogql_item_2"), ["hogql_item"]' in sql
+    inner = 'CAST(lengthUTF8("hogql_item_2") AS Nullable(Int64))'
+    assert f'"hogql_item_2" -> {inner}, ["hogql_item"]' in sql
 
 
 def test_parameter_is_called_as_nothing_else_is() -> None:

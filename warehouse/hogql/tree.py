@@ -71,6 +71,11 @@ class Resolved:
         return NOTHING
 
 
+def changed(node: Any, change: "Callable[[Any], Any]") -> Any:
+    """The node with every node in it changed, those below it first."""
+    return change(node.over(lambda one: changed(one, change)))
+
+
 @dataclass(frozen=True)
 class Expr(Resolved):
     type: Type

@@ -38,13 +38,29 @@ def _latest(order: str) -> Form:
 
 def _window(name: str, takes: tuple[str, ...], returns: str, means: str) -> Function:
     shown = ", ".join(f"_{place}" for place in range(len(takes)))
-    return Function(name, takes, returns, forms(f"{name.upper()}({shown})"), means, Use.WINDOW)
+    form = forms(f"{name.upper()}({shown})")
+    wider = ("clickhouse",) if returns == "int" else ()
+    return Function(name, takes, returns, form, means, Use.WINDOW, widens_in=wider)
 
 
 FUNCTIONS = (
-    Function("count", (), "int", forms("COUNT(*)"), "Number of rows.", Use.AGGREGATE),
     Function(
-        "count", ("any",), "int", forms("COUNT(_0)"), "Number of values not NULL.", Use.AGGREGATE
+        "count",
+        (),
+        "int",
+        forms("COUNT(*)"),
+        "Number of rows.",
+        Use.AGGREGATE,
+        widens_in=("clickhouse",),
+    ),
+    Function(
+        "count",
+        ("any",),
+        "int",
+        forms("COUNT(_0)"),
+        "Number of values not NULL.",
+        Use.AGGREGATE,
+        widens_in=("clickhouse",),
     ),
     Function(
         "uniq",
@@ -53,6 +69,7 @@ FUNCTIONS = (
         forms("COUNT(DISTINCT _0)"),
         "Number of different values not NULL, exactly.",
         Use.AGGREGATE,
+        widens_in=("clickhouse",),
     ),
     Function(
         "sum",
@@ -61,7 +78,7 @@ FUNCTIONS = (
         forms("SUM(_0)"),
         "Sum.",
         Use.AGGREGATE,
-        widens_in=("postgres", "redshift"),
+        widens_in=("postgres", "redshift", "clickhouse"),
     ),
     Function("sum", ("number",), _totals, forms("SUM(_0)"), "Sum.", Use.AGGREGATE),
     Function("avg", ("as_float",), "float", forms("AVG(_0)"), "Mean, of floats.", Use.AGGREGATE),

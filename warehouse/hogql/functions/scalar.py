@@ -170,6 +170,9 @@ FUNCTIONS = (
         "nullIf", ("any", "any"), "same", forms("NULLIF(_0, _1)"), "NULL where equal.", agree=()
     ),
     # Numbers.
+    Function(
+        "abs", ("int",), "int", forms("ABS(_0)"), "Without its sign.", widens_in=("clickhouse",)
+    ),
     Function("abs", ("number",), "same", forms("ABS(_0)"), "Without its sign."),
     Function("floor", ("int",), "int", forms("_0"), "Itself."),
     Function("floor", ("decimal",), _whole, forms("FLOOR(_0)"), "Largest whole number below."),
@@ -267,6 +270,7 @@ FUNCTIONS = (
         "int",
         forms("LENGTH(_0)", clickhouse="lengthUTF8(_0)"),
         "Number of characters.",
+        widens_in=("clickhouse",),
     ),
     Function(
         "substring",
@@ -304,6 +308,7 @@ FUNCTIONS = (
             clickhouse="positionUTF8(_0, _1)",
         ),
         "Where the second first stands in the first, from 1; 0 where it does not.",
+        widens_in=("clickhouse",),
     ),
     Function(
         "startsWith",

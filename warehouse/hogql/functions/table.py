@@ -103,7 +103,8 @@ class Function:
     least: int | None = None
     """Of arguments, where the last may come any number of times."""
     widens_in: tuple[str, ...] = ()
-    """Dialects whose own result is wider than ``returns``: there it is cast."""
+    """Dialects whose own result is wider than ``returns``, or without a sign, which goes together
+    with no other whole number: there it is cast."""
     fits: Callable[[Sequence[Type]], bool] | None = None
     """Whether the types of the arguments go together."""
 

@@ -51,8 +51,14 @@ class Dialect:
     """They can be written, and functions take lambdas."""
     nests_arrays: bool = False
     """Arrays can be items of arrays, and NULL an item of one in a result."""
+    orders_by_queries: bool = True
+    """What is ordered by may hold a query in the place of a value."""
+    in_skips_null: bool = False
+    """x IN (1, NULL) is false where x is not 1, as if there were no NULL."""
+    two_zeros: bool = False
+    """0.0 and -0.0 are two keys."""
     rows_compare: bool = True
-    """(a, b) IN ((1, 2)) can be said."""
+    """(a, b) IN (SELECT …) can be said."""
 
     def type_text(self, kind: Type) -> str:
         if kind.kind == Kind.DECIMAL:
@@ -190,6 +196,9 @@ DIALECTS: Mapping[str, Dialect] = {
             binds_arrays=True,
             arrays=True,
             nests_arrays=True,
+            orders_by_queries=False,
+            in_skips_null=True,
+            two_zeros=True,
         ),
     )
 }

@@ -158,8 +158,8 @@ class Expressions:
             raise self._no_equal(call)
         self._refuse_nested(call)
         args = self.all(self._conditional(call))
-        if call.function.name == "count" and call.condition is not None and not call.args:
-            return exp.Count(this=args[0])
+        if call.function.name == "count" and args:
+            form = "COUNT(_0)"
         made = form(args) if callable(form) else self._filled(call, form, args)
         if made is None:
             raise self._no_equal(call)
@@ -203,10 +203,10 @@ class Expressions:
         )
 
     def _in(self, expr: tree.In) -> exp.Expr:
-        if isinstance(expr.expr, tree.Tuple) and not self.dialect.rows_compare:
-            raise self._unsaid("(a, b) IN …", expr, hint="Use EXISTS.")
         this = apart(self.node(expr.expr))
         if isinstance(expr.items, tree.Query):
+            if isinstance(expr.expr, tree.Tuple) and not self.dialect.rows_compare:
+                raise self._unsaid("(a, b) IN (SELECT …)", expr, hint="Use EXISTS.")
             query = exp.Subquery(this=self.nested(expr.items))
             found: exp.Expr = exp.In(this=this, query=query)
         else:

@@ -9,11 +9,14 @@ from connectors.types import Params
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.errors import HogQLError, HogQLRefused, HogQLTooComplex
 from warehouse.hogql.functions.lookup import named
+from warehouse.hogql.printing import scalars
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
+from warehouse.hogql.printing.equalities import with_equalities
 from warehouse.hogql.printing.expressions import Expressions, quoted
 from warehouse.hogql.printing.keyless import key_of
 from warehouse.hogql.printing.outermost import arriving, made_array
 from warehouse.hogql.printing.templates import apart
+from warehouse.hogql.printing.zeros import with_one_zero
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import INT
 
@@ -99,7 +102,8 @@ class _Printer:
         self.exprs = Expressions(dialect, text, self.query)
 
     def outermost(self, query: tree.Query) -> exp.Query:
-        """The query itself, with values as they are to arrive."""
+        """The query itself, as it means the same there, with values as they are to arrive."""
+        query = with_one_zero(with_equalities(query, self._dialect), self._dialect)
         is_plain = self._dialect.arrays and not self._dialect.nests_arrays
         if is_plain and (array := made_array(query)) is not None:
             raise HogQLRefused(
@@ -144,6 +148,8 @@ class _Printer:
         self, query: tree.Select, grouped: tuple[tree.Item, ...] | None = None
     ) -> exp.Query:
         if query.qualify is not None or query.limit_by is not None:
+            return self._wrapped(query)
+        if not self._dialect.orders_by_queries and scalars.orders(query):
             return self._wrapped(query)
         made = self._plain(query, grouped or query.items)
         if query.order_by:

@@ -23,6 +23,12 @@ def misses_groups(query: tree.Query) -> TypeGuard[tree.Select]:
     return is_aggregate and bool(query.names.aliases)
 
 
+def orders(query: tree.Select) -> bool:
+    """Its rows are ordered by such a query; those of a DISTINCT are so by its columns alone."""
+    found = (node for order in query.order_by for node in order.walk())
+    return not query.distinct and any(isinstance(node, tree.Query) for node in found)
+
+
 def is_count(expr: tree.Resolved) -> bool:
     return isinstance(expr, tree.Call) and expr.function.name == "count"
 
