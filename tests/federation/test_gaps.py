@@ -47,6 +47,41 @@ def test_store_does_what_the_only_warehouse_cannot(
     assert "splitByChar" in stored
 
 
+@pytest.mark.parametrize(
+    ("relation", "wanted"),
+    [
+        ("SELECT tags, sum(price) AS p FROM shop.public.priced GROUP BY tags", ["7.75"]),
+        ("SELECT DISTINCT tags, price * 2 AS p FROM shop.public.priced", ["15.00", "0.50"]),
+        (
+            "SELECT tags, max(price) AS p FROM shop.public.priced GROUP BY tags "
+            "UNION ALL SELECT tags, price AS p FROM shop.public.priced WHERE price < 1",
+            ["7.50", "0.25"],
+        ),
+    ],
+)
+def test_decimal_that_a_leg_has_reckoned_comes_with_its_size(
+    vault: psycopg.Connection[Any],
+    save: Save,
+    store: Engine,
+    alice: APIClient,
+    team: Team,
+    relation: str,
+    wanted: list[str],
+) -> None:
+    """A numeric without a precision cannot be brought together."""
+    vault.execute("CREATE TABLE priced (tags text, price numeric(9, 2))")
+    vault.execute("INSERT INTO priced VALUES ('a,b', 7.5), ('a,b', 0.25)")
+    save(name="shop")
+    url = f"/api/environments/{team.pk}/queries/"
+    for text in (
+        f"SELECT splitByChar(',', tags) AS t, p FROM ({relation}) AS r ORDER BY p DESC",
+        f"SELECT splitByChar(',', r.tags) AS t, r.p AS p FROM shop.public.priced AS a "
+        f"LEFT JOIN ({relation}) AS r ON r.tags = a.tags WHERE a.price < 1 ORDER BY p DESC",
+    ):
+        rows = result(alice.post(url, {"query": text}, "json"))["rows"]
+        assert [row[1] for row in rows] == wanted
+
+
 def test_what_one_connection_is_asked_is_refused(tagged: str, alice: APIClient, team: Team) -> None:
     url = f"/api/environments/{team.pk}/warehouse_connections/{tagged}/query/"
     sql = SQL.replace("shop.", "")

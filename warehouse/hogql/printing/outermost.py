@@ -5,7 +5,7 @@ from dataclasses import replace
 from warehouse.hogql import tree
 from warehouse.hogql.functions.scalar import UNPADDED
 from warehouse.hogql.printing.dialects import Dialect
-from warehouse.hogql.types import STRING, Kind
+from warehouse.hogql.types import STRING, Kind, Type
 
 ROWS = "hogql_rows"
 
@@ -15,11 +15,10 @@ def arriving(query: tree.Query, dialect: Dialect) -> tree.Query:
     that fill a CHAR: its warehouse compares as if they were not there, and nobody else does."""
     if not isinstance(query, tree.Select):
         pads = any(kind.padded for _, kind in query.columns) and dialect.name in UNPADDED.forms
-        return arriving(_around(query), dialect) if pads else query
-    sizes = dialect.sized_decimals and not query.distinct
-    items = tuple(
-        replace(item, expr=_cast(item.expr, dialect, sizes=sizes)) for item in query.items
-    )
+        sizes = dialect.sized_decimals and any(_is_sized(kind) for _, kind in query.columns)
+        return arriving(_around(query), dialect) if pads or sizes else query
+    own = _tables(query)
+    items = tuple(replace(item, expr=_cast(item.expr, dialect, own)) for item in query.items)
     return replace(query, items=items)
 
 
@@ -27,22 +26,29 @@ def made_array(query: tree.Query) -> tree.Resolved | None:
     """What is an array of the result, and no column of a table: NULL may be in it."""
     if not isinstance(query, tree.Select):
         return query if any(kind.kind == Kind.ARRAY for _, kind in query.columns) else None
-    tables = {
-        join.relation.alias for join in query.joins if isinstance(join.relation, tree.TableRelation)
-    }
+    tables = _tables(query)
     arrays = (item.expr for item in query.items if item.expr.type.kind == Kind.ARRAY)
     return next((one for one in arrays if not _is_of(one, tables)), None)
+
+
+def _tables(query: tree.Select) -> set[str]:
+    return {
+        join.relation.alias for join in query.joins if isinstance(join.relation, tree.TableRelation)
+    }
+
+
+def _is_sized(kind: Type) -> bool:
+    return kind.kind == Kind.DECIMAL and kind.scale is not None
 
 
 def _is_of(expr: tree.Expr, tables: set[str]) -> bool:
     return isinstance(expr, tree.Column) and expr.relation in tables
 
 
-def _cast(expr: tree.Expr, dialect: Dialect, *, sizes: bool) -> tree.Expr:
+def _cast(expr: tree.Expr, dialect: Dialect, own: set[str]) -> tree.Expr:
     if expr.type.padded and dialect.name in UNPADDED.forms:
         return tree.Call(expr.at, STRING, UNPADDED, (expr,))
-    is_sized = expr.type.kind == Kind.DECIMAL and expr.type.scale is not None
-    if sizes and is_sized and not isinstance(expr, tree.Column):
+    if dialect.sized_decimals and _is_sized(expr.type) and not _is_of(expr, own):
         return tree.Cast(expr.at, expr.type, expr)
     return expr
 
