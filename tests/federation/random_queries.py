@@ -1,7 +1,7 @@
 """Strategies for random queries over the random tables, as texts in which ``{t0}`` is a table.
 
-Left out is what depends on the engine by `docs/hogql.md`: which of two texts comes first, NULL on
-either side of NOT IN, and keys of which one is -0.0.
+Left out is what depends on the engine by `docs/hogql.md`: which of two texts comes first, and NULL
+on either side of NOT IN.
 """
 
 from collections.abc import Callable
@@ -18,22 +18,30 @@ JOINS = st.sampled_from(
     ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]
 )
 LINKS = st.sampled_from(
-    ["n k", "k n", "n k", "k k", "n n", "m n", "w w", "day day", "d d", "last last", "m k"]
+    ["n k", "k n", "n k", "k k", "n n", "m n", "w w", "day day", "d d", "last last", "m k", "f f"]
 )
-KEYS = ("{int}", "{number}", "{text}", "{day}", "{last}")
+KEYS = ("{int}", "{number}", "{text}", "{day}", "{last}", "{float}")
 AGGREGATES = (
     "count()", "count({int})", "uniq({int})", "uniq({text})", "sum({int})", "sum({decimal})",
     "avg({number})", "min({number})", "max({int})", "sum({number})", "min({day})",
     "max({decimal})", "min({float})", "sum({float})", "sumIf({int}, {bool})", "countIf({bool})",
     "uniq({day})", "max({last})", "stddevPop({int})", "varSamp({decimal})", "avg({float})",
+    "uniq({float})", "count(DISTINCT {text})", "sum(DISTINCT {int})",
 )  # fmt: skip
+# Snowflake's stand-in partitions by no quotient.
 WINDOWS = (
-    "row_number() OVER (PARTITION BY {int} ORDER BY {keys})",
-    "rank() OVER (PARTITION BY {text} ORDER BY {int})",
+    "row_number() OVER (PARTITION BY {number} ORDER BY {keys})",
+    "rank() OVER (PARTITION BY {text} ORDER BY {number})",
     "sum({int}) OVER (PARTITION BY {text})",
     "sum({decimal}) OVER (ORDER BY {keys} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)",
     "lag({int}, 1) OVER (ORDER BY {keys})",
     "count() OVER (PARTITION BY {day})",
+    "dense_rank() OVER (ORDER BY {day} DESC, {number} NULLS FIRST)",
+    "lead({text}, 2) OVER (PARTITION BY {bool} ORDER BY {keys})",
+    "first_value({decimal}) OVER (PARTITION BY {number} ORDER BY {keys} "
+    "ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING)",
+    "last_value({day}) OVER (ORDER BY {keys} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)",
+    "max({int}) OVER (PARTITION BY {text} ORDER BY {day})",
 )
 NESTED = (
     "{outer} IN (SELECT {inner} FROM {rows} WHERE {asked})",
@@ -46,8 +54,15 @@ NESTED = (
     "{ours}.n <= (SELECT max(s.n) FROM {rows} WHERE {asked})",
     "{ours}.n < (SELECT count() FROM {rows} WHERE {inner} = {outer})",
     "({outer} IN (SELECT {inner} FROM {rows}) OR {ours}.n = 1)",
+    "{ours}.m > (SELECT avg(s.n) FROM {rows} WHERE {inner} = {outer})",
+    "{outer} IN (SELECT {inner} FROM {rows} WHERE {asked} UNION ALL SELECT s.k AS k FROM {rows})",
+    "{outer} IN (SELECT {inner} FROM {rows} GROUP BY {inner} HAVING count() > 1)",
+    "NOT (EXISTS (SELECT 1 AS one FROM {rows} WHERE {inner} = {outer}) AND {own})",
 )
-VALUES = (*KEYS, "{decimal}", "{bool}", "{float}")
+VALUES = (
+    *KEYS, "{decimal}", "{bool}", "CASE WHEN {bool} THEN {decimal} ELSE {int} END",
+    "CASE {int} WHEN 1 THEN {text} WHEN {int} THEN {text} END", "coalesce({last}, {day})",
+)  # fmt: skip
 
 
 @cache
@@ -74,6 +89,7 @@ def kinds(aliases: tuple[str, ...]) -> dict[str, Texts]:
             bools(ints, texts, days, decimals),
             joined("({} < {})", column("last"), column("last")),
             joined("({} >= {})", column("f"), column("f")),
+            joined("({} = {})", column("f"), column("f")),
             joined("({} IS NULL)", column("k")),
             joined("({} = {})", numbers, ints),
             joined("({} <> {})", column("w"), words),
@@ -106,13 +122,16 @@ def _nested(draw: Draw, aliases: tuple[str, ...]) -> str:
         asked = draw(kinds(("s", "u"))["bool"])
     both = draw(kinds((ours, "s"))["bool"])
     form = draw(st.sampled_from(NESTED))
-    return str(form.format(outer=outer, inner=inner, rows=rows, asked=asked, both=both, ours=ours))
+    parts = {"outer": outer, "inner": inner, "rows": rows, "asked": asked, "both": both}
+    return str(form.format(**parts, ours=ours, own=draw(kinds((ours,))["bool"])))
 
 
 def _relation(draw: Draw, alias: str) -> str:
     """A table, or a query that has the columns of one; ``k`` is unique in each."""
     table = f"{{{draw(TABLES)}}}"
-    form = draw(st.sampled_from(["table", "table", "table", "rows", "few", "groups", "joined"]))
+    form = draw(
+        st.sampled_from(["table"] * 3 + ["rows", "few", "groups", "joined", "halves", "first"])
+    )
     if form == "table":
         return f"{table} AS {alias}"
     where = _where(draw, ("i",), deep=False)
@@ -124,6 +143,13 @@ def _relation(draw: Draw, alias: str) -> str:
             query = f"SELECT {plain} FROM {table} AS i{where}"
         case "few":
             query = f"SELECT {plain} FROM {table} AS i{where} ORDER BY i.n DESC, i.k LIMIT 3"
+        case "halves":
+            query = (
+                f"SELECT {plain} FROM {table} AS i WHERE i.k < 5 UNION ALL "
+                f"SELECT {plain} FROM {{{draw(TABLES)}}} AS i WHERE i.k >= 5"
+            )
+        case "first":
+            query = f"SELECT {plain} FROM {table} AS i{where} ORDER BY i.m, i.k LIMIT 1 BY i.n"
         case "groups":
             query = (
                 "SELECT min(i.k) AS k, sum(i.n) AS n, count(i.m) AS m, sum(i.d) AS d, i.w AS w, "
@@ -171,8 +197,16 @@ def rows(draw: Draw) -> str:
         items.append(f"(SELECT count() FROM {{{draw(TABLES)}}} AS s WHERE s.n = a.k)")
     named = [f"{item} AS c{place}" for place, item in enumerate([*keys, *items])]
     text = f"SELECT {', '.join(named)} FROM {joins}{_where(draw, aliases, deep=True)}"
+    if draw(st.integers(0, 7)) == 0:
+        number = f"row_number() OVER (PARTITION BY {_filled(draw, '{number}', aliases)} ORDER BY "
+        text += f" QUALIFY {number}{', '.join(keys)}) <= 2"
     if draw(st.booleans()):
-        order = [f"{key}{draw(st.sampled_from(['', ' DESC', ' NULLS FIRST']))}" for key in keys]
+        first = draw(st.lists(st.sampled_from(["{int}", "{day}", "{decimal}"]), max_size=1))
+        ways = st.sampled_from(["", " DESC", " NULLS FIRST", " DESC NULLS FIRST"])
+        order = [
+            f"{key}{draw(ways)}"
+            for key in [*(_filled(draw, form, aliases) for form in first), *keys]
+        ]
         text += f" ORDER BY {', '.join(order)}"
         if draw(st.booleans()):
             text += f" LIMIT {draw(st.integers(0, 5))}"
@@ -209,7 +243,9 @@ def groups(draw: Draw) -> str:
 def sets(draw: Draw) -> str:
     """Two or three queries, put together."""
     signs = ["UNION ALL", "UNION DISTINCT", "INTERSECT", "EXCEPT"]
-    forms = draw(st.lists(st.sampled_from(["{int}", "{text}", "{day}"]), min_size=1, max_size=2))
+    forms = draw(
+        st.lists(st.sampled_from(["{int}", "{text}", "{day}", "{float}"]), min_size=1, max_size=2)
+    )
 
     def part() -> str:
         joins, aliases = _from(draw)

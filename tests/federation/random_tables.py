@@ -22,10 +22,15 @@ SCHEMA = pa.schema(
         ("w", pa.string()), ("day", pa.date32()), ("last", pa.date32()), ("f", pa.float64()),
     ]
 )  # fmt: skip
+_POSTGRES = ("bigint", "numeric(9, 2)", "text", "date", "double precision")
 TYPES = {
-    "postgres": ("bigint", "numeric(9, 2)", "text", "date", "double precision"),
+    "postgres": _POSTGRES,
+    "redshift": _POSTGRES,
     "snowflake": ("BIGINT", "NUMBER(9, 2)", "VARCHAR", "DATE", "FLOAT"),
+    "bigquery": ("INT64", "NUMERIC", "STRING", "DATE", "FLOAT64"),
+    "databricks": ("BIGINT", "DECIMAL(9, 2)", "STRING", "DATE", "DOUBLE"),
 }
+KEYS = {"bigquery": ", PRIMARY KEY (k) NOT ENFORCED", "databricks": ""}
 ENDS = [datetime.date(1900, 1, 1), datetime.date(1970, 1, 1), datetime.date(2299, 12, 31)]
 DAYS = [datetime.date(2024, 2, 29), datetime.date(2023, 12, 31), datetime.date(2026, 1, 31)]
 DECIMALS = [Decimal("0.10"), Decimal("0.20"), Decimal("-0.30"), Decimal("9999999.99"), Decimal(0)]
@@ -70,15 +75,23 @@ def _fill(run: vendors.Execute, provider: str, name: str, rows: pa.Table) -> Non
     whole, decimal, text, day, number = TYPES[provider]
     types = (whole, whole, whole, decimal, text, day, day, number)
     columns = ", ".join(map(" ".join, zip(COLUMNS, types, strict=True)))
-    run(f"CREATE TABLE {name} ({columns}, PRIMARY KEY (k))")
-    values = [f"({', '.join(map(_written, row.values()))})" for row in rows.to_pylist()]
+    run(f"CREATE TABLE {name} ({columns}{KEYS.get(provider, ', PRIMARY KEY (k)')})")
+    values = [
+        f"({', '.join(_written(value, number) for value in row.values())})"
+        for row in rows.to_pylist()
+    ]
     if values:
         run(f"INSERT INTO {name} VALUES {', '.join(values)}")
 
 
-def _written(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, float):
-        return f"CAST('{value}' AS DOUBLE PRECISION)"
-    return literal(str(value)) if isinstance(value, str | datetime.date) else str(value)
+def _written(value: object, number: str) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case float():
+            return f"CAST('{value}' AS {number})"
+        case datetime.date():
+            return f"DATE '{value}'"
+        case str():
+            return literal(value)
+    return str(value)
