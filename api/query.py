@@ -110,6 +110,10 @@ class PlanSerializer(serializers.Serializer[Any]):
     )
     legs = PlannedLegSerializer(many=True)
     tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
+    joined_in = serializers.CharField(
+        allow_null=True,
+        help_text="The connection to which the rows of all others are sent; null: none is.",
+    )
 
 
 ROWS = OpenApiResponse(ResultSerializer, results.__doc__ or "")
@@ -171,7 +175,13 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         ]
         tables = _tables(self.team, found.tables)
         return Response(
-            {"mode": found.mode.value, "reason": found.reason, "legs": legs, "tables": tables}
+            {
+                "mode": found.mode.value,
+                "reason": found.reason,
+                "legs": legs,
+                "tables": tables,
+                "joined_in": found.joined_in.name if found.joined_in else None,
+            }
         )
 
     @extend_schema(responses=ROWS)

@@ -6,8 +6,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connectors import registry
+from connectors.base import Connector
 from connectors.credentials import faults_by_field
 from connectors.errors import InvalidInput
+from warehouse.hogql.printing.dialects import DIALECTS
 
 
 class ConnectionConfig(BaseModel):
@@ -41,6 +43,12 @@ class ConnectionConfig(BaseModel):
         ge=1,
         le=604_800,
     )
+    joins_here: bool | None = Field(
+        None,
+        title="Joins here",
+        description="A query over several systems may send few rows of the others to this "
+        "warehouse, within its statement, and have them joined there.",
+    )
     prices: dict[str, Any] | None = Field(
         None, title="Own prices", description="What is left out is the list's."
     )
@@ -61,6 +69,8 @@ def checked(provider: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if config.max_bytes_scanned is not None and not connector.capabilities.limits_bytes_scanned:
         fault = f"{provider} cannot stop a query at a number of bytes."
         raise _unusable({"max_bytes_scanned": fault})
+    if config.joins_here and not _reads_given_rows(connector):
+        raise _unusable({"joins_here": f"Rows of others cannot be sent to {provider}."})
     stored = config.model_dump(exclude_none=True)
     if own := stored.pop("prices", None):
         stored["prices"] = _checked_prices(provider, own)
@@ -74,11 +84,18 @@ def schema(provider: str) -> dict[str, Any]:
     fields = form["properties"]
     if not connector.capabilities.limits_bytes_scanned:
         del fields["max_bytes_scanned"]
+    if not _reads_given_rows(connector):
+        del fields["joins_here"]
     shown = fields.pop("prices")
     if connector.prices_model.amounts():
         prices = connector.prices_model.model_json_schema()
         fields["prices"] = prices | {name: shown[name] for name in ("title", "description")}
     return form
+
+
+def _reads_given_rows(connector: type[Connector]) -> bool:
+    dialect = DIALECTS.get(connector.capabilities.dialect)
+    return dialect is not None and dialect.given is not None
 
 
 def _checked_prices(provider: str, own: Mapping[str, Any]) -> dict[str, Any]:

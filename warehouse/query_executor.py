@@ -19,15 +19,14 @@ from warehouse.accounts import Asked, PlannedLeg
 from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.federation import planner
-from warehouse.federation.leg import told_of
+from warehouse.federation.homes import move_of
 from warehouse.federation.legs import Legs
+from warehouse.federation.moved import MovedRun
+from warehouse.federation.plan import HogQLPlan, planned_legs
 from warehouse.federation.planner import STORE_DIALECT, Mode, Planned
 from warehouse.federation.run import FederatedRun
-from warehouse.federation.split import Split
 from warehouse.federation.tidy import PREFIX
-from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.printing.printer import Printed, print_query
-from warehouse.hogql.tree import Query
+from warehouse.hogql.printing.printer import print_query
 from warehouse.hybrid import flights
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.local import StoreRun
@@ -199,19 +198,16 @@ def _native_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
 def _hogql_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
     found = planner.planned(row.team, row.text, inputs["values"])
     asked, _ = _planned(row.team, found, str(row.pk), inputs["max_rows"])
-    accounts.price(row, priced(found))
+    accounts.price(row, priced(row.team, found, may_move=True))
     return asked
 
 
-def priced(found: Planned) -> list[PlannedLeg]:
+def priced(team: Any, found: Planned, *, may_move: bool = False) -> list[PlannedLeg]:
     """What would be sent where, and what it would cost; a price that cannot be had is unknown, and
     stops nobody."""
-    if found.mode == Mode.LOCAL:
-        return [PlannedLeg(None, _stored(found.query, found.text))]
-    split = found.split(PREFIX)
     with suppress(ConnectorError):
-        return _legs(found, split, priced=True)
-    return _legs(found, split)
+        return [*HogQLPlan.of(team, found, may_move=may_move).legs]
+    return [*HogQLPlan.of(team, found, priced=False, may_move=may_move).legs]
 
 
 def _planned(
@@ -225,7 +221,7 @@ def _planned(
         max_bytes_returned=MAX_RESULT_BYTES,
     )
     push_down = partial(_over, run_id=run_id, max_rows=max_rows)
-    return _by_mode(team, found, run_id, limits, push_down)
+    return _by_mode(team, found, run_id, limits, push_down, may_move=True)
 
 
 def _by_mode(
@@ -234,8 +230,11 @@ def _by_mode(
     run_id: str,
     limits: Limits,
     push_down: Callable[[WarehouseConnection, Statement], Run],
+    *,
+    may_move: bool = False,
 ) -> tuple[Run, list[PlannedLeg]]:
-    """Likewise; ``push_down`` makes the run of what one warehouse answers."""
+    """Likewise; ``push_down`` makes the run of what one warehouse answers. Rows that are to be kept
+    are of the same types each time, so what they are made of may not be moved."""
     match found.mode:
         case Mode.LOCAL:
             printed = print_query(found.query, STORE_DIALECT, found.text)
@@ -247,7 +246,10 @@ def _by_mode(
             statement = Statement(printed.sql, printed.params, tables=modes.tables_of(found.query))
             return push_down(connection, statement), [PlannedLeg(connection, printed.sql)]
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
-    return FederatedRun(Legs(team, split, found, run_id), limits), _legs(found, split)
+    legs = Legs(team, split, found, run_id)
+    move = move_of(legs) if may_move else None
+    run = FederatedRun(legs, limits) if move is None else MovedRun(legs, move, limits)
+    return run, planned_legs(legs, move)
 
 
 def run_whole(team: Any, found: Planned) -> Run:
@@ -271,48 +273,9 @@ def limits_of_whole(connection: WarehouseConnection) -> Limits:
     return replace(WHOLE, timeout_s=timeout_s, max_bytes_scanned=own.max_bytes_scanned)
 
 
-@dataclass(frozen=True)
-class HogQLPlan:
-    """How a query would be answered: the parts of several connections, then the store's."""
-
-    mode: Mode
-    reason: str | None
-    """Why no single system answers it, where none does."""
-    legs: tuple[PlannedLeg, ...]
-    tables: tuple[CatalogTable, ...]
-    """Those of connections that it reads."""
-
-
 def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None) -> HogQLPlan:
     """How ``run_hogql`` would answer, without running anything; raises as it does."""
-    found = planner.planned(team, text, values or {})
-    if found.mode == Mode.LOCAL:
-        legs = [PlannedLeg(None, _stored(found.query, text))]
-    else:
-        legs = _legs(found, found.split(PREFIX), priced=True)
-    return HogQLPlan(found.mode, found.reason, tuple(legs), tuple(found.reads))
-
-
-def _legs(found: Planned, split: Split, *, priced: bool = False) -> list[PlannedLeg]:
-    """The parts of several connections, and what the store then runs of them."""
-    legs = []
-    for leg in split.legs:
-        connection = found.connections[leg.source]
-        printed = print_query(leg.query, found.dialects[leg.source], found.text)
-        estimate = _priced(connection, printed) if priced else None
-        legs.append(PlannedLeg(connection, printed.sql, estimate))
-    if found.mode == Mode.FEDERATED:
-        legs.append(PlannedLeg(None, _stored(split.query, found.text)))
-    return legs
-
-
-def _priced(connection: WarehouseConnection, printed: Printed) -> Estimate:
-    with told_of(connection), connections.leased(connection) as lease:
-        return lease.connector.estimate(printed.sql, printed.params)
-
-
-def _stored(query: Query, text: str) -> str:
-    return print_query(query, STORE_DIALECT, text).sql
+    return HogQLPlan.of(team, planner.planned(team, text, values or {}))
 
 
 def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:

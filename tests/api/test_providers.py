@@ -72,8 +72,9 @@ def test_config_has_the_limits_that_are_kept_and_the_prices_that_there_are(
 ) -> None:
     fields = {name: one["config_form"]["properties"] for name, one in published.items()}
     kept = {"cache_ttl_s", "serve_stale_s"}
-    assert set(fields["postgres"]) == {"timeout_s", "max_rows"} | kept
-    limits = {"timeout_s", "max_rows", "max_bytes_scanned"}
+    assert set(fields["postgres"]) == {"timeout_s", "max_rows", "joins_here"} | kept
+    assert "joins_here" not in fields["redshift"]
+    limits = {"timeout_s", "max_rows", "max_bytes_scanned", "joins_here"}
     assert set(fields["bigquery"]) == limits | kept | {"prices"}
     prices = fields["bigquery"]["prices"]["properties"]
     assert set(prices) == {"currency", "as_of", "per_tib"}

@@ -183,7 +183,7 @@ def test_cancel_ends_every_leg_in_its_warehouse(
         psycopg.connect(endpoints["postgres"]["superuser_dsn"], autocommit=True) as postgres,
         ThreadPoolExecutor(1) as other,
     ):
-        asking = other.submit(_answer, alice, url, text)
+        asking = other.submit(answer_apart, alice, url, text)
         assert until(lambda: _works(postgres) and _works_too(snowflake), 20)
         (shown,) = alice.get(url).json()["results"]
         asked = time.monotonic()
@@ -195,7 +195,7 @@ def test_cancel_ends_every_leg_in_its_warehouse(
     assert scratch_tables(team) == []
 
 
-def _answer(client: APIClient, url: str, text: str) -> Any:
+def answer_apart(client: APIClient, url: str, text: str) -> Any:
     """From another thread."""
     try:
         return answer(client, url, text)

@@ -27,6 +27,13 @@ def asks_ctes(part: tree.Resolved) -> bool:
     return bool(part.names.ctes - part.names.ctes_made)
 
 
+def with_tables(part: Any, change: Callable[[tree.TableRelation], tree.Relation]) -> Any:
+    """A part with every table in it changed."""
+    if isinstance(part, tree.TableRelation):
+        return change(part)
+    return part.over(lambda one: with_tables(one, change))
+
+
 def with_queries(part: Any, change: Change) -> Any:
     """An expression, or the parts of a query, with every query in it that has tables changed."""
     if part is None or not part.names.aliases_made:

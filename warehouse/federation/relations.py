@@ -63,19 +63,20 @@ def columns_of(relation: tree.Relation) -> tuple[tuple[str, Type], ...]:
     raise TypeError(type(relation))
 
 
-def source_of(relation: tree.Relation) -> str | None:
-    """The system that a leg of the relation would go to; ``None`` where it is no leg."""
+def source_of(relation: tree.Relation, home: str = STORE) -> str | None:
+    """The system that a leg of the relation would go to; ``None`` where it is no leg: ``home``
+    has what is left."""
     match relation:
         case tree.TableRelation():
-            return relation.table.source or None
+            return None if relation.table.source == home else relation.table.source
         case tree.QueryRelation():
-            return only_source(relation.query)
+            return only_source(relation.query, home)
     return None
 
 
-def only_source(query: tree.Query) -> str | None:
+def only_source(query: tree.Query, home: str) -> str | None:
     """The one other system that could run the query by itself; ``None`` where there is none."""
     found = sources(query)
-    if len(found) != 1 or aliases(query) or asks_ctes(query):
+    if home in found or len(found) != 1 or aliases(query) or asks_ctes(query):
         return None
-    return found.pop() or None
+    return found.pop()

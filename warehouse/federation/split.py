@@ -1,9 +1,10 @@
 """A query as legs, one for each table (or subquery) of another system, and what is left to do.
 
 A leg asks for the columns that the rest of the query needs, of the rows that its own conditions
-let through. What stays is the same query over the legs' rows: ClickHouse runs it. A subquery all
-of whose tables are in one system, and that asks nothing of the query around it, is a leg by
-itself, with its joins and aggregates.
+let through. What stays is the same query over the legs' rows: its home runs it, which has all
+tables that are no leg's. That is the store, but where rows are moved. A subquery all of whose
+tables are in one other system, and that asks nothing of the query around it, is a leg by itself,
+with its joins and aggregates.
 """
 
 from collections import Counter
@@ -47,7 +48,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Split:
-    """``query`` reads the legs' tables, and those that the store has. ``filters`` hold for the
+    """``query`` reads the legs' tables, and those that its home has. ``filters`` hold for the
     rows of the answer, and so does what is ``stored``: a leg may leave others out."""
 
     legs: tuple[Leg, ...]
@@ -56,10 +57,12 @@ class Split:
     stored: tuple[StoredKeys, ...] = ()
 
 
-def split(query: tree.Query, text: str, dialects: Mapping[str, str], prefix: str) -> Split:
+def split(
+    query: tree.Query, text: str, dialects: Mapping[str, str], prefix: str, home: str = STORE
+) -> Split:
     """The legs of a query. ``dialects`` are those of its sources; the tables of its legs are
     called ``prefix`` and a number."""
-    splitter = _Splitter(text, dialects, prefix)
+    splitter = _Splitter(text, dialects, prefix, home)
     rest = splitter.nested(query)
     # What a leg leaves out for one part of the query another part may need.
     shared = {table for table, uses in Counter(splitter.uses).items() if uses > 1}
@@ -69,7 +72,7 @@ def split(query: tree.Query, text: str, dialects: Mapping[str, str], prefix: str
 
 
 class _Splitter:
-    def __init__(self, text: str, dialects: Mapping[str, str], prefix: str) -> None:
+    def __init__(self, text: str, dialects: Mapping[str, str], prefix: str, home: str) -> None:
         self.legs: list[Leg] = []
         self.uses: list[str] = []
         self.filters: list[KeyFilter] = []
@@ -79,6 +82,7 @@ class _Splitter:
         self._text = text
         self._dialects = dialects
         self._prefix = prefix
+        self._home = home
 
     def nested(self, query: tree.Query, parent: tree.Resolved | None = None) -> tree.Query:
         """What is left of a query, be it all rows of a leg; ``parent`` is the expression that it
@@ -99,7 +103,7 @@ class _Splitter:
 
     def _is_run_there(self, query: tree.Query) -> bool:
         """One other system can run the query by itself, and has a way to say it."""
-        source = only_source(query)
+        source = only_source(query, self._home)
         return source is not None and can_print(query, self._dialects[source], self._text)
 
     def _leg(self, query: tree.Query) -> CatalogTable:
@@ -206,7 +210,7 @@ class _Splitter:
 
     def _can(self, relation: tree.Relation, condition: tree.Expr) -> bool:
         """The source of the relation can judge its rows by this."""
-        source = source_of(relation)
+        source = source_of(relation, self._home)
         if source is None or not sources(condition) <= {source} or asks_ctes(condition):
             return False
         return self._can_ask(relation, condition)
@@ -215,7 +219,9 @@ class _Splitter:
         """It can be said in the dialect of the relation's source."""
         one = tree.Item(relation.at, "one", tree.Literal(relation.at, INT, 1))
         asked = asking(relation, condition, (one,))
-        return can_print(asked, self._dialects[source_of(relation) or STORE], self._text)
+        source = source_of(relation, self._home)
+        dialect = self._dialects[self._home if source is None else source]
+        return can_print(asked, dialect, self._text)
 
     # Relations.
 
@@ -225,7 +231,7 @@ class _Splitter:
         """What is left of it. ``once``: how often its rows come is no matter."""
         if isinstance(relation, tree.QueryRelation) and not self._is_run_there(relation.query):
             return replace(relation, query=self.nested(relation.query))
-        if source_of(relation) is None:
+        if source_of(relation, self._home) is None:
             return relation
         asked = asking(relation, all_of(pushed.get(relation.alias, [])), needed(relation, query))
         table = self._leg(semi.once(asked) if once else asked)

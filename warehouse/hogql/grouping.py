@@ -8,11 +8,17 @@ from warehouse.hogql.functions.table import Use
 
 def ungrouped(select: tree.Select) -> tree.Column | None:
     """A column of the query's own that has several values in a group, where one is asked for."""
-    asked = [one for one in _asked(select) if one is not None]
-    if not select.group_by and select.having is None and not any(map(_aggregates, asked)):
+    if not groups(select):
         return None
     own = {join.relation.alias for join in select.joins}
+    asked = (one for one in _asked(select) if one is not None)
     return next((column for one in asked for column in _loose(one, select, own)), None)
+
+
+def groups(select: tree.Select) -> bool:
+    """Each of its rows is made of a group of others, be it of all there are."""
+    asked = (one for one in _asked(select) if one is not None)
+    return bool(select.group_by) or select.having is not None or any(map(_aggregates, asked))
 
 
 def _is_aggregate(expr: object) -> bool:

@@ -291,6 +291,14 @@ class SetQuery(Query):
     ctes: tuple[Cte, ...] = ()
 
 
+@dataclass(frozen=True)
+class Given(Query):
+    """Rows that are sent beside the text, as JSON: of each the list of its values, which are texts
+    or null."""
+
+    rows: Param
+
+
 def moved(part: Resolved, at: int) -> Any:
     """A node as if all of it stood at one place."""
     return replace(part.over(lambda one: moved(one, at)), at=at)

@@ -67,7 +67,7 @@ class _Refreshing:
         self._as_of = min(self._as_of, self._found.as_of or self._as_of)
         self._rows_computed = 0
         self._stats = RunStats()
-        self._estimate = accounts.estimated(query_executor.priced(self._found))
+        self._estimate = accounts.estimated(query_executor.priced(self._view.team, self._found))
 
     def done(self) -> Refreshed:
         found = parts(self._found.query, self._view.bucket) if self._view.bucket else []

@@ -20,6 +20,15 @@ NO_LIMIT = 2**63 - 1
 
 
 @dataclass(frozen=True)
+class GivenForm:
+    """How rows are read that are given as JSON: ``rows`` is what stands after FROM, of a text
+    ``_0``, and ``value`` the text in the place ``{place}`` of one of them."""
+
+    rows: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Dialect:
     """Facts about one dialect; ``name`` is sqlglot's."""
 
@@ -59,6 +68,7 @@ class Dialect:
     """0.0 and -0.0 are two keys."""
     rows_compare: bool = True
     """(a, b) IN (SELECT …) can be said."""
+    given: GivenForm | None = None
 
     def type_text(self, kind: Type) -> str:
         if kind.kind == Kind.DECIMAL:
@@ -111,6 +121,9 @@ DIALECTS: Mapping[str, Dialect] = {
             percent_doubled=True,
             sized_decimals=True,
             member=members.in_postgres,
+            given=GivenForm(
+                "JSONB_ARRAY_ELEMENTS(CAST(_0 AS JSONB)) AS given(one)", "given.one ->> {place}"
+            ),
         ),
         Dialect(
             "redshift",
@@ -139,6 +152,10 @@ DIALECTS: Mapping[str, Dialect] = {
             "CAST(CONVERT_TIMEZONE('UTC', _0) AS TIMESTAMP_NTZ)",
             offset_needs_limit=True,
             member=members.in_snowflake,
+            given=GivenForm(
+                "TABLE(FLATTEN(INPUT => PARSE_JSON(_0))) AS given",
+                "CAST(given.VALUE[{place}] AS VARCHAR)",
+            ),
         ),
         Dialect(
             "bigquery",
@@ -158,6 +175,9 @@ DIALECTS: Mapping[str, Dialect] = {
             member=members.in_bigquery,
             arrays=True,
             rows_compare=False,
+            given=GivenForm(
+                "UNNEST(JSON_QUERY_ARRAY(_0)) AS given", "JSON_VALUE(given, '$[{place}]')"
+            ),
         ),
         Dialect(
             "databricks",
@@ -174,6 +194,10 @@ DIALECTS: Mapping[str, Dialect] = {
             "DECIMAL(38, {scale})",
             "CONVERT_TIMEZONE(CURRENT_TIMEZONE(), 'UTC', CAST(_0 AS TIMESTAMP_NTZ))",
             binds_text_with=("%(",),
+            given=GivenForm(
+                "EXPLODE(FROM_JSON(_0, 'array<array<string>>')) AS given(one)",
+                "GET(given.one, {place})",
+            ),
         ),
         Dialect(
             "clickhouse",

@@ -9,7 +9,7 @@ from connectors.types import Params
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.errors import HogQLError, HogQLRefused, HogQLTooComplex
 from warehouse.hogql.functions.lookup import named
-from warehouse.hogql.printing import scalars
+from warehouse.hogql.printing import given, scalars
 from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
 from warehouse.hogql.printing.equalities import with_equalities
 from warehouse.hogql.printing.expressions import Expressions, quoted
@@ -122,6 +122,8 @@ class _Printer:
                 return self._select(query)
             case tree.SetQuery():
                 return self._set(query)
+            case tree.Given():
+                return given.rows(query, self.exprs)
         raise TypeError(type(query))
 
     def _set(self, query: tree.SetQuery) -> exp.Query:

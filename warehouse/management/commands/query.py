@@ -16,10 +16,11 @@ from rich.table import Table
 from connectors.errors import ConnectorError
 from connectors.types import Estimate
 from warehouse import query_executor
+from warehouse.federation.plan import HogQLPlan
 from warehouse.management import naming
 from warehouse.management.screen import unmarked
 from warehouse.models import WarehouseConnection
-from warehouse.query_executor import HogQLPlan, Plan
+from warehouse.query_executor import Plan
 from warehouse.runs import Run
 from warehouse.statements import Language, Statement
 
@@ -123,10 +124,16 @@ class Command(BaseCommand):
     def _show_legs(self, plan: HogQLPlan, *, as_json: bool) -> None:
         if plan.reason and not as_json:
             self.stdout.write(f"{plan.reason}\n")
+        joined_in = plan.joined_in.name if plan.joined_in else None
         for leg in plan.legs:
             name = leg.connection.name if leg.connection else None
             if as_json:
-                said = {"mode": plan.mode, "connection": name, "sql": leg.sql}
+                said = {
+                    "mode": plan.mode,
+                    "joined_in": joined_in,
+                    "connection": name,
+                    "sql": leg.sql,
+                }
                 price = vars(leg.estimate) if leg.estimate else {}
                 self.stdout.write(json.dumps(said | price, default=_plain))
                 continue
@@ -134,6 +141,8 @@ class Command(BaseCommand):
             if leg.estimate:
                 self.stdout.write(f"{_price(leg.estimate)}\n{leg.estimate.explanation}")
             self.stdout.write("")
+        if joined_in is not None and not as_json:
+            self.stdout.write(f"The rows of all others are sent to {joined_in}, and joined there.")
 
     def _show_plan(self, plan: Plan, *, as_json: bool) -> None:
         estimate = plan.estimate

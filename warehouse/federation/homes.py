@@ -1,0 +1,118 @@
+"""Where a query's legs are joined: in the store, or in a warehouse that has nearly all of them.
+
+There, the few rows of all others are sent within the statement: connections only read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from warehouse.connection_config import ConnectionConfig
+from warehouse.federation import sizes
+from warehouse.federation.given import can_give
+from warehouse.federation.leg import FEW_ROWS, TIMES_MORE
+from warehouse.federation.legs import Legs, estimates
+from warehouse.federation.parts import with_tables
+from warehouse.federation.planner import STORE_DIALECT, Planned
+from warehouse.federation.relations import STORE
+from warehouse.federation.split import Split, split
+from warehouse.hogql import tree
+from warehouse.hogql.grouping import groups
+from warehouse.hogql.printing.printer import Printed, can_print, print_query
+from warehouse.hogql.types import STRING
+
+MOST_ROWS = 10_000
+MOST_BYTES = 10**6
+"""The most that is sent within a statement, all rows together."""
+NO_ROWS = "[]"
+PREFIX = "hogql_rows_"
+"""No query names a value so."""
+Rows = Mapping[str, float | None]
+"""By the name of a leg's table."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """``split`` is of the query with the home's own tables in it: its legs are what the store has
+    and sends there, be it of its own or brought by others."""
+
+    home: str
+    dialect: str
+    split: Split
+    text: str
+
+    def query(self, given: Mapping[str, str]) -> tree.Query:
+        """What the home is asked; ``given`` are rows in JSON, by the tables of their legs."""
+
+        def changed(relation: tree.TableRelation) -> tree.Relation:
+            table, at = relation.table, relation.at
+            if table.source != STORE:
+                return relation
+            param = tree.Param(at, STRING, table.name, given.get(table.name, NO_ROWS))
+            return tree.QueryRelation(at, relation.alias, tree.Given(at, table.columns, param))
+
+        made: tree.Query = with_tables(self.split.query, changed)
+        return made
+
+    def printed(self, given: Mapping[str, str]) -> Printed:
+        return print_query(self.query(given), self.dialect, self.text)
+
+
+def move_of(legs: Legs) -> Move | None:
+    """The legs' rows but for those of one connection, and to where they are to be moved."""
+    found = legs.found
+    if not _is_short(found.query):
+        return None
+    takers = [source for source, one in found.connections.items() if _takes_rows(one.config)]
+    moves = [move for home in takers if (move := _move(found, legs.split, home)) is not None]
+    if not moves:
+        return None
+    rows = dict(zip([leg.leg.table.name for leg in legs], estimates([*legs]), strict=True))
+    return next((move for move in moves if _pays(move, legs.split, rows)), None)
+
+
+def _takes_rows(config: Mapping[str, object]) -> bool:
+    return bool(ConnectionConfig.parse(config).joins_here)
+
+
+def _is_short(query: tree.Query) -> bool:
+    """Its answer has few rows, whatever it joins."""
+    if not isinstance(query, tree.Select):
+        return False
+    return groups(query) or (query.limit is not None and query.limit <= MOST_ROWS)
+
+
+def _move(found: Planned, of_store: Split, home: str) -> Move | None:
+    """``None`` where something of it cannot be given, or not be said there."""
+    own = {leg.table.name: leg.query for leg in of_store.legs if leg.source == home}
+
+    def put_back(relation: tree.TableRelation) -> tree.Relation:
+        query = own.get(relation.table.name) if relation.table.source == STORE else None
+        return relation if query is None else tree.QueryRelation(relation.at, relation.alias, query)
+
+    whole = with_tables(of_store.query, put_back)
+    dialect = found.dialects[home]
+    dialects = {STORE: STORE_DIALECT, home: dialect}
+    move = Move(home, dialect, split(whole, found.text, dialects, PREFIX, home), found.text)
+    is_given = all(can_give(leg.query.columns) for leg in move.split.legs)
+    can_move = own and move.split.legs and is_given
+    return move if can_move and can_print(move.query({}), dialect, found.text) else None
+
+
+def _pays(move: Move, of_store: Split, rows: Rows) -> bool:
+    """The home has far more rows than come to it."""
+
+    def counted(relation: tree.TableRelation) -> tree.Relation:
+        known = rows.get(relation.table.name, relation.table.rows)
+        count = None if known is None else round(known)
+        return replace(relation, table=replace(relation.table, rows=count))
+
+    many = _sum([rows[leg.table.name] for leg in of_store.legs if leg.source == move.home])
+    few = _sum([sizes.rows_of(with_tables(leg.query, counted)) for leg in move.split.legs])
+    if many is None or few is None:
+        return False
+    return many > FEW_ROWS and few <= MOST_ROWS and many >= few * TIMES_MORE
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

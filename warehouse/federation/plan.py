@@ -1,0 +1,76 @@
+"""How a query would be answered: which system would be sent what, and at what price."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from connectors.types import Estimate
+from warehouse import connections
+from warehouse.accounts import PlannedLeg
+from warehouse.federation.homes import Move, move_of
+from warehouse.federation.leg import told_of
+from warehouse.federation.legs import Legs
+from warehouse.federation.planner import STORE_DIALECT, Mode, Planned
+from warehouse.federation.tidy import PREFIX
+from warehouse.hogql.catalog import CatalogTable
+from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.tree import Query
+from warehouse.models import WarehouseConnection
+
+
+@dataclass(frozen=True)
+class HogQLPlan:
+    """The parts of several connections, then the store's, then that of the connection to which
+    their rows are moved."""
+
+    mode: Mode
+    reason: str | None
+    """Why no single system answers it, where none does."""
+    legs: tuple[PlannedLeg, ...]
+    tables: tuple[CatalogTable, ...]
+    """Those of connections that it reads."""
+    joined_in: WarehouseConnection | None = None
+    """To which the rows of all other parts are moved; ``None`` where none are."""
+
+    @classmethod
+    def of(cls, team: Any, found: Planned, *, priced: bool = True, may_move: bool = True) -> Self:
+        """With the price of each part, or without. Raises HogQLError and ConnectorError."""
+        reads = tuple(found.reads)
+        if found.mode == Mode.LOCAL:
+            return cls(found.mode, found.reason, (_stored(found.query, found.text),), reads)
+        legs = Legs(team, found.split(PREFIX), found, PREFIX)
+        move = move_of(legs) if may_move else None
+        joined_in = None if move is None else found.connections[move.home]
+        parts = tuple(planned_legs(legs, move, priced=priced))
+        return cls(found.mode, found.reason, parts, reads, joined_in)
+
+
+def planned_legs(legs: Legs, move: Move | None, *, priced: bool = False) -> list[PlannedLeg]:
+    """What connections are sent, and what the store then runs; where rows are moved, what it gives
+    of them, and what is asked where they go, as if there were none."""
+    found, split = legs.found, legs.split
+
+    def asked(source: str, printed: Printed) -> PlannedLeg:
+        connection = found.connections[source]
+        estimate = _priced(connection, printed) if priced else None
+        return PlannedLeg(connection, printed.sql, estimate)
+
+    parts = [
+        asked(leg.source, print_query(leg.query, found.dialects[leg.source], found.text))
+        for leg in split.legs
+        if move is None or leg.source != move.home
+    ]
+    if found.mode != Mode.FEDERATED:
+        return parts
+    if move is None:
+        return [*parts, _stored(split.query, found.text)]
+    given = [_stored(leg.query, found.text) for leg in move.split.legs]
+    return [*parts, *given, asked(move.home, move.printed({}))]
+
+
+def _priced(connection: WarehouseConnection, printed: Printed) -> Estimate:
+    with told_of(connection), connections.leased(connection) as lease:
+        return lease.connector.estimate(printed.sql, printed.params)
+
+
+def _stored(query: Query, text: str) -> PlannedLeg:
+    return PlannedLeg(None, print_query(query, STORE_DIALECT, text).sql)
