@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from sandbox.databricks.settings import LOOPBACK
 from sandbox.errors import SandboxError
 
 ENVIRONMENT_VARIABLE = "SANDBOX_SPARK_ENVIRONMENT"
+WORKERS_VARIABLE = "SANDBOX_SPARK_WORKERS"
 ARCHIVE = "classes.jsa"
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _JAVA_VERSIONS = ("17", "21")
 _HEAP_MB = 900
+_WORKER_MB = 1024
 
 # What Spark's own launcher opens, without its modules that a small Java lacks.
 _OPENED = """java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util
@@ -40,17 +43,30 @@ class NoSpark(SandboxError):
 
 @dataclass(frozen=True)
 class Spark:
-    """One server. All that it writes, from its metastore to its temporary files, is in ``home``."""
+    """One server. All that it writes, from its metastore to its temporary files, is in ``home``.
+
+    It runs queries itself, or has so many ``workers`` do it, processes of one core each. Then
+    ``ui_port`` is Spark's own REST API, on loopback.
+    """
 
     home: Path
     port: int
+    workers: int = 0
+    ui_port: int = 0
 
     def prepare(self) -> None:
         """Clear what an earlier run left behind, but for the data; raise NoSpark."""
-        spark_home(), java()
+        found, _ = spark_home(), java()
+        if self.workers and (reason := without_workers()):
+            raise NoSpark(reason)
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(mode=0o700)
         self._logging.write_text(_LOGGING, encoding="utf-8")
+        # Workers leave what they write and say where Spark is installed.
+        self._spark_home.mkdir()
+        (self._spark_home / "jars").symlink_to(found / "jars")
+        self._properties_file.touch(mode=0o600)
+        self._properties_file.write_text(f"spark.authenticate.secret={secrets.token_urlsafe()}\n")
 
     def command(self, *options: str) -> list[str]:
         """Return the command line, with further options for Java."""
@@ -68,7 +84,8 @@ class Spark:
             "-classpath",
             str(spark_home() / "jars" / "*"),
             "org.apache.spark.deploy.SparkSubmit",
-            "--master=local[2]",
+            f"--master={self._master}",
+            f"--properties-file={self._properties_file}",
             "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
             *(f"--conf={name}={value}" for name, value in self._configuration().items()),
             "spark-internal",
@@ -81,7 +98,24 @@ class Spark:
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables it needs."""
-        return {"SPARK_HOME": str(spark_home()), "SPARK_LOCAL_IP": LOOPBACK}
+        return {
+            "SPARK_HOME": str(self._spark_home),
+            "SPARK_LOCAL_IP": LOOPBACK,
+            # Else workers look for it in folders of a build.
+            "SPARK_SCALA_VERSION": "2.13",
+        }
+
+    @property
+    def _master(self) -> str:
+        return f"local-cluster[{self.workers},1,{_WORKER_MB}]" if self.workers else "local[2]"
+
+    @property
+    def _spark_home(self) -> Path:
+        return self._temporary / "spark"
+
+    @property
+    def _properties_file(self) -> Path:
+        return self._temporary / "spark.properties"
 
     @property
     def _temporary(self) -> Path:
@@ -115,7 +149,10 @@ class Spark:
             "spark.sql.catalogImplementation": "hive",
             "spark.sql.shuffle.partitions": 2,
             "spark.sql.warehouse.dir": self.home / "warehouse",
-            "spark.ui.enabled": "false",
+            "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "spark.executor.memory": f"{_WORKER_MB}m",
+            "spark.ui.enabled": "true" if self.workers else "false",
+            "spark.ui.port": self.ui_port,
         }
 
     def _server_configuration(self) -> dict[str, object]:
@@ -139,6 +176,18 @@ def unavailable() -> str | None:
     except NoSpark as error:
         return str(error)
     return None
+
+
+def without_workers() -> str | None:
+    """Return why a Spark that runs here can have no workers, None when it can."""
+    if java() != java_of_wheel():
+        return None
+    return "Workers need the machine's own Java: the wheel's lacks a module that they ask for."
+
+
+def workers() -> int:
+    """Return how many workers the operator wants; none is one process that does it all."""
+    return int(os.environ.get(WORKERS_VARIABLE) or 0)
 
 
 def environment() -> Path:

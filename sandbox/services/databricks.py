@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.error import URLError
 
-from sandbox.databricks.spark import Spark
+from sandbox.databricks.spark import Spark, workers
 from sandbox.files import write_json
 from sandbox.services.base import LOOPBACK, Process, Service
 
@@ -45,7 +45,8 @@ class Databricks(Service):
     def plan(self) -> dict[str, Any]:
         """Keep ports and secrets from run to run."""
         self._port = self.kept_port()
-        self._spark = Spark(self.home, self.kept_port("spark_port"))
+        ui_port = self.kept_port("ui_port")
+        self._spark = Spark(self.home, self.kept_port("spark_port"), workers(), ui_port)
         return {
             "host": LOOPBACK,
             "port": self._port,
@@ -58,6 +59,7 @@ class Databricks(Service):
             },
             "catalog": CATALOG,
             "schema": SCHEMA,
+            "spark_api": f"http://{LOOPBACK}:{ui_port}/api/v1" if self._spark.workers else None,
         }
 
     def prepare(self) -> None:
