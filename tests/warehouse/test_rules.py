@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection as database
 
-from warehouse import access, connections, query_executor
+from connectors.errors import InvalidInput
+from warehouse import access, connection_config, connections, query_executor
 from warehouse.access import MembershipPolicy, Role
 from warehouse.checks import stored_credentials_can_be_read
 from warehouse.errors import ConnectionPaused
@@ -96,6 +97,17 @@ def test_network_that_is_none_is_told(settings: Any) -> None:
     settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS = ["10.0.0.0/99"]
     with pytest.raises(ImproperlyConfigured, match="WAREHOUSE_ALLOWED_PRIVATE_HOSTS"):
         connections.network_policy()
+
+
+def test_setting_is_refused_where_the_provider_has_no_way_to_it() -> None:
+    for provider, config in (
+        ("redshift", {"joins_here": True}),
+        ("postgres", {"max_bytes_scanned": 1}),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            connection_config.checked(provider, config)
+        assert set(caught.value.fields) == {f"config.{name}" for name in config}
+    assert connection_config.checked("postgres", {"joins_here": True}) == {"joins_here": True}
 
 
 @pytest.mark.parametrize(

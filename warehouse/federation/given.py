@@ -61,10 +61,12 @@ def _whole(value: int) -> str:
 
 
 def _decimal(value: Decimal, scale: int) -> str:
+    text = format(value, "f")
+    whole, _, fraction = text.lstrip("-").partition(".")
     # A cast would round what has more digits.
-    if round(value, scale) != value or abs(value) >= 10 ** DIGITS[0]:
+    if len(whole) > DIGITS[0] or len(fraction.rstrip("0")) > scale:
         raise DoesNotFit
-    return format(value, "f")
+    return text
 
 
 def _float(value: float) -> str:
@@ -73,9 +75,9 @@ def _float(value: float) -> str:
     return repr(value)
 
 
-def _string(value: str) -> str:
-    # Postgres has no text with a NUL.
-    if "\x00" in value:
+def _string(value: object) -> str:
+    # Postgres has no text with a NUL; bytes may be no text at all.
+    if not isinstance(value, str) or "\x00" in value:
         raise DoesNotFit
     return value
 

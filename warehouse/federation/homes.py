@@ -26,8 +26,8 @@ MOST_BYTES = 10**6
 NO_ROWS = "[]"
 PREFIX = "hogql_rows_"
 """No query names a value so."""
-Rows = Mapping[str, float | None]
-"""By the name of a leg's table."""
+Rows = Mapping[tuple[str, ...], float | None]
+"""By the path of a leg's table."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def move_of(legs: Legs) -> Move | None:
     moves = [move for home in takers if (move := _move(found, legs.split, home)) is not None]
     if not moves:
         return None
-    rows = dict(zip([leg.leg.table.name for leg in legs], estimates([*legs]), strict=True))
+    rows = dict(zip([leg.leg.table.path for leg in legs], estimates([*legs]), strict=True))
     return next((move for move in moves if _pays(move, legs.split, rows)), None)
 
 
@@ -83,10 +83,10 @@ def _is_short(query: tree.Query) -> bool:
 
 def _move(found: Planned, of_store: Split, home: str) -> Move | None:
     """``None`` where something of it cannot be given, or not be said there."""
-    own = {leg.table.name: leg.query for leg in of_store.legs if leg.source == home}
+    own = {leg.table.path: leg.query for leg in of_store.legs if leg.source == home}
 
     def put_back(relation: tree.TableRelation) -> tree.Relation:
-        query = own.get(relation.table.name) if relation.table.source == STORE else None
+        query = own.get(relation.table.path) if relation.table.source == STORE else None
         return relation if query is None else tree.QueryRelation(relation.at, relation.alias, query)
 
     whole = with_tables(of_store.query, put_back)
@@ -102,11 +102,11 @@ def _pays(move: Move, of_store: Split, rows: Rows) -> bool:
     """The home has far more rows than come to it."""
 
     def counted(relation: tree.TableRelation) -> tree.Relation:
-        known = rows.get(relation.table.name, relation.table.rows)
+        known = rows.get(relation.table.path, relation.table.rows)
         count = None if known is None else round(known)
         return replace(relation, table=replace(relation.table, rows=count))
 
-    many = _sum([rows[leg.table.name] for leg in of_store.legs if leg.source == move.home])
+    many = _sum([rows[leg.table.path] for leg in of_store.legs if leg.source == move.home])
     few = _sum([sizes.rows_of(with_tables(leg.query, counted)) for leg in move.split.legs])
     if many is None or few is None:
         return False

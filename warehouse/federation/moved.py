@@ -61,8 +61,9 @@ class MovedRun(ChosenRun):
         found = dict[str, str]()
         rows_left = homes.MOST_ROWS
         for number, leg in enumerate(self._move.split.legs):
-            run = self._stored(leg, f"{self.run_id}-given-{number}", rows_left, deadline)
-            with run:
+            # That of the moment, for whoever cancels it.
+            self._run = self._stored(leg, f"{self.run_id}-given-{number}", rows_left, deadline)
+            with self._run as run:
                 run.start()
                 found[leg.table.name] = text_of(leg.query.columns, run)
             rows_left -= run.rows

@@ -32,7 +32,12 @@ def _table(view: View) -> CatalogTable:
     if not view.store_table or (target is not None and not target.is_active):
         return CatalogTable(team, path, load(view.columns), view=view.query)
     found = CatalogTable(
-        team, path, load(view.store_columns), stored_as=(view.store_table,), as_of=view.as_of
+        team,
+        path,
+        load(view.store_columns),
+        stored_as=(view.store_table,),
+        rows=view.rows,
+        as_of=view.as_of,
     )
     if target is None:
         return found
