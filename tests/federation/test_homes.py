@@ -43,6 +43,7 @@ CATALOG = Catalog(
 )
 NAMED = "SELECT name, count() AS n FROM sales_{} AS v JOIN lands ON code = sku GROUP BY name"
 LANDED = "SELECT land, count() AS n FROM {} AS v JOIN shops ON shops.id = v.shop_id GROUP BY land"
+NOT_IN = "sku NOT IN (SELECT land FROM shops)"
 
 
 def planned(text: str, config: dict[str, Any]) -> Planned:
@@ -118,6 +119,7 @@ def test_home_keeps_its_tables_and_is_sent_all_others_of_the_team() -> None:
             "all rows come",
         ),
         (LANDED.format("sales_b").replace("count()", "quantile(0.5)(v_rate)"), "no safe equal"),
+        (NAMED.format("b").replace("GROUP", f"WHERE {NOT_IN} GROUP"), "NULLs are passed over"),
     ],
 )
 def test_store_joins(text: str, why: str) -> None:

@@ -18,7 +18,9 @@ from tests.hogql.engines import Row, rows_of
 from tests.hogql.tpch_tables import ROWS
 from tests.store.running import Engine
 from warehouse.federation import planner
+from warehouse.federation.homes import move_to
 from warehouse.federation.legs import Legs
+from warehouse.federation.moved import MovedRun
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
@@ -175,6 +177,21 @@ def claiming(value: Any) -> Any:
     if not isinstance(value, tree.Resolved):
         return value
     return replace(value, **{one.name: claiming(getattr(value, one.name)) for one in fields(value)})
+
+
+@pytest.mark.parametrize("home", MADE)
+@pytest.mark.parametrize("name", [name for name in QUERIES if "NOT IN" not in QUERIES[name]])
+def test_answer_is_the_same_where_a_warehouse_joins(
+    team: Team, asked: Callable[[str], str], name: str, home: str
+) -> None:
+    found = planner.planned(team, asked(name), {})
+    (source,) = [key for key, one in found.connections.items() if one.provider == home]
+    legs = Legs(team, found.split(f"leg_{uuid.uuid4().hex}_"), found, str(uuid.uuid4()))
+    move = move_to(found, legs.split, source)
+    assert move is not None
+    whole = of_whole_tables(found.query, f"leg_{uuid.uuid4().hex}_")
+    here = FederatedRun(Legs(team, whole, found, str(uuid.uuid4())), Limits(60))
+    assert answered(MovedRun(legs, move, Limits(60))) == answered(here)
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -14,7 +14,7 @@ from warehouse.federation.legs import Legs, estimates
 from warehouse.federation.parts import with_tables
 from warehouse.federation.planner import STORE_DIALECT, Planned
 from warehouse.federation.relations import STORE
-from warehouse.federation.split import Split, split
+from warehouse.federation.split import Leg, Split, split
 from warehouse.hogql import tree
 from warehouse.hogql.grouping import groups
 from warehouse.hogql.printing.printer import Printed, can_print, print_query
@@ -44,14 +44,19 @@ class Move:
         """What the home is asked; ``given`` are rows in JSON, by the tables of their legs."""
 
         def changed(relation: tree.TableRelation) -> tree.Relation:
-            table, at = relation.table, relation.at
-            if table.source != STORE:
+            if relation.table.source != STORE:
                 return relation
-            param = tree.Param(at, STRING, table.name, given.get(table.name, NO_ROWS))
-            return tree.QueryRelation(at, relation.alias, tree.Given(at, table.columns, param))
+            return tree.CteRelation(relation.at, relation.alias, relation.table.name)
 
-        made: tree.Query = with_tables(self.split.query, changed)
-        return made
+        def cte(leg: Leg) -> tree.Cte:
+            at, name = leg.query.at, leg.table.name
+            rows = tree.Param(at, STRING, name, given.get(name, NO_ROWS))
+            return tree.Cte(at, name, tree.Given(at, leg.query.columns, rows))
+
+        made = with_tables(self.split.query, changed)
+        # Once for all, as no system takes a function's rows in any place of a query.
+        whole: tree.Query = replace(made, ctes=(*map(cte, self.split.legs), *made.ctes))
+        return whole
 
     def printed(self, given: Mapping[str, str]) -> Printed:
         return print_query(self.query(given), self.dialect, self.text)
@@ -63,7 +68,7 @@ def move_of(legs: Legs) -> Move | None:
     if not _is_short(found.query):
         return None
     takers = [source for source, one in found.connections.items() if _takes_rows(one.config)]
-    moves = [move for home in takers if (move := _move(found, legs.split, home)) is not None]
+    moves = [move for home in takers if (move := move_to(found, legs.split, home)) is not None]
     if not moves:
         return None
     rows = dict(zip([leg.leg.table.path for leg in legs], estimates([*legs]), strict=True))
@@ -81,8 +86,11 @@ def _is_short(query: tree.Query) -> bool:
     return groups(query) or (query.limit is not None and query.limit <= MOST_ROWS)
 
 
-def _move(found: Planned, of_store: Split, home: str) -> Move | None:
-    """``None`` where something of it cannot be given, or not be said there."""
+def move_to(found: Planned, of_store: Split, home: str) -> Move | None:
+    """To one that is chosen, whatever it pays; ``None`` where something cannot be given, or not
+    be said there, or would be answered otherwise."""
+    if any(map(_passes_over_nulls, of_store.query.walk())):
+        return None
     own = {leg.table.path: leg.query for leg in of_store.legs if leg.source == home}
 
     def put_back(relation: tree.TableRelation) -> tree.Relation:
@@ -96,6 +104,11 @@ def _move(found: Planned, of_store: Split, home: str) -> Move | None:
     is_given = all(can_give(leg.query.columns) for leg in move.split.legs)
     can_move = own and move.split.legs and is_given
     return move if can_move and can_print(move.query({}), dialect, found.text) else None
+
+
+def _passes_over_nulls(node: tree.Resolved) -> bool:
+    """In the store, it does: what is answered shall not hang on where the rows are."""
+    return isinstance(node, tree.In) and node.negated and isinstance(node.items, tree.Query)
 
 
 def _pays(move: Move, of_store: Split, rows: Rows) -> bool:

@@ -220,8 +220,7 @@ class _Splitter:
         one = tree.Item(relation.at, "one", tree.Literal(relation.at, INT, 1))
         asked = asking(relation, condition, (one,))
         source = source_of(relation, self._home)
-        dialect = self._dialects[self._home if source is None else source]
-        return can_print(asked, dialect, self._text)
+        return source is not None and can_print(asked, self._dialects[source], self._text)
 
     # Relations.
 
