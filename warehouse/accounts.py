@@ -6,7 +6,7 @@ After LOST_S of silence its process is gone, and the entry is closed. All times 
 """
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from connectors.types import Basis, Estimate
 from warehouse import secrets
 from warehouse.errors import QueryAbandoned, ServiceFailed
 from warehouse.models import QueryOutcome, QueryRun, WarehouseConnection
-from warehouse.runs import Run
+from warehouse.runs import Run, total
 from warehouse.statements import Language
 
 log = structlog.get_logger(__name__)
@@ -196,16 +196,11 @@ def _sums(estimates: list[Estimate]) -> dict[str, Any]:
     """Over legs: what one of them does not know, the sum does not either."""
     money, bases = ({one.currency for one in estimates}, {one.basis for one in estimates})
     if len(money) > 1:
-        return {"estimated_bytes": _sum(one.bytes_scanned for one in estimates)}
+        return {"estimated_bytes": total(one.bytes_scanned for one in estimates)}
     return {
-        "estimated_bytes": _sum(one.bytes_scanned for one in estimates),
-        "cost_low": _sum(one.cost_low for one in estimates),
-        "cost_high": _sum(one.cost_high for one in estimates),
+        "estimated_bytes": total(one.bytes_scanned for one in estimates),
+        "cost_low": total(one.cost_low for one in estimates),
+        "cost_high": total(one.cost_high for one in estimates),
         "currency": "".join(money),
         "basis": max(bases, key=list(Basis).index, default=Basis.EXACT).value,
     }
-
-
-def _sum(values: Iterable[Any]) -> Any:
-    found = list(values)
-    return None if None in found else sum(found)

@@ -1,14 +1,20 @@
 """What a query in progress is to whoever reads it, wherever its rows come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from connectors.types import RunStats
+
+
+def total(values: Iterable[Any]) -> Any:
+    """The sum of the figures of a run's parts; ``None`` where one of them is not known."""
+    found = list(values)
+    return None if None in found else sum(found)
 
 
 @dataclass(frozen=True)

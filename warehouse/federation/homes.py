@@ -19,6 +19,7 @@ from warehouse.hogql import tree
 from warehouse.hogql.grouping import groups
 from warehouse.hogql.printing.printer import Printed, can_print, print_query
 from warehouse.hogql.types import STRING
+from warehouse.runs import total
 
 MOST_ROWS = 10_000
 MOST_BYTES = 10**6
@@ -119,13 +120,12 @@ def _pays(move: Move, of_store: Split, rows: Rows) -> bool:
         count = None if known is None else round(known)
         return replace(relation, table=replace(relation.table, rows=count))
 
-    many = _sum([rows[leg.table.path] for leg in of_store.legs if leg.source == move.home])
-    few = _sum([sizes.rows_of(with_tables(leg.query, counted)) for leg in move.split.legs])
+    many: float | None = total(
+        rows[leg.table.path] for leg in of_store.legs if leg.source == move.home
+    )
+    few: float | None = total(
+        sizes.rows_of(with_tables(leg.query, counted)) for leg in move.split.legs
+    )
     if many is None or few is None:
         return False
     return many > FEW_ROWS and few <= MOST_ROWS and many >= few * TIMES_MORE
-
-
-def _sum(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None

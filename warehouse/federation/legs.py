@@ -17,6 +17,7 @@ from warehouse.federation.split import Split
 from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import print_query
 from warehouse.local import StoreRun
+from warehouse.runs import total
 from warehouse.store import client, ddl, names
 
 log = structlog.get_logger(__name__)
@@ -126,13 +127,8 @@ def together(own: RunStats, parts: Iterable[RunStats]) -> RunStats:
     amounts = [one.amount_billed if len(currencies) <= 1 else None for one in found]
     return replace(
         own,
-        bytes_scanned=_sum([one.bytes_scanned for one in found]),
-        bytes_billed=_sum([one.bytes_billed for one in found]),
-        amount_billed=_sum(amounts),
+        bytes_scanned=total(one.bytes_scanned for one in found),
+        bytes_billed=total(one.bytes_billed for one in found),
+        amount_billed=total(amounts),
         currency="".join(currencies) if len(currencies) == 1 else "",
     )
-
-
-def _sum(values: list[Any]) -> Any:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None

@@ -36,7 +36,7 @@ def fill(
     as_of = timezone.now()
     found = planner.planned(view.team, view.query, {})
     check(view, found)
-    estimate = accounts.estimated(query_executor.priced(found))
+    estimate = accounts.estimated(query_executor.priced(view.team, found))
     printed = print_query(found.query, found.dialects[str(target.pk)], found.text)
     limits = query_executor.limits_of_whole(target)
     with connections.opened(target, run=str(view.pk)) as connector:
