@@ -19,7 +19,14 @@ from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
 from api.filters import FiltersSerializer, filters_of
-from api.query_run import QueryRunFilters, QueryRunSerializer, connection_named, runs_of
+from api.query_run import (
+    QueryRunFilters,
+    QueryRunSerializer,
+    RunEstimateSerializer,
+    connection_named,
+    runs_of,
+    shown_estimate,
+)
 from api.result_shape import ResultSerializer
 from connectors.errors import ConnectorError
 from connectors.sql_guard import MAX_SQL_CHARS
@@ -108,6 +115,7 @@ class PlanSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(
         allow_null=True, help_text="Of a federated one: why no single system answers it."
     )
+    estimate = RunEstimateSerializer(help_text="Of all legs together.")
     legs = PlannedLegSerializer(many=True)
     tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
     joined_in = serializers.CharField(
@@ -178,6 +186,7 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
             {
                 "mode": found.mode.value,
                 "reason": found.reason,
+                "estimate": shown_estimate(**accounts.estimated(found.legs)),
                 "legs": legs,
                 "tables": tables,
                 "joined_in": found.joined_in.name if found.joined_in else None,

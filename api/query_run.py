@@ -1,5 +1,6 @@
 """Queries as the team's books show them."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.connection import CostSerializer
+from api.money import money
+from connectors.types import Basis
 from warehouse.models import QueryRun, ViewRefresh, WarehouseConnection
 
 
@@ -26,14 +29,22 @@ class RunEstimateSerializer(serializers.Serializer[Any]):
     cost = CostSerializer()
 
 
+def shown_estimate(
+    estimated_bytes: int | None = None,
+    cost_low: Decimal | None = None,
+    cost_high: Decimal | None = None,
+    currency: str = "",
+    basis: str = "",
+) -> dict[str, Any]:
+    """As RunEstimateSerializer has it; what is not given is unknown."""
+    ends = {"low": money(cost_low), "high": money(cost_high)}
+    cost = {**ends, "currency": currency, "basis": basis or Basis.UNKNOWN.value}
+    return {"bytes_scanned": estimated_bytes, "cost": cost}
+
+
 def estimate_of(run: QueryRun | ViewRefresh) -> dict[str, Any]:
     """What a query, or a refresh, was to read and to cost."""
-    ends = {"low": run.cost_low, "high": run.cost_high}
-    cost = {end: None if money is None else format(money, "f") for end, money in ends.items()}
-    return {
-        "bytes_scanned": run.estimated_bytes,
-        "cost": {**cost, "currency": run.currency, "basis": run.basis or "unknown"},
-    }
+    return shown_estimate(run.estimated_bytes, run.cost_low, run.cost_high, run.currency, run.basis)
 
 
 class RunErrorSerializer(serializers.Serializer[Any]):
