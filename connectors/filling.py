@@ -8,13 +8,14 @@ fence of its rows. What a fill that was cut off has left aside goes with the nex
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from connectors import loading
+from connectors.base import GRACE_S, Connector
 from connectors.errors import LoadSuperseded, TableTaken
 from connectors.types import Limits, Params, RunStats
 
@@ -58,10 +59,9 @@ class Filled:
     stats: RunStats
 
 
-class FillTable(ABC):
+class FillTable(Connector):
     """Keeps what a query answers in a table of the same warehouse, which alone has the rows."""
 
-    @abstractmethod
     def fill(
         self,
         target: FillTarget,
@@ -78,10 +78,25 @@ class FillTable(ABC):
         not any more. Raises TableTaken where the table is not the owner's, LoadSuperseded, and
         what ``query`` raises; then the rows stay as they were.
         """
+        sql, params = self._bound(sql, params)
+        self._guard(sql)
+        with self._writing(target, limits) as filling:
+            return filling.fill(sql, params, still_mine)
 
-    @abstractmethod
     def clear(self, target: FillTarget) -> None:
         """Drop what fills up to the target's fence have left aside."""
+        with self._writing(target, Limits()) as filling:
+            filling.clear()
+
+    @contextmanager
+    def _writing(self, target: FillTarget, limits: Limits) -> Iterator["Filling"]:
+        watched = self._watched(limits.timeout_s + GRACE_S)
+        with watched, self._session(), self._filling(target, limits) as filling:
+            yield filling
+
+    @abstractmethod
+    def _filling(self, target: FillTarget, limits: Limits) -> AbstractContextManager["Filling"]:
+        """One fill in the session that is open, which may write until it is over."""
 
 
 class Filling(ABC):

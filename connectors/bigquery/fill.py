@@ -8,47 +8,29 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from connectors.base import GRACE_S, Connector
 from connectors.bigquery.credentials import BigQueryCredentials
 from connectors.bigquery.jobs import CALL_TIMEOUT_S, Client, Config, Job, ended, sent
 from connectors.bigquery.load_sql import quoted
 from connectors.bigquery.parameters import query_parameters
-from connectors.filling import Filled, Filling, FillTable, FillTarget
+from connectors.filling import Filling, FillTable, FillTarget
 from connectors.types import Limits, Params, RunStats
 
 DAY = "TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)"
 """After that a table aside goes by itself."""
 
 
-class BigQueryFill(Connector, FillTable):
+class BigQueryFill(FillTable):
     """The promises are those of ``FillTable``."""
 
     credentials: BigQueryCredentials
     _client: Client
     _config: Callable[..., Config]
 
-    def fill(
-        self,
-        target: FillTarget,
-        sql: str,
-        params: Params,
-        limits: Limits,
-        still_mine: Callable[[], None],
-    ) -> Filled:
-        self._guard(sql)
-        with self._filling(target, limits) as filling:
-            return filling.fill(sql, params, still_mine)
-
-    def clear(self, target: FillTarget) -> None:
-        with self._filling(target, Limits()) as filling:
-            filling.clear()
-
     @contextmanager
     def _filling(self, target: FillTarget, limits: Limits) -> Iterator["BigQueryFilling"]:
-        with self._watched(limits.timeout_s + GRACE_S), self._session():
-            config = partial(self._config, limits)
-            location = self.credentials.location
-            yield BigQueryFilling(self._client, location, config, limits.timeout_s, target)
+        config = partial(self._config, limits)
+        location = self.credentials.location
+        yield BigQueryFilling(self._client, location, config, limits.timeout_s, target)
 
 
 class BigQueryFilling(Filling):

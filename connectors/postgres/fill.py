@@ -4,15 +4,14 @@ Where columns differ another table takes the place in a transaction: one that be
 reads the table for the first time afterwards, finds no rows in it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import psycopg
 from psycopg import sql
 
-from connectors.base import GRACE_S, Connector
-from connectors.filling import ExchangeFilling, Filled, FillTable, FillTarget
+from connectors.filling import ExchangeFilling, FillTable, FillTarget
 from connectors.types import Limits, Params, RunStats
 
 NAMES = """
@@ -27,44 +26,27 @@ WHERE n.nspname = $1 AND c.relname = $2
 """
 
 
-class PostgresFill(Connector, FillTable):
+class PostgresFill(FillTable):
     """The promises are those of ``FillTable``."""
 
     folds_names: ClassVar[bool] = False
     """Names are in lower case, quoted or not."""
     _connection: "psycopg.Connection[Any]"
 
-    def fill(
-        self,
-        target: FillTarget,
-        sql: str,
-        params: Params,
-        limits: Limits,
-        still_mine: Callable[[], None],
-    ) -> Filled:
-        sql, params = self._bound(sql, params)
-        self._guard(sql)
-        with self._filling(target, limits.timeout_s) as filling:
-            return filling.fill(sql, params, still_mine)
-
-    def clear(self, target: FillTarget) -> None:
-        with self._filling(target, Limits().timeout_s) as filling:
-            filling.clear()
-
     @contextmanager
-    def _filling(self, target: FillTarget, timeout_s: float) -> Iterator["PostgresFilling"]:
-        """In this session, each of whose statements commits by itself meanwhile."""
-        with self._watched(timeout_s + GRACE_S), self._session():
-            connection, was = self._connection, self._connection.autocommit
-            connection.rollback()
-            connection.autocommit = True
-            try:
-                connection.execute(f"SET statement_timeout TO {max(1, int(timeout_s * 1000))}")
-                yield PostgresFilling(connection, target, folds=self.folds_names)
-            finally:
-                with suppress(psycopg.Error):
-                    connection.execute("RESET statement_timeout")
-                    connection.autocommit = was
+    def _filling(self, target: FillTarget, limits: Limits) -> Iterator["PostgresFilling"]:
+        """Each statement of this session commits by itself meanwhile."""
+        connection, was = self._connection, self._connection.autocommit
+        connection.rollback()
+        connection.autocommit = True
+        try:
+            timeout_ms = max(1, int(limits.timeout_s * 1000))
+            connection.execute(f"SET statement_timeout TO {timeout_ms}")
+            yield PostgresFilling(connection, target, folds=self.folds_names)
+        finally:
+            with suppress(psycopg.Error):
+                connection.execute("RESET statement_timeout")
+                connection.autocommit = was
 
 
 class PostgresFilling(ExchangeFilling):

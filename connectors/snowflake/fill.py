@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from connectors.base import GRACE_S, Connector
-from connectors.filling import ExchangeFilling, Filled, FillTable, FillTarget
+from connectors.filling import ExchangeFilling, FillTable, FillTarget
 from connectors.snowflake.sql import count, literal, quoted
 from connectors.types import Limits, Params, RunStats
 
@@ -16,31 +15,14 @@ TABLES = "FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = ?"
 Run = Callable[[str, Params], "SnowflakeCursor"]
 
 
-class SnowflakeFill(Connector, FillTable):
+class SnowflakeFill(FillTable):
     """The promises are those of ``FillTable``."""
 
     _run: Callable[..., "SnowflakeCursor"]
 
-    def fill(
-        self,
-        target: FillTarget,
-        sql: str,
-        params: Params,
-        limits: Limits,
-        still_mine: Callable[[], None],
-    ) -> Filled:
-        self._guard(sql)
-        with self._filling(target, limits.timeout_s) as filling:
-            return filling.fill(sql, params, still_mine)
-
-    def clear(self, target: FillTarget) -> None:
-        with self._filling(target, Limits().timeout_s) as filling:
-            filling.clear()
-
     @contextmanager
-    def _filling(self, target: FillTarget, timeout_s: float) -> Iterator["SnowflakeFilling"]:
-        with self._watched(timeout_s + GRACE_S), self._session():
-            yield SnowflakeFilling(lambda sql, params: self._run(sql, params, timeout_s), target)
+    def _filling(self, target: FillTarget, limits: Limits) -> Iterator["SnowflakeFilling"]:
+        yield SnowflakeFilling(lambda sql, params: self._run(sql, params, limits.timeout_s), target)
 
 
 class SnowflakeFilling(ExchangeFilling):
