@@ -23,9 +23,10 @@ from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
 from connectors.types import Estimate
 from etl import table_modes
-from warehouse import connections, query_executor
+from warehouse import connection_test, connections, query_executor
 from warehouse.access import Role
-from warehouse.connections import ConnectionTest, Draft
+from warehouse.connection_test import ConnectionTest
+from warehouse.connections import Draft
 from warehouse.hybrid import cache
 from warehouse.models import ConnectionMode, WarehouseConnection
 from warehouse.statements import Language, Statement
@@ -213,14 +214,14 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         """Check credentials without saving them."""
         data = valid(UnsavedConnectionSerializer, request)
         return _tested(
-            connections.test_of_unsaved(self.team, data["provider"], data["credentials"]), request
+            connection_test.of_unsaved(self.team, data["provider"], data["credentials"]), request
         )
 
     @extend_schema(request=None, responses=CheckSerializer)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, **_: Any) -> Response:
         """Check a saved connection and remember how it ended."""
-        return _tested(connections.test_of(self.get_object()), request)
+        return _tested(connection_test.of(self.get_object()), request)
 
     @extend_schema(responses=TablesSerializer, parameters=[WantedTablesSerializer])
     @action(detail=True, url_path="schema")

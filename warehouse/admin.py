@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from connectors.errors import ConnectorError
 from connectors.types import CheckReport
-from warehouse import conf, connection_config, connections
+from warehouse import conf, connection_config, connection_test, connections
 from warehouse.connections import Draft
 from warehouse.errors import NameTaken
 from warehouse.models import Membership, Team, WarehouseConnection
@@ -139,7 +139,7 @@ class WarehouseConnectionAdmin(ModelAdmin):
     def test(self, request: HttpRequest, queryset: QuerySet[WarehouseConnection]) -> None:
         for connection in queryset:
             try:
-                report = connections.test_of(connection).run()
+                report = connection_test.of(connection).run()
             except ConnectorError as exc:
                 self.message_user(request, f"{connection}: {exc.detail}", messages.ERROR)
                 continue

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, models, transaction
-from django.utils import timezone
 
 from connectors import registry
 from connectors.base import Connector
 from connectors.credentials import Credentials
-from connectors.errors import InvalidCredentials, QueryCancelled
+from connectors.errors import InvalidCredentials
 from connectors.network import NetworkPolicy
-from connectors.types import CheckReport, JobContext
+from connectors.types import JobContext
 from warehouse import conf, connection_config
 from warehouse.catalogs import catalogs
 from warehouse.connection_config import ConnectionConfig
@@ -28,8 +26,6 @@ from warehouse.hybrid import cache
 from warehouse.models import ConnectionMode, TestStatus, WarehouseConnection
 from warehouse.pool import Lease, pool
 from warehouse.views import broken
-
-log = structlog.get_logger(__name__)
 
 NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 """NUL, which Postgres cannot keep, and halves of surrogate pairs, which UTF-8 cannot spell."""
@@ -246,64 +242,3 @@ def leased(connection: WarehouseConnection) -> Iterator[Lease]:
     )
     with pool.lease(connection.pk, version, partial(connector_of, connection)) as lease:
         yield lease
-
-
-class ConnectionTest:
-    """One test of a connection, to be run once; ``cancel`` comes from another thread."""
-
-    __test__ = False  # keeps test runners from taking it for a test
-
-    def __init__(self, connector: Connector, saved: WarehouseConnection | None = None) -> None:
-        self._connector = connector
-        self._saved = saved
-        self._run_id = str(uuid.uuid4())
-
-    def run(self) -> CheckReport:
-        """The steps; how they ended is remembered with a connection that is saved."""
-        with self._connector:
-            report = self._connector.check(self._run_id)
-        failure = report.failure
-        cancelled = failure is not None and failure.code == QueryCancelled.code
-        if self._saved is not None and not cancelled:
-            _remember(self._saved, report)
-        return report
-
-    def cancel(self) -> bool:
-        """End it; false while it does not run."""
-        reached = self._connector.cancel(self._run_id)
-        log.info("test.cancelled", reached=reached)
-        return reached
-
-
-def test_of_unsaved(team: Any, provider: str, credentials: Mapping[str, Any]) -> ConnectionTest:
-    """Of credentials that are not kept; raises UnknownProvider, InvalidCredentials."""
-    checked_credentials(provider, credentials)
-    return ConnectionTest(connector_for(provider, credentials, JobContext(team=str(team.pk))))
-
-
-def test_of(connection: WarehouseConnection) -> ConnectionTest:
-    """Of a saved connection, paused or not; raises CredentialsUnreadable."""
-    return ConnectionTest(connector_of(connection), connection)
-
-
-def _remember(connection: WarehouseConnection, report: CheckReport) -> None:
-    failure = report.failure
-    connection.last_tested_at = timezone.now()
-    connection.last_test_status = TestStatus.PASSED if report.ok else TestStatus.FAILED
-    connection.last_test_error = f"{failure.name}: {failure.detail}" if failure else ""
-    # Not save(): the credentials may have been changed while the check ran.
-    same = WarehouseConnection.objects.for_team(connection.team_id).filter(
-        pk=connection.pk, credential_version=connection.credential_version
-    )
-    same.update(
-        last_tested_at=connection.last_tested_at,
-        last_test_status=connection.last_test_status,
-        last_test_error=connection.last_test_error,
-    )
-    log.info(
-        "connection.tested",
-        connection=str(connection.pk),
-        team=str(connection.team_id),
-        status=connection.last_test_status,
-        code=failure.code if failure else "",
-    )

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from tests.service.running import environment, web
 from tests.waiting import until
-from warehouse import connections
+from warehouse import connection_test
 from warehouse.models import WarehouseConnection
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +84,7 @@ def test_result_of_a_test_is_dropped_when_credentials_changed_meanwhile(
     alice: APIClient, shop: WarehouseConnection, shop_url: str
 ) -> None:
     alice.patch(shop_url, {"credentials": {"database": "postgres"}})
-    assert connections.test_of(shop).run().ok  # read before the change
+    assert connection_test.of(shop).run().ok  # read before the change
     assert alice.get(shop_url).json()["last_test_status"] == "never_tested"
 
 
@@ -112,7 +112,7 @@ def test_test_can_be_cancelled_and_is_then_not_remembered(
 ) -> None:
     settings.WAREHOUSE_ALLOWED_PRIVATE_HOSTS = ["127.0.0.1"]
     connection = save(host="127.0.0.1", port=silent_port)
-    test = connections.test_of(connection)
+    test = connection_test.of(connection)
     assert test.cancel() is False  # it does not run yet
     with ThreadPoolExecutor(1) as other:
         running = other.submit(test.run)
