@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from connectors.base import Connector
 from connectors.errors import ConnectorError, ObjectNotFound
 from connectors.result import Result
 from connectors.types import Basis, Estimate, Limits, Table
-from warehouse import accounts, conf, connections, modes
+from warehouse import accounts, connections, modes
 from warehouse.accounts import Asked, PlannedLeg
 from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
@@ -29,17 +29,13 @@ from warehouse.federation.tidy import PREFIX
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hybrid import flights
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
+from warehouse.limits import WHOLE, limits_for, limits_of_whole
 from warehouse.local import StoreRun
 from warehouse.models import QueryRun, WarehouseConnection
 from warehouse.near import hinted
 from warehouse.recorded import RecordedRun
 from warehouse.runs import Run
 from warehouse.statements import Language, Statement
-
-MAX_RESULT_BYTES = 100 * 2**20
-"""Rows that take more, in Arrow's form, are cut off, and the answer says so."""
-WHOLE = Limits(timeout_s=3600, max_rows=10_000_000, max_bytes_returned=2 * 2**30)
-"""The most that is read of one query where all of its answer is wanted."""
 
 log = structlog.get_logger(__name__)
 
@@ -215,12 +211,8 @@ def _planned(
 ) -> tuple[Run, list[PlannedLeg]]:
     """The run that answers a query, and what it will send where."""
     log.info("query.planned", mode=found.mode, team=str(team.pk))
-    limits = Limits(
-        timeout_s=conf.query_timeout_s(),
-        max_rows=min(conf.query_max_rows(), max_rows or conf.query_max_rows()),
-        max_bytes_returned=MAX_RESULT_BYTES,
-    )
     push_down = partial(_over, run_id=run_id, max_rows=max_rows)
+    limits = limits_for(None, max_rows)
     return _by_mode(team, found, run_id, limits, push_down, may_move=True)
 
 
@@ -266,25 +258,6 @@ def run_whole(team: Any, found: Planned) -> Run:
     return run
 
 
-def limits_of_whole(connection: WarehouseConnection) -> Limits:
-    """Those of a query whose answer is kept, over that connection."""
-    own = ConnectionConfig.parse(connection.config)
-    timeout_s = own.timeout_s or WHOLE.timeout_s
-    return replace(WHOLE, timeout_s=timeout_s, max_bytes_scanned=own.max_bytes_scanned)
-
-
 def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None) -> HogQLPlan:
     """How ``run_hogql`` would answer, without running anything; raises as it does."""
     return HogQLPlan.of(team, planner.planned(team, text, values or {}))
-
-
-def limits_for(connection: WarehouseConnection, max_rows: int | None) -> Limits:
-    """The tightest of what the caller, the connection and the service allow."""
-    config = ConnectionConfig.parse(connection.config)
-    rows = [conf.query_max_rows(), config.max_rows, max_rows]
-    return Limits(
-        timeout_s=config.timeout_s or conf.query_timeout_s(),
-        max_rows=min(bound for bound in rows if bound is not None),
-        max_bytes_returned=MAX_RESULT_BYTES,
-        max_bytes_scanned=config.max_bytes_scanned,
-    )

@@ -14,6 +14,7 @@ from tests.hybrid.asking import NOW, ask
 from warehouse import connections, query_executor
 from warehouse.errors import ConnectionPaused
 from warehouse.hybrid import cache
+from warehouse.limits import limits_for
 from warehouse.models import CachedResult, ConnectionMode, Team, WarehouseConnection
 from warehouse.pool import pool
 from warehouse.statements import Statement
@@ -100,8 +101,8 @@ def test_other_team_never_gets_it(
         **{f.attname: getattr(hybrid, f.attname) for f in hybrid._meta.fields}
     )
     same.team = other_team
-    assert query_executor.wish_of(same, Statement(NOW), query_executor.limits_for(same, None)) != (
-        query_executor.wish_of(hybrid, Statement(NOW), query_executor.limits_for(hybrid, None))
+    assert query_executor.wish_of(same, Statement(NOW), limits_for(same, None)) != (
+        query_executor.wish_of(hybrid, Statement(NOW), limits_for(hybrid, None))
     )
 
 

@@ -16,6 +16,7 @@ from warehouse import access, connection_config, connections, query_executor
 from warehouse.access import MembershipPolicy, Role
 from warehouse.checks import stored_credentials_can_be_read
 from warehouse.errors import ConnectionPaused
+from warehouse.limits import limits_for
 from warehouse.models import Membership, Team, WarehouseConnection, team_model
 from warehouse.statements import Statement
 
@@ -128,7 +129,7 @@ def test_tightest_limit_counts(
     max_bytes: int | None,
 ) -> None:
     shop.config = config
-    limits = query_executor.limits_for(shop, asked)
+    limits = limits_for(shop, asked)
     assert (limits.timeout_s, limits.max_rows, limits.max_bytes_scanned) == (
         timeout_s,
         max_rows,

@@ -14,6 +14,7 @@ from warehouse.federation.planner import Mode, Planned
 from warehouse.federation.relations import STORE
 from warehouse.hogql.printing.printer import print_query, tables
 from warehouse.hybrid import cache
+from warehouse.limits import limits_of_whole
 from warehouse.models import View, WarehouseConnection
 from warehouse.views import catalog, outcome
 from warehouse.views.outcome import Refreshed
@@ -38,7 +39,7 @@ def fill(
     check(view, found)
     estimate = accounts.estimated(query_executor.priced(view.team, found))
     printed = print_query(found.query, found.dialects[str(target.pk)], found.text)
-    limits = query_executor.limits_of_whole(target)
+    limits = limits_of_whole(target)
     with connections.opened(target, run=str(view.pk)) as connector:
         if not isinstance(connector, FillTable):
             raise Unsupported(f"{connector.label} cannot keep views.")
