@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from warehouse.hogql.functions import aggregates, arrays, dates, scalar
+from warehouse.hogql.functions import aggregates, arrays, dates, scalar, text
 from warehouse.hogql.functions.lookup import ALIASES
 from warehouse.hogql.functions.table import DIALECTS, Function
 
 PARTS = {
-    "Operators, conditions, numbers and text": (*scalar.FUNCTIONS, scalar.MULTI_IF),
+    "Operators, conditions and numbers": (*scalar.FUNCTIONS, scalar.MULTI_IF),
+    "Text": text.FUNCTIONS,
     "Dates and times": dates.FUNCTIONS,
     "Aggregates and windows": aggregates.FUNCTIONS,
     "Arrays": arrays.FUNCTIONS,

@@ -8,7 +8,7 @@ from warehouse.hogql import catalog, tree, types
 from warehouse.hogql.catalog import CatalogTable, Link
 from warehouse.hogql.errors import HogQLTooComplex, NameAmbiguous, NameUnknown
 from warehouse.hogql.functions.lookup import named
-from warehouse.hogql.functions.scalar import AS_TEXT
+from warehouse.hogql.functions.text import AS_TEXT
 from warehouse.hogql.members import member
 from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.source import Place

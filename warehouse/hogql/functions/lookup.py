@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from warehouse.hogql.functions import aggregates, arrays, dates, scalar
+from warehouse.hogql.functions import aggregates, arrays, dates, scalar, text
 from warehouse.hogql.functions.table import Function, Use
 
 FUNCTIONS: tuple[Function, ...] = (
     *scalar.FUNCTIONS,
+    *text.FUNCTIONS,
     scalar.MULTI_IF,
     *dates.FUNCTIONS,
     *aggregates.FUNCTIONS,

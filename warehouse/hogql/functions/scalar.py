@@ -1,4 +1,4 @@
-"""Operators, conditions, numbers and text."""
+"""Operators, conditions and numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
@@ -11,7 +11,7 @@ from warehouse.hogql.types import DECIMAL, FLOAT, INT, Kind, Type, common
 Args = Sequence[exp.Expr]
 
 
-def _chained(kind: type[exp.Expr]) -> Form:
+def chained(kind: type[exp.Expr]) -> Form:
     return lambda args: reduce(lambda a, b: kind(this=_apart(a), expression=_apart(b)), args)
 
 
@@ -135,8 +135,8 @@ FUNCTIONS = (
     _compare("greater", ">", "Greater."),
     _compare("lessOrEquals", "<=", "Less or equal."),
     _compare("greaterOrEquals", ">=", "Greater or equal."),
-    Function("and", ("bool*",), "bool", forms(_chained(exp.And)), "All are true.", least=2),
-    Function("or", ("bool*",), "bool", forms(_chained(exp.Or)), "One is true.", least=2),
+    Function("and", ("bool*",), "bool", forms(chained(exp.And)), "All are true.", least=2),
+    Function("or", ("bool*",), "bool", forms(chained(exp.Or)), "One is true.", least=2),
     Function("not", ("bool",), "bool", forms("NOT (_0)"), "Is false."),
     Function("isNull", ("any",), "bool", forms("_0 IS NULL"), "Is NULL."),
     Function("isNotNull", ("any",), "bool", forms("NOT (_0 IS NULL)"), "Is not NULL."),
@@ -224,118 +224,6 @@ FUNCTIONS = (
         "What the text spells.",
     ),
     Function("toFloat", ("as_float",), "float", forms("_0"), "The nearest double."),
-    # Text, in characters, never bytes.
-    Function(
-        "toString",
-        ("whole",),
-        "text",
-        forms(
-            "CAST(_0 AS VARCHAR)",
-            bigquery="CAST(_0 AS STRING)",
-            clickhouse="toString(_0)",
-            databricks="CAST(_0 AS STRING)",
-        ),
-        "The number's digits.",
-    ),
-    Function(
-        "toString",
-        ("date",),
-        "text",
-        forms(
-            "TO_CHAR(_0, 'YYYY-MM-DD')",
-            bigquery="FORMAT_DATE('%Y-%m-%d', _0)",
-            databricks="CAST(_0 AS STRING)",
-            clickhouse="toString(_0)",
-        ),
-        "As 2026-01-31.",
-    ),
-    Function("toString", ("text",), "text", forms("_0"), "Itself."),
-    Function(
-        "concat",
-        ("text*",),
-        "text",
-        forms(_chained(exp.DPipe)),
-        "One after another; NULL where one is NULL.",
-        least=1,
-    ),
-    Function(
-        "lower", ("text",), "text", forms("LOWER(_0)", clickhouse="lowerUTF8(_0)"), "In lower case."
-    ),
-    Function(
-        "upper", ("text",), "text", forms("UPPER(_0)", clickhouse="upperUTF8(_0)"), "In upper case."
-    ),
-    Function(
-        "length",
-        ("text",),
-        "int",
-        forms("LENGTH(_0)", clickhouse="lengthUTF8(_0)"),
-        "Number of characters.",
-        widens_in=("clickhouse",),
-    ),
-    Function(
-        "substring",
-        ("text", "int=", "int="),
-        "text",
-        forms(
-            "SUBSTRING(_0, _1, _2)",
-            bigquery="SUBSTR(_0, _1, _2)",
-            clickhouse="substringUTF8(_0, _1, _2)",
-        ),
-        "So many characters from a place on; the first is at 1.",
-    ),
-    Function(
-        "trim",
-        ("text",),
-        "text",
-        forms("TRIM(_0)", bigquery="TRIM(_0, ' ')", clickhouse="trimBoth(_0)"),
-        "Without blanks (U+0020) at both ends.",
-    ),
-    Function(
-        "replaceAll",
-        ("text", "text", "text"),
-        "text",
-        forms("REPLACE(_0, _1, _2)", clickhouse="replaceAll(_0, _1, _2)"),
-        "With each second replaced by the third.",
-    ),
-    Function(
-        "position",
-        ("text", "text"),
-        "int",
-        forms(
-            "STRPOS(_0, _1)",
-            snowflake="CHARINDEX(_1, _0)",
-            databricks="LOCATE(_1, _0)",
-            clickhouse="positionUTF8(_0, _1)",
-        ),
-        "Where the second first stands in the first, from 1; 0 where it does not.",
-        widens_in=("clickhouse",),
-    ),
-    Function(
-        "startsWith",
-        ("text", "text"),
-        "bool",
-        forms(
-            "LEFT(_0, LENGTH(_1)) = _1",
-            bigquery="STARTS_WITH(_0, _1)",
-            snowflake="STARTSWITH(_0, _1)",
-            databricks="STARTSWITH(_0, _1)",
-            clickhouse="startsWith(_0, _1)",
-        ),
-        "Begins with.",
-    ),
-    Function(
-        "endsWith",
-        ("text", "text"),
-        "bool",
-        forms(
-            "RIGHT(_0, LENGTH(_1)) = _1",
-            bigquery="ENDS_WITH(_0, _1)",
-            snowflake="ENDSWITH(_0, _1)",
-            databricks="ENDSWITH(_0, _1)",
-            clickhouse="endsWith(_0, _1)",
-        ),
-        "Ends with.",
-    ),
 )
 MULTI_IF = Function(
     "multiIf",
@@ -345,12 +233,3 @@ MULTI_IF = Function(
     "The value after the first condition that is true; the last where none is.",
     least=3,
 )
-AS_TEXT = Function("text", ("any",), "text", forms(None, clickhouse="toString(_0)"), "Its text.")
-UNPADDED = Function(
-    "unpadded",
-    ("text",),
-    "text",
-    dict.fromkeys(("databricks", "postgres", "redshift"), "RTRIM(_0)"),
-    "Without the blanks that fill a CHAR.",
-)
-"""No query calls them: columns are read by them."""

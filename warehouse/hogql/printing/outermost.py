@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from warehouse.hogql import tree
-from warehouse.hogql.functions.scalar import UNPADDED
+from warehouse.hogql.functions.text import UNPADDED
 from warehouse.hogql.printing.dialects import Dialect
 from warehouse.hogql.types import STRING, Kind, Type
 
