@@ -156,3 +156,11 @@ def test_values_keep_their_order_where_placeholders_have_no_name() -> None:
     printed = translate(text, CATALOG, "snowflake", {"c": 3, "b": 2, "a": 1})
     assert printed.params == [1, 2, 3]
     assert printed.sql.count("?") == 3
+
+
+@pytest.mark.parametrize("end", ["", "LIMIT 1 BY n", "QUALIFY row_number() OVER (ORDER BY n) = 1"])
+def test_what_is_grouped_by_is_sent_once(end: str) -> None:
+    """A text of Redshift's is a value, and so an expression with it is equal to no other."""
+    text = f"SELECT if(name = 'it''s', price, 0) AS a, count() AS n FROM events GROUP BY a {end}"
+    printed = translate(text, CATALOG, "redshift")
+    assert list(dict(printed.params).values()) == ["it's"]

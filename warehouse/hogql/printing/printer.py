@@ -149,11 +149,12 @@ class _Printer:
     def _select(
         self, query: tree.Select, grouped: tuple[tree.Item, ...] | None = None
     ) -> exp.Query:
+        grouped = grouped or query.items
         if query.qualify is not None or query.limit_by is not None:
-            return self._wrapped(query)
+            return self._wrapped(query, grouped)
         if not self._dialect.orders_by_queries and scalars.orders(query):
-            return self._wrapped(query)
-        made = self._plain(query, grouped or query.items)
+            return self._wrapped(query, grouped)
+        made = self._plain(query, grouped)
         if query.order_by:
             made.set("order", exp.Order(expressions=[self._order(one) for one in query.order_by]))
         return self._limited(made, query.limit, query.offset)
@@ -232,7 +233,7 @@ class _Printer:
 
     # QUALIFY and LIMIT BY, which few have: a query around the query.
 
-    def _wrapped(self, query: tree.Select) -> exp.Query:
+    def _wrapped(self, query: tree.Select, grouped: tuple[tree.Item, ...]) -> exp.Query:
         if query.distinct:
             raise HogQLRefused(
                 "DISTINCT does not go with QUALIFY and LIMIT BY.",
@@ -254,7 +255,7 @@ class _Printer:
             limit=None,
             offset=None,
         )
-        made = self._plain(inner, query.items)
+        made = self._plain(inner, grouped)
         alias = HIDDEN.format("rows")
         outer = exp.Select(
             expressions=[exp.column(quoted(item.name), table=quoted(alias)) for item in query.items]
