@@ -9,7 +9,6 @@ begun: integers and decimals of a known scale, in inner joins.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TypeGuard
 
 from warehouse.federation import sizes
 from warehouse.federation.conditions import EQUAL_SHARE, all_of
@@ -18,7 +17,7 @@ from warehouse.federation.relations import column_item, columns_of, source_of
 from warehouse.federation.semi import ALIKE
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
-from warehouse.hogql.functions.table import Use
+from warehouse.hogql.grouping import is_aggregate
 from warehouse.hogql.types import FLOAT, INT, TIMES, Kind, Type
 
 BEGUN = ("count", "sum", "min", "max", "avg")
@@ -169,7 +168,7 @@ class _Grouped:
 def _aggregates(part: tree.Resolved) -> Iterator[tree.Call]:
     """Those of a query, and not of the queries in it."""
     for one in part.parts():
-        if _is_aggregate(one):
+        if is_aggregate(one):
             yield one
         elif not isinstance(one, tree.Query):
             yield from _aggregates(one)
@@ -177,10 +176,6 @@ def _aggregates(part: tree.Resolved) -> Iterator[tree.Call]:
 
 def _has_windows(query: tree.Select) -> bool:
     return any(isinstance(node, tree.Window) for node in query.walk())
-
-
-def _is_aggregate(node: tree.Resolved) -> TypeGuard[tree.Call]:
-    return isinstance(node, tree.Call) and node.function.use == Use.AGGREGATE
 
 
 def _is_made_of(expr: tree.Expr, alias: str) -> bool:
@@ -246,9 +241,9 @@ def _key_of(relation: tree.Relation) -> set[str]:
         for item in query.items
         if isinstance(item.expr, tree.Column)
     }
-    return (
-        {name for name, place in own.items() if place in key} if key <= {*own.values()} else set()
-    )
+    if not key <= {*own.values()}:
+        return set()
+    return {name for name, place in own.items() if place in key}
 
 
 def _values(

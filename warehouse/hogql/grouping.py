@@ -1,6 +1,7 @@
 """Of a query that groups: what has one value for each group, and what has none."""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.table import Use
@@ -21,8 +22,8 @@ def groups(select: tree.Select) -> bool:
     return bool(select.group_by) or select.having is not None or any(map(_aggregates, asked))
 
 
-def _is_aggregate(expr: object) -> bool:
-    return isinstance(expr, tree.Call) and expr.function.use == Use.AGGREGATE
+def is_aggregate(node: object) -> TypeGuard[tree.Call]:
+    return isinstance(node, tree.Call) and node.function.use == Use.AGGREGATE
 
 
 def _asked(select: tree.Select) -> Iterator[tree.Expr | None]:
@@ -36,11 +37,11 @@ def _asked(select: tree.Select) -> Iterator[tree.Expr | None]:
 
 
 def _aggregates(expr: tree.Resolved) -> bool:
-    return _is_aggregate(expr) or any(map(_aggregates, _parts(expr)))
+    return is_aggregate(expr) or any(map(_aggregates, _parts(expr)))
 
 
 def _loose(expr: tree.Resolved, select: tree.Select, own: set[str]) -> Iterator[tree.Column]:
-    if _is_aggregate(expr) or any(tree.same(expr, one) for one in select.group_by):
+    if is_aggregate(expr) or any(tree.same(expr, one) for one in select.group_by):
         return
     if isinstance(expr, tree.Column):
         if expr.relation in own:

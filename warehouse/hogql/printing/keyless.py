@@ -37,14 +37,10 @@ def _has_key(on: tree.Expr, alias: str, before: list[str]) -> bool:
         return all(_has_key(part, alias, before) for part in on.args)
     if on.function.name != "equals":
         return False
-    sides = [_asked(one) for one in on.args]
+    sides = [{alias for alias, _ in one.names.columns} for one in on.args]
     return any(
         here == {alias} and there and there <= set(before) for here, there in (sides, sides[::-1])
     )
-
-
-def _asked(expr: tree.Expr) -> set[str]:
-    return {node.relation for node in expr.walk() if isinstance(node, tree.Column)}
 
 
 def _columns(query: tree.Select) -> Mapping[str, tree.Column]:

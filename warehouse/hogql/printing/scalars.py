@@ -7,7 +7,7 @@ NULL, where a count is to be 0.
 from typing import TypeGuard
 
 from warehouse.hogql import tree
-from warehouse.hogql.functions.table import Use
+from warehouse.hogql.grouping import is_aggregate
 
 ANSWERS_NULL = frozenset(
     ("coalesce", "ifNull", "if", "multiIf", "isNull", "isNotNull", "and", "or")
@@ -19,8 +19,7 @@ def misses_groups(query: tree.Query) -> TypeGuard[tree.Select]:
     """It aggregates to one row, of rows that depend on one around it."""
     if not isinstance(query, tree.Select) or query.group_by or query.having is not None:
         return False
-    is_aggregate = any(map(_is_aggregate, query.items[0].walk()))
-    return is_aggregate and bool(query.names.aliases)
+    return any(map(is_aggregate, query.items[0].walk())) and bool(query.names.aliases)
 
 
 def orders(query: tree.Select) -> bool:
@@ -39,11 +38,7 @@ def not_null_of_nothing(expr: tree.Expr) -> tree.Call | None:
         return not_null_of_nothing(expr.expr) if isinstance(expr, tree.Cast) else None
     if is_count(expr) or expr.function.name in ANSWERS_NULL:
         return expr
-    if _is_aggregate(expr):
+    if is_aggregate(expr):
         return None
     found = (not_null_of_nothing(arg) for arg in expr.args)
     return next((call for call in found if call is not None), None)
-
-
-def _is_aggregate(node: tree.Resolved) -> bool:
-    return isinstance(node, tree.Call) and node.function.use == Use.AGGREGATE
