@@ -24,8 +24,8 @@ def create(view: View) -> View:
 
 
 def update(view: View, changes: Mapping[str, Any]) -> View:
-    """Apply ``changes``; a view that is to be materialized, and of which the store has nothing
-    now, is refreshed. Raises as ``saving.update`` does."""
+    """Apply ``changes``; a view that is to be materialized, and of which nothing is kept now, is
+    refreshed. Raises as ``saving.update`` does."""
     _check(changes.get("schedule", ""))
     was_stored = _is_stored(view)
     with transaction.atomic():

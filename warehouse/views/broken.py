@@ -16,7 +16,8 @@ def lose(connection: WarehouseConnection) -> None:
 
 
 def reasons(team: Any) -> dict[UUID, str]:
-    """Why each view that is broken is so; of one whose rows are in the store, it is not refreshed.
+    """Why each view that is broken is so. One whose rows are kept can be read and not refreshed:
+    so those that read it are not broken.
 
     With another connection of that name, or another query, a view is not broken any more.
     """

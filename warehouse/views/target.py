@@ -95,7 +95,7 @@ def _blocker(view: View, target: WarehouseConnection, found: Planned) -> str:
     if stored:
         return f"It reads {', '.join(stored)} in the store."
     if others:
-        return f"It reads tables of {', '.join(others)}, and of {target.name} alone it may."
+        return f"It reads tables of {', '.join(others)}; it may read those of {target.name} alone."
     if not read:
         return f"It reads no table of {target.name}."
     if found.mode != Mode.PUSH_DOWN:
