@@ -42,6 +42,10 @@ QUERIES = {
     "keys of its own": """
         SELECT s.town, toStartOfMonth(f.day) AS month, sum(f.price * f.units) AS paid
         FROM {sales} AS f JOIN {shops} AS s ON f.shop = s.id GROUP BY s.town, month""",
+    "a key of the name of a part": """
+        SELECT s.town, f.hogql_part_0 AS kind, count() AS n
+        FROM (SELECT shop, kind AS hogql_part_0 FROM {sales}) AS f
+        JOIN {shops} AS s ON f.shop = s.id GROUP BY s.town, f.hogql_part_0""",
     "only some of its rows": """
         SELECT s.town, count() AS n, sum(f.price) AS paid FROM {sales} AS f
         JOIN {shops} AS s ON f.shop = s.id WHERE f.units > 2 GROUP BY s.town""",

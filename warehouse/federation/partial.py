@@ -8,6 +8,7 @@ begun: integers and decimals of a known scale, in inner joins.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import prod
 
 from warehouse.federation import sizes
@@ -66,6 +67,9 @@ class _Grouped:
 
     def __post_init__(self) -> None:
         self._made = [one for one in self.query.group_by if _is_made_of(one, self.alias)]
+        # Not one that a column of it has.
+        taken = {name.lower() for name, _ in columns_of(self.relation)}
+        self._names = (name for name in map(PART.format, count()) if name not in taken)
         self.rest = self.query.over(self._changed)
 
     @classmethod
@@ -160,7 +164,7 @@ class _Grouped:
         """The column of the groups that has it."""
         part = next((one for one in self.parts if tree.same(one.expr, expr)), None)
         if part is None:
-            part = tree.Item(expr.at, PART.format(len(self.parts)), expr)
+            part = tree.Item(expr.at, next(self._names), expr)
             self.parts.append(part)
         return tree.Column(expr.at, expr.type, self.alias, part.name)
 
