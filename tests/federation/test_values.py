@@ -142,3 +142,27 @@ def test_an_outer_join_of_a_query_may_be_on_anything(rows: Rows) -> None:
 )
 def test_blanks_that_fill_a_char_are_no_part_of_it(rows: Rows, query: str) -> None:
     assert sorted(rows(query)) == [[1, "ab"], [2, "c d"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (f"SELECT count() AS n {BOTH} INTERSECT SELECT b.id {BOTH}", [[2]]),
+        (f"SELECT b.id AS n {BOTH} EXCEPT SELECT count() {BOTH}", [[1]]),
+        (f"SELECT b.id AS n {BOTH} INTERSECT SELECT toFloat(b.id) {BOTH} WHERE b.id = 1", [[1.0]]),
+        (
+            f"SELECT n FROM (SELECT p.price AS n {BOTH} UNION ALL SELECT toFloat(b.id) {BOTH} "
+            f"UNION ALL SELECT length(p.code) {BOTH} WHERE b.id = 2) ORDER BY n DESC",
+            [[1234567890.12], [3.0], [2.0], [1.0], [0.5]],
+        ),
+        (
+            f"SELECT n, count() AS c FROM (SELECT b.id AS n {BOTH} UNION ALL "
+            f"SELECT count() {BOTH}) GROUP BY n ORDER BY n",
+            [[1, 1], [2, 2]],
+        ),
+    ],
+)
+def test_parts_of_a_set_have_numbers_of_one_type(
+    rows: Rows, query: str, wanted: list[list[Any]]
+) -> None:
+    assert rows(query) == wanted

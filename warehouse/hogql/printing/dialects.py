@@ -54,6 +54,8 @@ class Dialect:
     """A query in the place of a value gives NULL, not a count of 0, where it finds no row."""
     joins_by_keys: bool = False
     """An outer join needs an equality between both sides."""
+    mixes_types: bool = False
+    """A set of parts of several types has values of either, of which 1 and 1.0 are two."""
     binds_arrays: bool = False
     """A value may be a list; of single ones there is room for few."""
     arrays: bool = False
@@ -217,6 +219,7 @@ DIALECTS: Mapping[str, Dialect] = {
             member=members.in_clickhouse,
             misses_groups=True,
             joins_by_keys=True,
+            mixes_types=True,
             binds_arrays=True,
             arrays=True,
             nests_arrays=True,

@@ -16,7 +16,7 @@ def arriving(query: tree.Query, dialect: Dialect) -> tree.Query:
     if not isinstance(query, tree.Select):
         pads = any(kind.padded for _, kind in query.columns) and dialect.name in UNPADDED.forms
         sizes = dialect.sized_decimals and any(_is_sized(kind) for _, kind in query.columns)
-        return arriving(_around(query), dialect) if pads or sizes else query
+        return arriving(around(query), dialect) if pads or sizes else query
     own = _tables(query)
     items = tuple(replace(item, expr=_cast(item.expr, dialect, own)) for item in query.items)
     return replace(query, items=items)
@@ -53,7 +53,8 @@ def _cast(expr: tree.Expr, dialect: Dialect, own: set[str]) -> tree.Expr:
     return expr
 
 
-def _around(query: tree.Query) -> tree.Select:
+def around(query: tree.Query) -> tree.Select:
+    """All that the query answers, in a query around it."""
     relation = tree.QueryRelation(query.at, ROWS, query)
     items = tuple(
         tree.Item(query.at, name, tree.Column(query.at, kind, ROWS, name))

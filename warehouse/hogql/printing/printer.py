@@ -15,6 +15,7 @@ from warehouse.hogql.printing.equalities import with_equalities
 from warehouse.hogql.printing.expressions import Expressions, quoted
 from warehouse.hogql.printing.keyless import key_of
 from warehouse.hogql.printing.outermost import arriving, made_array
+from warehouse.hogql.printing.sets import alike
 from warehouse.hogql.printing.templates import apart
 from warehouse.hogql.printing.zeros import with_one_zero
 from warehouse.hogql.source import Place
@@ -127,6 +128,8 @@ class _Printer:
         raise TypeError(type(query))
 
     def _set(self, query: tree.SetQuery) -> exp.Query:
+        if self._dialect.mixes_types:
+            query = alike(query)
         kind, distinct = SETS[query.op]
         made: exp.Query = kind(
             this=self._member(query.left), expression=self._member(query.right), distinct=distinct
