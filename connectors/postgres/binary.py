@@ -12,7 +12,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from connectors.errors import DataError, WarehouseError
-from connectors.postgres import wire
+from connectors.postgres import text_rows
 from connectors.postgres.fields import (
     PADDING,
     Array,
@@ -155,7 +155,7 @@ def _array(column: CopiedColumn, fields: Fields) -> pa.Array:
     try:
         return column.array(fields)
     except NotExact as exc:
-        raise wire.inexact(column.field) from exc
+        raise text_rows.inexact(column.field) from exc
     except NotText as exc:
         raise DataError(
             f"The column {column.field.name} has text that is not in the database's encoding.",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors.postgres import wire
+from connectors.postgres import text_rows
 from connectors.types import Column, Table, TableFilter
 
 NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
@@ -19,12 +19,12 @@ def arrow_type(native: str) -> pa.DataType:
     import psycopg
 
     if numeric := NUMERIC.fullmatch(native):
-        return wire.decimal_type(int(numeric[1]), int(numeric[2]))
+        return text_rows.decimal_type(int(numeric[1]), int(numeric[2]))
     try:
         oid = psycopg.postgres.types.get_oid(PRECISION.sub("", native))
     except KeyError:
         return pa.string()
-    return wire.ARROW_TYPES.get(oid, pa.string())
+    return text_rows.ARROW_TYPES.get(oid, pa.string())
 
 
 def filters(wanted: TableFilter) -> dict[str, object]:

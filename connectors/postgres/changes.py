@@ -26,7 +26,7 @@ from connectors.errors import (
     WarehouseBusy,
     WarehouseError,
 )
-from connectors.postgres import pgoutput, wire
+from connectors.postgres import pgoutput, text_rows, wire
 from connectors.postgres.fields import Malformed
 from connectors.postgres.pgoutput import Begin, Row
 from connectors.postgres.window import Key, Window
@@ -249,7 +249,7 @@ class ChangeLog:
             cursor = self._connection.execute(
                 pgsql.SQL("SELECT * FROM {} LIMIT 0").format(source.name)
             )
-        return wire.arrow_schema(cursor.description or ())
+        return text_rows.arrow_schema(cursor.description or ())
 
     def _windows(
         self, source: Source, fields: pa.Schema, since: str, upto: str
@@ -370,6 +370,7 @@ def _texts(cursor: "psycopg.Cursor[Any]") -> list[Row]:
 def _batch(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [
-        wire.array_of_text(values, field) for values, field in zip(columns, schema, strict=True)
+        text_rows.array_of_text(values, field)
+        for values, field in zip(columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

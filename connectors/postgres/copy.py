@@ -19,7 +19,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
 from connectors.errors import QueryCancelled, SqlRefused
-from connectors.postgres import compiled, wire
+from connectors.postgres import compiled, text_rows, wire
 from connectors.postgres.binary import BinaryRows
 from connectors.postgres.receive import Receiver, drained
 from connectors.postgres.types import CopiedColumn, copied
@@ -150,7 +150,7 @@ def batched(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     asked = time.monotonic()
     for piece in pieces:
         added, is_late = piece.nbytes, time.monotonic() - asked >= WAKE_S
-        if size + added > wire.BATCH_BYTES:
+        if size + added > text_rows.BATCH_BYTES:
             yield from _joined(held)
             size = 0
         held.append(piece)
@@ -159,7 +159,7 @@ def batched(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Another one like this would be too much: what is there need not wait for it.
         if size + added > goal or is_late:
             yield from _joined(held)
-            size, goal = 0, min(max(goal, FIRST_BYTES) * GROWTH, wire.BATCH_BYTES)
+            size, goal = 0, min(max(goal, FIRST_BYTES) * GROWTH, text_rows.BATCH_BYTES)
         asked = time.monotonic()
     yield from _joined(held)
 

@@ -20,7 +20,7 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 from connectors.errors import QueryTimeout
-from connectors.postgres import wire
+from connectors.postgres import text_rows, wire
 from connectors.postgres.binary import GatheredRows
 from connectors.postgres.types import copied
 from connectors.result import Execution
@@ -166,7 +166,7 @@ class StreamExecution(Execution):
                 raise
             self._cursor.prepare(self._sql, self._params, self._deadline)
             described = self._cursor.description or ()
-            self.schema = wire.arrow_schema(described)
+            self.schema = text_rows.arrow_schema(described)
             self._columns = [
                 copied(column.type_code, field)
                 for column, field in zip(described, self.schema, strict=True)
@@ -180,7 +180,7 @@ class StreamExecution(Execution):
         with wire.told_apart(self._deadline - GRACE_S):
             for chunk in self._cursor.chunks(self._deadline):
                 rows.add(chunk)
-                if rows.num_rows >= wire.BATCH_ROWS or rows.nbytes >= BATCH_BYTES:
+                if rows.num_rows >= text_rows.BATCH_ROWS or rows.nbytes >= BATCH_BYTES:
                     yield rows.batch()
                     rows = self._new_rows()
         if rows.num_rows:
@@ -189,7 +189,7 @@ class StreamExecution(Execution):
     def _new_rows(self) -> "Rows":
         if self.is_binary:
             return GatheredRows(self._columns, self.schema)
-        return wire.TextRows(self.schema)
+        return text_rows.TextRows(self.schema)
 
     def stats(self) -> RunStats:
         """The id is the session's, which Redshift's histories have as ``pid`` or ``session_id``."""

@@ -1,6 +1,6 @@
 """How the values of each Postgres type stand in a binary copy, and how they become Arrow's.
 
-Which Arrow type a column has is said in postgres_wire, for every way that rows can come; here is
+Which Arrow type a column has is said in text_rows, for every way that rows can come; here is
 what it is made from. A type that is not here is copied as the text that its own output function
 makes of it: time, interval, money, inet, arrays, enums, ranges, whatever an extension brings.
 Source: PostgreSQL, src/backend/utils/adt, the send function of each type.

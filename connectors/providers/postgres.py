@@ -36,7 +36,7 @@ import psycopg
 from connectors.base import METADATA_TIMEOUT_S, STEP_TIMEOUT_S
 from connectors.errors import ConnectorError, ResourceUnusable
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
-from connectors.postgres import catalog, wire
+from connectors.postgres import catalog, text_rows, wire
 from connectors.postgres import plan as postgres_plan
 from connectors.postgres import tls as postgres_tls
 from connectors.postgres.checksums import PostgresCompare
@@ -147,7 +147,7 @@ class Postgres(PostgresFollow, PostgresCompare, PostgresFill):
         )
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        wire.read_everything_else_as_text(connection)
+        text_rows.read_everything_else_as_text(connection)
         return connection
 
     def _close(self) -> None:

@@ -47,8 +47,8 @@ from connectors.errors import (
 from connectors.extract_query import QueryExtract
 from connectors.loading import LOAD_TIMEOUT_S
 from connectors.network import CONNECT_TIMEOUT_S, Endpoint
+from connectors.postgres import text_rows, wire
 from connectors.postgres import tls as postgres_tls
-from connectors.postgres import wire
 from connectors.postgres.fill import PostgresFill
 from connectors.postgres.stream import AWAKE_S, StreamExecution, command
 from connectors.prices import RedshiftPrices
@@ -203,7 +203,7 @@ class Redshift(QueryExtract, BulkLoad, PostgresFill):
         except BaseException:
             connection.close()
             raise
-        wire.read_everything_else_as_text(connection)
+        text_rows.read_everything_else_as_text(connection)
         return connection
 
     def _user(self) -> TemporaryUser:

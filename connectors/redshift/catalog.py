@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors.postgres import wire
+from connectors.postgres import text_rows
 from connectors.types import Column, Table, TableFilter
 
 Row = tuple[Any, ...]
@@ -104,7 +104,7 @@ def arrow_type(native: str) -> pa.DataType | None:
     Names as in ``Column.native_type``; what is not listed arrives as text.
     """
     if found := NUMERIC.fullmatch(native):
-        return wire.decimal_type(int(found[1]), int(found[2]))
+        return text_rows.decimal_type(int(found[1]), int(found[2]))
     if NESTED.match(native):
         return None
     return ARROW_TYPES.get(native, pa.string())

@@ -24,12 +24,12 @@ from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 from psycopg.types.uuid import UUIDBinaryDumper
 
 from connectors.errors import DataError, WarehouseError
-from connectors.postgres import compiled, fields, wire
+from connectors.postgres import compiled, fields, text_rows
 from connectors.postgres.binary import HEADER, SIGNATURE, TRAILER, BinaryRows, Split
 from connectors.postgres.fields import PADDING
 from connectors.postgres.types import READERS, copied
 
-NUMERIC = wire.NUMERIC_OID
+NUMERIC = text_rows.NUMERIC_OID
 Rows = Sequence[Sequence[Any]]
 ROUTES = {"numpy": fields.columns, "compiled": compiled.columns}
 
@@ -204,7 +204,7 @@ def test_jsonb_is_its_text() -> None:
 
 
 def test_every_type_that_arrow_has_is_read() -> None:
-    assert set(wire.ARROW_TYPES) <= set(READERS)
+    assert set(text_rows.ARROW_TYPES) <= set(READERS)
 
 
 # What Arrow does not have

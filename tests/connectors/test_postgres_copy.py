@@ -13,7 +13,7 @@ from psycopg import sql as pgsql
 
 from connectors import Connector
 from connectors.errors import DataError
-from connectors.postgres import compiled, wire
+from connectors.postgres import compiled, text_rows, wire
 from connectors.postgres.copy import CopyExecution
 from tests.connectors.copied import Session, assert_same, by_cursor, copy
 
@@ -275,7 +275,7 @@ def ascii_session(endpoints: dict[str, Any]) -> Iterator[Session]:
 
 
 def test_text_that_is_not_utf8_is_the_same_error_either_way(ascii_session: Session) -> None:
-    wire.read_everything_else_as_text(ascii_session)
+    text_rows.read_everything_else_as_text(ascii_session)
     for way in (copy, by_cursor):
         with pytest.raises(psycopg.Error) as caught:
             way(ascii_session, "SELECT 'fine' AS fine, E'caf\\xe9' AS odd")

@@ -9,7 +9,7 @@ import pytest
 
 from connectors import Connector, Limits
 from connectors.errors import QueryCancelled
-from connectors.postgres import wire
+from connectors.postgres import text_rows
 from connectors.postgres.copy import FIRST_BYTES, PIECE_BYTES, CopyExecution
 from tests.connectors.copied import Session, assert_same, copy
 from tests.connectors.helpers import rows_of
@@ -97,8 +97,8 @@ def test_batches_are_bounded_by_bytes(
     with connector.query(sql) as result:
         sizes = [batch.nbytes for batch in result]
     assert result.rows == rows
-    assert max(sizes) <= wire.BATCH_BYTES
-    assert len(sizes) <= 5 + 2 * sum(sizes) / wire.BATCH_BYTES
+    assert max(sizes) <= text_rows.BATCH_BYTES
+    assert len(sizes) <= 5 + 2 * sum(sizes) / text_rows.BATCH_BYTES
 
 
 def test_first_batch_is_small(connector: Connector) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from connectors import Connector, JobContext, Limits, NetworkPolicy, connect
 from connectors.errors import ConnectorError, DataError, QueryCancelled, QueryTimeout
-from connectors.postgres.wire import BATCH_ROWS
+from connectors.postgres.text_rows import BATCH_ROWS
 from connectors.result import Result
 from tests.waiting import wait_for
 
