@@ -1,5 +1,6 @@
 """The team's books of its queries. ``reserve`` opens an entry before anything runs, and ``settle``
-closes it with what it was; a query that could not even be planned has none.
+closes it with what it was. Where nothing had to run, as the rows were at hand, ``settle`` alone
+writes it; a query that could not even be planned has none.
 
 Whoever runs a query gives a sign of life every BEAT_S, and hears then whether it is to be ended.
 After LOST_S of silence its process is gone, and the entry is closed. All times are the database's.
@@ -54,11 +55,11 @@ class Asked:
     legs: Collection[PlannedLeg] | None = None
 
 
-def reserve(
+def entry(
     asked: Asked, run_id: str | None = None, *, inputs: dict[str, Any] | None = None
 ) -> QueryRun:
-    """The entry of a query that is about to run; with ``inputs``, of one that waits for a worker,
-    who finds them there."""
+    """The entry of a query, not written yet; with ``inputs``, of one that waits for a worker, who
+    finds them there."""
     row = QueryRun(
         pk=run_id or uuid.uuid4(),
         team_id=asked.team_id,
@@ -72,8 +73,17 @@ def reserve(
     )
     if inputs is not None:
         row.sealed_inputs = secrets.encrypt(inputs, row.secret_context)
-    row.save(force_insert=True)
     return row
+
+
+def reserve(row: QueryRun) -> None:
+    """Write the entry of a query that is about to run; one that has waited is written already."""
+    if not is_written(row):
+        row.save(force_insert=True)
+
+
+def is_written(row: QueryRun) -> bool:
+    return not row._state.adding
 
 
 def claim(run_id: str) -> tuple[QueryRun, dict[str, Any]] | None:
@@ -94,13 +104,18 @@ def price(row: QueryRun, legs: Collection[PlannedLeg]) -> None:
 
 
 def settle(row: QueryRun, run: Run | None, error: BaseException | None, **kept: Any) -> None:
-    """Close the entry: with the run's figures where it has begun, and with how it ended.
+    """Close the entry: with the run's figures where it has begun, and with how it ended. One that
+    was not reserved is written whole.
 
     No failure of the books is one of the query.
     """
     facts = {} if run is None else _figures(run)
+    facts |= _ended(error) | kept | {"sealed_inputs": "", "finished_at": Now()}
     try:
-        _of(row).update(**facts, **_ended(error), **kept, sealed_inputs="", finished_at=Now())
+        if is_written(row):
+            _of(row).update(**facts)
+        else:
+            _write(row, facts | _begun(run))
     except DatabaseError as exc:
         log.warning("query.not_settled", run_id=str(row.pk), error=type(exc).__name__)
 
@@ -144,6 +159,20 @@ def estimated(legs: Collection[PlannedLeg]) -> dict[str, Any]:
 
 def _of(row: QueryRun) -> QuerySet[QueryRun]:
     return QueryRun.objects.for_team(row.team_id).filter(pk=row.pk)
+
+
+def _write(row: QueryRun, facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        setattr(row, name, value)
+    row.save(force_insert=True)
+
+
+def _begun(run: Run | None) -> dict[str, Any]:
+    """When that was, by the database's clock: it has told how old the rows at hand were then."""
+    if run is None:
+        return {}
+    at = run.origin.as_of + timedelta(seconds=run.origin.age_s)
+    return {"created_at": at, "started_at": at}
 
 
 def _figures(run: Run) -> dict[str, Any]:

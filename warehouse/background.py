@@ -36,7 +36,8 @@ LONGEST_POLL_S = 0.25
 
 def hand_over(asked: Asked, inputs: dict[str, Any]) -> QueryRun:
     """Give a query to the workers; raises QueueUnavailable."""
-    row = accounts.reserve(asked, inputs=inputs)
+    row = accounts.entry(asked, inputs=inputs)
+    accounts.reserve(row)
     transaction.on_commit(partial(_enqueue, row))
     return row
 

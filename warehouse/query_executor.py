@@ -103,7 +103,7 @@ def run(
     Over a hybrid connection it may be answered by what was kept of an earlier one, of at most
     ``max_age_s``.
     """
-    row = accounts.reserve(
+    row = accounts.entry(
         Asked(
             connection.team_id,
             user,
@@ -161,9 +161,7 @@ def run_hogql(
     """
     found, run_id = planner.planned(team, text, values or {}), str(uuid.uuid4())
     asked, legs = _planned(team, found, run_id, max_rows)
-    row = accounts.reserve(
-        Asked(team.pk, user, text, Language.HOGQL, found.mode, legs=legs), run_id
-    )
+    row = accounts.entry(Asked(team.pk, user, text, Language.HOGQL, found.mode, legs=legs), run_id)
     return RecordedRun(lambda: asked, row)
 
 

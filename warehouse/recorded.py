@@ -15,8 +15,9 @@ from warehouse.watch import watch
 
 
 class RecordedRun(Run):
-    """``row`` is the entry, which is settled when this is closed; ``make`` gives the query itself,
-    which is ``asked`` from the start on.
+    """``row`` is the entry, which is reserved before anything runs and settled when this is closed;
+    ``make`` gives the query itself, which is ``asked`` from the start on. One that was not
+    reserved is settled when all rows have been read, so that whoever has them finds it.
 
     One that is closed before its last row has been read counts as cancelled.
     """
@@ -29,6 +30,7 @@ class RecordedRun(Run):
         self._make = make
         self._is_made = False
         self._has_begun = False
+        self._is_settled = False
         self._is_closed = False
         self._error: BaseException | None = QueryCancelled()
         self._kept: dict[str, Any] = {}
@@ -38,7 +40,9 @@ class RecordedRun(Run):
         with self.noted():
             self.asked = self._make()
             self._is_made = True
-            self.asked.start()
+            if not self.asked.start_at_hand():
+                accounts.reserve(self.row)
+                self.asked.start()
         self._has_begun = True
 
     @property
@@ -65,6 +69,8 @@ class RecordedRun(Run):
         with self.noted():
             yield from self.asked
         self._error = None
+        if not accounts.is_written(self.row):
+            self._settle()
 
     def cancel(self) -> bool:
         return self._is_made and self.asked.cancel()
@@ -82,8 +88,14 @@ class RecordedRun(Run):
             if self._is_made:
                 self.asked.close()
         finally:
-            begun = self.asked if self._has_begun else None
-            accounts.settle(self.row, begun, self._error, **self._kept)
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._is_settled:
+            return
+        self._is_settled = True
+        begun = self.asked if self._has_begun else None
+        accounts.settle(self.row, begun, self._error, **self._kept)
 
     @contextmanager
     def noted(self) -> Iterator[None]:

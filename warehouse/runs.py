@@ -38,6 +38,11 @@ class Run(ABC):
     def start(self) -> None:
         """Return when the first rows can be read; raises ConnectorError."""
 
+    def start_at_hand(self) -> bool:
+        """Start it if all of its rows are at hand, so that nothing runs for them anywhere; false
+        where it has yet to be started."""
+        return False
+
     @property
     @abstractmethod
     def schema(self) -> pa.Schema:

@@ -55,8 +55,9 @@ def test_inputs_of_a_waiting_run_and_of_a_kept_answer_get_it_too(
 ) -> None:
     row, inputs = save(), {"params": ["a secret"], "max_rows": None}
     asked = Asked(row.team_id, None, "SELECT %s", Language.NATIVE, "push_down", connection=row)
-    waiting = accounts.reserve(asked, inputs=inputs)
-    accounts.reserve(asked)  # one that does not wait has nothing to open
+    waiting = accounts.entry(asked, inputs=inputs)
+    for entry in (waiting, accounts.entry(asked)):  # one that does not wait has nothing to open
+        accounts.reserve(entry)
     kept = CachedResult(team_id=row.team_id, connection=row, key="k")
     kept.sealed_inputs = secrets.encrypt(inputs, kept.secret_context)
     kept.save()

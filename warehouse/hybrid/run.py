@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -64,15 +65,30 @@ class HybridRun(ChosenRun):
         self._direct = direct()
         self.run_id = self._direct.run_id
         self._cancelled = threading.Event()
+        self._seen: Found | None = None
+
+    def start_at_hand(self) -> bool:
+        """With an answer that is in the service's database, and has come with the look for it; one
+        in the store has to be read there."""
+        if self._wish.connection.is_active:
+            self._seen = flights.fresh(self._wish)
+        if self._seen is None or self._seen.result.in_store:
+            return False
+        with suppress(ConnectorError):
+            self._open(self._seen)
+        return self._run is not None
 
     def start(self) -> None:
         """Waits for whoever has asked the same. Raises ConnectorError, ConnectionPaused."""
         if not self._wish.connection.is_active:
             raise ConnectionPaused()
-        while not self._started(flights.search(self._wish, self._cancelled)):
-            pass
+        # What has been seen already need not be looked for.
+        found = self._seen or flights.search(self._wish, self._cancelled)
+        while not self._started(found):
+            found = flights.search(self._wish, self._cancelled)
 
     def _started(self, found: Found | Flight | None) -> bool:
+        """False when the answer has been forgotten since it was found."""
         match found:
             case Found():
                 return self._started_cached(found)
@@ -86,19 +102,26 @@ class HybridRun(ChosenRun):
         return True
 
     def _started_cached(self, found: Found) -> bool:
-        """False when the answer has been forgotten since it was found."""
+        """Likewise; one that cannot be read is asked for directly."""
+        try:
+            self._open(found)
+        except ObjectNotFound:
+            self._wish.results().filter(pk=found.result.pk).delete()
+            return False
+        except ConnectorError:
+            return self._started(None)
+        return True
+
+    def _open(self, found: Found) -> None:
+        """Raises ConnectorError where it cannot be read, and ObjectNotFound where it is gone."""
         cached = CachedRun(self.run_id, found, self._wish.timeout_s)
         try:
             cached.start()
         except ConnectorError as exc:
             cached.close()
             log.warning("cached_result.not_read", result=str(found.result.pk), code=exc.code)
-            if isinstance(exc, ObjectNotFound):
-                self._wish.results().filter(pk=found.result.pk).delete()
-                return False
-            return self._started(None)
+            raise
         self._run = cached
-        return True
 
     def cancel(self) -> bool:
         """While it waits for another's fetch, only the waiting ends."""

@@ -22,7 +22,8 @@ class QueryOutcome(models.TextChoices):
 
 
 class QueryRun(Sealed):
-    """One query. It is written before anything runs, and again when that is over.
+    """One query. It is written before anything runs, and again when that is over; where nothing has
+    to run, only then.
 
     ``plan`` is a list of legs: each its connection, the SQL as planned, and an estimate where one
     was made. Values of parameters are not kept, as they may be secret: ``sealed_inputs`` has them
