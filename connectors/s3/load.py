@@ -12,6 +12,7 @@ import pyarrow as pa
 from connectors.abilities import StagedFiles
 from connectors.drift import Kind, LoadPlan, decide
 from connectors.errors import SchemaChanged, Unsupported, WarehouseBusy
+from connectors.ledger import with_columns
 from connectors.s3.bucket import Bucket
 from connectors.s3.columns import alteration, differences
 from connectors.s3.snapshot import (
@@ -21,7 +22,6 @@ from connectors.s3.snapshot import (
     Folder,
     Snapshot,
     data_folder,
-    with_columns,
 )
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
 
@@ -42,9 +42,9 @@ class Loader:
         folder, sent = Folder(target.schema, target.table), list[DataFile]()
         for _ in range(TRIES):
             now = self._newest(folder)
-            if now.knows(manifest.load_id):
+            if now.loads.include(manifest.load_id):
                 return LoadOutcome(now.rows, already_loaded=True)
-            now.refuse_older(target.fence)
+            now.loads.refuse_older(target.fence)
             schema = self._columns(now, manifest.schema, target)
             sent = sent or list(self._send(folder, manifest, target, files))
             following = now.followed_by(manifest, target, schema, sent)

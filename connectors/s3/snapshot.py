@@ -5,7 +5,6 @@ snapshot is made once and never changed, so of two loads that would follow the s
 refused by S3 and looks again. The newest is the table.
 """
 
-import base64
 import json
 import re
 from dataclasses import dataclass
@@ -14,25 +13,13 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from connectors.errors import LoadSuperseded
+from connectors import ledger
+from connectors.ledger import Load, Loads
 from connectors.types import LoadMode, LoadTarget, Manifest
 
-LOADS_KEPT = 100
-"""So many loads are remembered: a load is only ever repeated right after it was cut off."""
 SNAPSHOTS, DATA = "_snapshots/", "data/"
 VERSION = re.compile(r"(\d{12})\.json")
 ATTEMPT = re.compile(r"[^/]+-(\d+)/\d{5,}\.parquet")
-NO_COLUMNS = pa.schema([])
-
-
-@dataclass(frozen=True)
-class Load:
-    """A load that was committed."""
-
-    load_id: str
-    fence: int
-    rows: int
-    files: int
 
 
 @dataclass(frozen=True)
@@ -50,21 +37,13 @@ class Snapshot:
     """One version of a table; version 0 is the table before its first load."""
 
     version: int = 0
-    schema: pa.Schema = NO_COLUMNS
+    schema: pa.Schema = ledger.NO_COLUMNS
     files: tuple[DataFile, ...] = ()
-    loads: tuple[Load, ...] = ()
+    loads: Loads = ledger.NO_LOADS
 
     @property
     def rows(self) -> int:
         return sum(file.rows for file in self.files)
-
-    def knows(self, load_id: str) -> bool:
-        return any(load.load_id == load_id for load in self.loads)
-
-    def refuse_older(self, fence: int) -> None:
-        """Raises LoadSuperseded where a load of a greater fence has been."""
-        if any(load.fence > fence for load in self.loads):
-            raise LoadSuperseded()
 
     def followed_by(
         self, manifest: Manifest, target: LoadTarget, schema: pa.Schema, files: list[DataFile]
@@ -72,8 +51,7 @@ class Snapshot:
         """The table after a load of these files."""
         there = self.files if target.mode is LoadMode.APPEND else ()
         load = Load(manifest.load_id, target.fence, manifest.rows, len(files))
-        loads = (*self.loads, load)[-LOADS_KEPT:]
-        return Snapshot(self.version + 1, schema, (*there, *files), loads)
+        return Snapshot(self.version + 1, schema, (*there, *files), self.loads.followed_by(load))
 
     def dump(self) -> bytes:
         """As it is stored: what a reader needs, in JSON."""
@@ -83,16 +61,17 @@ class Snapshot:
             "columns": {field.name: str(field.type) for field in self.schema},
             "files": [vars(file) for file in self.files],
             "loads": [vars(load) for load in self.loads],
-            "arrow_schema": base64.b64encode(self.schema.serialize().to_pybytes()).decode(),
+            "arrow_schema": ledger.dumped(self.schema),
         }
         return json.dumps(found, indent=1).encode()
 
     @classmethod
     def load(cls, text: bytes) -> "Snapshot":
         found: dict[str, Any] = json.loads(text)
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found["arrow_schema"])))
+        schema = ledger.loaded(found["arrow_schema"])
         files = tuple(DataFile(**file) for file in found["files"])
-        return cls(found["version"], schema, files, tuple(Load(**one) for one in found["loads"]))
+        loads = Loads(Load(**one) for one in found["loads"])
+        return cls(found["version"], schema, files, loads)
 
 
 @dataclass(frozen=True)
@@ -122,15 +101,6 @@ class Folder:
 def data_folder(manifest: Manifest, target: LoadTarget) -> str:
     """Of one attempt alone: what a worker that was given up for dead still sends, nobody reads."""
     return f"{DATA}{manifest.load_id}-{target.fence}/"
-
-
-def with_columns(there: pa.Schema, schema: pa.Schema, left_out: frozenset[str]) -> pa.Schema:
-    """The table's columns once such rows are in it: its own, of the wider type, and new ones."""
-    fields = {field.name: field for field in there}
-    for field in schema:
-        if field.name not in left_out:
-            fields[field.name] = field
-    return pa.schema(list(fields.values()))
 
 
 def _part(name: str) -> str:

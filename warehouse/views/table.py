@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from connectors.errors import LoadSuperseded
+from connectors.ledger import Load, Loads
 from warehouse.store import client
 from warehouse.store.load import sql
 from warehouse.store.load.hand import Hand
 from warehouse.store.load.loader import ASIDE
-from warehouse.store.load.version import Load, Version
+from warehouse.store.load.version import Version
 from warehouse.store.names import literal, quote
 from warehouse.views.marks import Stored
 from warehouse.views.parts import ROWS, SUM
@@ -34,7 +35,7 @@ class ViewTable:
     def begin(self, schema: pa.Schema) -> None:
         """An empty version aside. Raises LoadSuperseded, and Unsupported for a column's type."""
         self.clear()
-        made = Version("", schema, (), (Load("", self._fence, 0, 0),))
+        made = Version("", schema, (), Loads([Load("", self._fence, 0, 0)]))
         self._hand.create(self._aside, schema, (), made.dump())
         # Only after that: of two, one at least sees the other.
         if any(fence > self._fence for fence in self._fences().values()):
@@ -77,7 +78,7 @@ class ViewTable:
         """The version aside is the table from now on; its rows. Raises LoadSuperseded."""
         self._drop_before(self._fence)
         there = self._version(self._there)
-        there.refuse_older(self._fence)
+        there.loads.refuse_older(self._fence)
         if not self._version(self._aside).is_there:
             raise LoadSuperseded()
         rows = self._hand.number(sql.count(self._aside))

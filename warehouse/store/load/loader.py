@@ -22,16 +22,16 @@ from connectors.errors import (
     Unsupported,
     WarehouseBusy,
 )
+from connectors.ledger import Load, with_columns
 from connectors.quarantine import Unfit
 from connectors.s3.columns import differences
-from connectors.s3.snapshot import with_columns
 from connectors.types import LoadMode, LoadOutcome, LoadTarget, Manifest
 from warehouse.store import ddl, names
 from warehouse.store.load import sql, types
 from warehouse.store.load.build import Build
 from warehouse.store.load.hand import Hand
 from warehouse.store.load.sql import Table
-from warehouse.store.load.version import Load, Version
+from warehouse.store.load.version import Version
 
 TRIES = 5
 """How often a load begins anew when another has come before its own."""
@@ -80,7 +80,7 @@ class StoreLoad(BulkLoad):
         self._hand.run(ddl.create_database(self._database))
         for _ in range(TRIES):
             before = self.version(target)
-            known = before.knows(manifest.load_id)
+            known = before.loads.include(manifest.load_id)
             if known or self._follow(before, manifest, target, files):
                 self._sweep(target, target.fence)
                 rows = self._hand.number(sql.count(self._table(target)))
@@ -102,7 +102,7 @@ class StoreLoad(BulkLoad):
         self, before: Version, manifest: Manifest, target: LoadTarget, files: StagedFiles
     ) -> bool:
         """Put the next version in place; false where ``before`` is not the table any more."""
-        before.refuse_older(target.fence)
+        before.loads.refuse_older(target.fence)
         if target.mode is LoadMode.MERGE and not manifest.primary_key:
             raise Unsupported("Only rows with a key can be merged.")
         is_added = target.mode is LoadMode.APPEND and before.is_there
