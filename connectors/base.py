@@ -5,12 +5,11 @@ A provider subclasses Connector and fills the hooks; callers use the public verb
 
 import logging
 import socket
-import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, Protocol, Self
 
 from connectors import about, network, sql_guard
@@ -26,6 +25,7 @@ from connectors.errors import (
     WarehouseError,
 )
 from connectors.network import Endpoint, NetworkPolicy
+from connectors.overdue import when_overdue
 from connectors.prices import Prices
 from connectors.result import Execution, Result
 from connectors.types import (
@@ -296,19 +296,12 @@ class Connector(ABC):
         finally:
             self._running.pop(run_id, None)
 
-    @contextmanager
-    def _watched(self, timeout_s: float) -> Iterator[None]:
+    def _watched(self, timeout_s: float) -> AbstractContextManager[None]:
         """Bound what is done inside, also where a server stays connected and says nothing.
 
         Where a provider has no ``_give_up``, its client bounds each of its calls.
         """
-        timer = threading.Timer(timeout_s, self._overdue)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return when_overdue(timeout_s, self._overdue)
 
     def _overdue(self) -> None:
         if self._open:

@@ -13,12 +13,14 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 from connectors import network
 from connectors.errors import ConnectError, HostRefused, NotDelivered
 from connectors.network import Endpoint, NetworkPolicy
+from connectors.overdue import when_overdue
 
 SEND_S = 10.0
 """For sending and the answer's head together, however slowly either goes."""
@@ -99,11 +101,8 @@ def _connected(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[HTTPC
     # A receiver that says a byte now and then is never late for any single call.
     with closing(raw.dup()) as handle:
         overdue = threading.Event()
-        cutter = threading.Timer(SEND_S, _cut, [handle, overdue])
-        cutter.daemon = True
-        cutter.start()
         line = HTTPConnection(endpoint.host, endpoint.port)
-        try:
+        with when_overdue(SEND_S, partial(_cut, handle, overdue)):
             with raw:
                 line.sock = _encrypted(raw, endpoint) if endpoint.tls else raw
                 if endpoint.tls:
@@ -113,8 +112,6 @@ def _connected(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[HTTPC
             if overdue.is_set():
                 # What was cut short looks like an answer that has ended.
                 raise TimeoutError
-        finally:
-            cutter.cancel()
 
 
 def _encrypted(raw: socket.socket, endpoint: Endpoint) -> socket.socket:

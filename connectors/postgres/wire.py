@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from connectors import errors
 from connectors.errors import ConnectorError
+from connectors.overdue import when_overdue
 from connectors.postgres import sign_in as postgres_sign_in
 from connectors.postgres import text_rows
 from connectors.result import Execution
@@ -201,20 +203,9 @@ def end(cursor: "psycopg.ServerCursor[Any]") -> None:
     """
     connection = cursor.connection
     if not connection.closed:
-        with _hung_up_after(connection, END_S):
+        with when_overdue(END_S, partial(shut, connection)):
             connection.rollback()
     cursor.close()
-
-
-@contextmanager
-def _hung_up_after(connection: "psycopg.Connection[Any]", timeout_s: float) -> Iterator[None]:
-    timer = threading.Timer(timeout_s, shut, [connection])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def error_of(result: "PGresult") -> "psycopg.Error":
