@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.access import StrictSerializer
+from warehouse.hogql.days import day_or_moment
 from warehouse.hogql.filters import COMPARED, Filters, Operator, Owner, Property, Value
 
 MAX_PROPERTIES, MAX_VALUES = 100, 1_000
@@ -96,13 +97,11 @@ def _value(one: Any) -> Value:
 def _moment(text: str) -> datetime.date:
     """A day, or a moment with its zone."""
     try:
-        if len(text) == len("2026-01-31"):
-            found = datetime.date.fromisoformat(text)
-        else:
-            moment = datetime.datetime.fromisoformat(text)
-            found = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        found = day_or_moment(text)
     except ValueError:
         raise serializers.ValidationError("This is no date as 2026-01-31.") from None
+    if isinstance(found, datetime.datetime) and found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
     if found.year not in YEARS:
         raise serializers.ValidationError("The store has no such day.")
     return found

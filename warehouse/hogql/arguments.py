@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warehouse.hogql import nodes, tree, types
+from warehouse.hogql.days import is_day
 from warehouse.hogql.errors import TypesDiffer
 from warehouse.hogql.functions.table import RESULTS, Function, Spec
 from warehouse.hogql.source import Place
@@ -89,7 +90,7 @@ class Arguments:
         try:
             if wanted.kind == Kind.DATE:
                 datetime.date.fromisoformat(text)
-                fits = len(text) == len("2026-01-31")
+                fits = is_day(text)
             else:
                 fits = datetime.datetime.fromisoformat(text).tzinfo is None
         except ValueError:
@@ -141,7 +142,7 @@ def _is_text(arg: tree.Expr) -> bool:
 def _looks_like_date(arg: tree.Expr) -> bool:
     if not isinstance(arg, tree.Literal | tree.Param) or arg.value is None:
         return True
-    return len(str(arg.value)) == len("2026-01-31")
+    return is_day(str(arg.value))
 
 
 def _is_fixed(arg: tree.Expr) -> bool:

@@ -9,6 +9,7 @@ from functools import reduce
 from typing import Any
 
 from warehouse.hogql import nodes
+from warehouse.hogql.days import day_or_moment
 
 NAME = "filters"
 """The placeholder; no value is called so."""
@@ -83,7 +84,7 @@ class Filters:
                 for one in given["properties"]
             ]
             date_from = given["date_from"] and datetime.datetime.fromisoformat(given["date_from"])
-            return cls(date_from, given["date_to"] and _moment(given["date_to"]), properties)
+            return cls(date_from, given["date_to"] and day_or_moment(given["date_to"]), properties)
         except (KeyError, TypeError) as exc:
             raise ValueError(given) from exc
 
@@ -152,11 +153,6 @@ class _Conditions:
 
     def _call(self, name: str, *args: nodes.Expr) -> nodes.Call:
         return nodes.Call(self.at, name, args)
-
-
-def _moment(text: str) -> datetime.datetime | datetime.date:
-    is_day = len(text) == len("2026-01-31")
-    return (datetime.date if is_day else datetime.datetime).fromisoformat(text)
 
 
 def _after(day: datetime.date) -> datetime.datetime:
