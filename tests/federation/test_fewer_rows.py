@@ -106,6 +106,9 @@ AS_THEY_ARE = {
     "the first of an inner join": """
         SELECT f.day, f.units FROM {sales} AS f JOIN {shops} AS s ON f.shop = s.id
         ORDER BY f.day, f.units LIMIT 20""",
+    "texts that only rows without a shop cannot spell": """
+        SELECT s.town, sum(toInt(if(f.shop > 12, f.kind, '1'))) AS a FROM {sales} AS f
+        JOIN {shops} AS s ON f.shop = s.id GROUP BY s.town""",
     "an outer join": """
         SELECT s.town, count() AS n FROM {shops} AS s
         LEFT JOIN {sales} AS f ON f.shop = s.id GROUP BY s.town""",

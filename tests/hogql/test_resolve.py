@@ -147,6 +147,8 @@ def test_lists_of_values_are_as_many_parameters() -> None:
         ("SELECT DISTINCT ON (id) x FROM events", "hogql_function", None, "on"),
         ("SELECT name + 1 FROM events", "hogql_type", 7, "(string, int)"),
         ("SELECT id FROM events WHERE name", "hogql_type", 28, "WHERE"),
+        (f"SELECT {'9' * 39} AS n FROM events", "hogql_type", 7, "38 digits"),
+        (f"SELECT 0.{'1' * 39} AS n FROM events", "hogql_type", 7, "38 digits"),
         ("SELECT id FROM events WHERE day = 'soon'", "hogql_type", 34, "soon"),
         ("SELECT id FROM events WHERE day = '2026-13-01'", "hogql_type", 34, "2026-13-01"),
         ("SELECT id FROM events WHERE id = name", "hogql_type", 28, "(int, string)"),

@@ -46,6 +46,18 @@ QUERIES |= {
     f"SELECT k FROM {ZEROS} AS a ORDER BY {BEFORE} DESC, k LIMIT 1": [(2,)],
 }
 
+GAPS = (
+    "(SELECT 1 AS k, 10 AS v UNION ALL SELECT 2 AS k, NULL AS v UNION ALL SELECT 3 AS k, 30 AS v)"
+)
+QUERIES |= {
+    f"SELECT {name}(v) OVER (ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS f "
+    f"FROM {GAPS} AS g ORDER BY k": rows
+    for name, rows in {
+        "first_value": [(10,), (10,), (None,)],
+        "last_value": [(10,), (None,), (30,)],
+    }.items()
+}
+
 WORDS = "(SELECT 'ab' AS w, -3 AS n UNION ALL SELECT 'abc' AS w, 3 AS n)"
 QUERIES |= {
     f"SELECT length(w) AS c FROM {WORDS} AS a INTERSECT SELECT n FROM {WORDS} AS b": [(3,)],

@@ -186,13 +186,25 @@ def _is_made_of(expr: tree.Expr, alias: str) -> bool:
     """It is reckoned of that relation's columns alone, and means the same everywhere."""
     is_own = expr.names.aliases == {alias} and not expr.names.aliases_made
     is_alike = expr.type.kind in ALIKE and expr.type.kind != Kind.DECIMAL
-    return is_own and is_alike and not isinstance(expr, tree.Column)
+    return is_own and is_alike and not isinstance(expr, tree.Column) and not _reads_texts(expr)
+
+
+def _reads_texts(*exprs: tree.Expr) -> bool:
+    """Something else is made of a text, which fails of some, be they of rows that a join leaves
+    out."""
+    return any(
+        isinstance(part, tree.Expr) and part.type.kind == Kind.STRING
+        for expr in exprs
+        for node in expr.walk()
+        if isinstance(node, tree.Expr) and node.type.kind not in (Kind.STRING, Kind.BOOL)
+        for part in node.parts()
+    )
 
 
 def _is_begun(call: tree.Call, alias: str) -> bool:
     """Groups of that relation can tell what it needs of their rows."""
     is_own = call.names.aliases <= {alias} and not call.names.aliases_made
-    if call.function.name not in BEGUN or call.distinct or not is_own:
+    if call.function.name not in BEGUN or call.distinct or not is_own or _reads_texts(*call.args):
         return False
     return call.function.name == "count" or _is_exact(_number(call))
 

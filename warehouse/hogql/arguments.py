@@ -49,14 +49,26 @@ class Arguments:
             return None
         if function.name == "multiIf" and not self._is_multi_if(fitted):
             return None
-        if (agree := _agreeing(function, len(fitted))) and (
-            united := self.united([fitted[place] for place in agree])
-        ) is None:
+        agreed = self._agreed(function, fitted)
+        if agreed is None:
             return None
-        if agree:
-            for place, one in zip(agree, united or (), strict=True):
-                fitted[place] = one
-        return tree.Call(at, _result(function, fitted), function, tuple(fitted))
+        return tree.Call(at, _result(function, agreed), function, tuple(agreed))
+
+    def _agreed(self, function: Function, args: list[tree.Expr]) -> list[tree.Expr] | None:
+        """The arguments, with one type where they must agree; ``None`` where they do not."""
+        places, made = _agreeing(function, len(args)), [*args]
+        united = self.united([args[place] for place in places]) if places else []
+        if united is None:
+            return None
+        for place, one in zip(places, united, strict=True):
+            made[place] = one
+        result = _result(function, made)
+        if result.kind == Kind.DECIMAL and result.scale is not None:
+            for place in places:
+                # Beside a decimal, a whole number may take its fraction away.
+                if made[place].type.kind == Kind.INT:
+                    made[place] = self.as_type(made[place], result)
+        return made
 
     def _is_multi_if(self, args: list[tree.Expr]) -> bool:
         return len(args) % 2 == 1 and all(

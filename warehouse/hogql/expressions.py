@@ -59,7 +59,7 @@ class Expressions:
         """Raises HogQLError with the place of what is wrong."""
         match node:
             case nodes.Constant():
-                return tree.Literal(node.at, _type_of(node.value), node.value)
+                return self._literal(node)
             case nodes.Placeholder(name=filters.NAME):
                 return self._filters(node, scope)
             case nodes.Placeholder():
@@ -101,6 +101,16 @@ class Expressions:
             tree.Order(one.at, self.resolve(one.expr, scope), one.descending, one.nulls_first)
             for one in found
         )
+
+    def _literal(self, node: nodes.Constant) -> tree.Literal:
+        kind = _type_of(node.value)
+        if kind.kind == Kind.DECIMAL and types.digits(node.value) > types.MOST_DIGITS:
+            raise TypesDiffer(
+                f"A number has {types.MOST_DIGITS} digits at most.",
+                self.place(node.at),
+                hint="Write it as a text, or with an exponent as a float.",
+            )
+        return tree.Literal(node.at, kind, node.value)
 
     def _name(self, node: nodes.Name, scope: Scope) -> tree.Expr:
         if "*" in node.chain:
@@ -219,7 +229,7 @@ class Expressions:
             return member
         if node.type_name.lower() in ("decimal", "numeric"):
             digits, scale = (*node.args, 0, 0)[:2]
-            if not 1 <= digits <= 38 or not 0 <= scale <= digits:
+            if not 1 <= digits <= types.MOST_DIGITS or not 0 <= scale <= digits:
                 raise TypesDiffer("A decimal is Decimal(digits, scale).", self.place(node.at))
             wanted = Type(Kind.DECIMAL, scale=scale)
         elif node.args:

@@ -7,6 +7,7 @@ json, an interval): it can be selected, counted, and compared with its like.
 
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 import pyarrow as pa
@@ -58,6 +59,8 @@ class Type:
         return self.kind in TIMES
 
 
+MOST_DIGITS = 38
+"""Of a decimal, everywhere."""
 NUMBERS = (Kind.INT, Kind.DECIMAL, Kind.FLOAT)
 TIMES = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
 NULL = Type(Kind.NULL)
@@ -122,6 +125,12 @@ def _of_arrow(arrow: pa.DataType) -> Type | None:
         item = _of_arrow(arrow.value_type)
         return item and Type(Kind.ARRAY, item=item)
     return None
+
+
+def digits(number: object) -> int:
+    """Before the point and after it, as a decimal has them."""
+    _, found, exponent = Decimal(str(number)).as_tuple()
+    return max(len(found) + max(0, int(exponent)), -int(exponent))
 
 
 def common(*types: Type) -> Type | None:

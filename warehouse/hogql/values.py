@@ -85,7 +85,7 @@ def _type_of(name: str, value: object, place: Place) -> Type:
             return types.INT
         case float() if value - value == 0:
             return types.FLOAT
-        case Decimal() if value.is_finite():
+        case Decimal() if value.is_finite() and types.digits(value) <= types.MOST_DIGITS:
             return Type(Kind.DECIMAL, scale=max(0, -int(value.as_tuple().exponent)))
         case str():
             return types.STRING
@@ -94,7 +94,9 @@ def _type_of(name: str, value: object, place: Place) -> Type:
         case datetime.date():
             return types.DATE
     raise PlaceholdersDiffer(
-        f"The value of {{{name}}} is no text, number, truth value, date or NULL.", place
+        f"The value of {{{name}}} is no text, number of {types.MOST_DIGITS} digits at most, "
+        "truth value, date or NULL.",
+        place,
     )
 
 

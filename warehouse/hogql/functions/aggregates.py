@@ -43,6 +43,12 @@ def _window(name: str, takes: tuple[str, ...], returns: str, means: str) -> Func
     return Function(name, takes, returns, form, means, Use.WINDOW, widens_in=wider)
 
 
+def _end_of_frame(name: str, means: str) -> Function:
+    # ClickHouse's plain ones pass over NULLs.
+    form = forms(f"{name.upper()}(_0)", clickhouse=f"{name}_respect_nulls(_0)")
+    return Function(name, ("any",), "same", form, means, Use.WINDOW)
+
+
 FUNCTIONS = (
     Function(
         "count",
@@ -138,6 +144,6 @@ FUNCTIONS = (
     _window("dense_rank", (), "int", "Rank, without gaps."),
     _window("lag", ("any", "int="), "same", "The value so many rows before."),
     _window("lead", ("any", "int="), "same", "The value so many rows after."),
-    _window("first_value", ("any",), "same", "The value of the frame's first row."),
-    _window("last_value", ("any",), "same", "The value of the frame's last row."),
+    _end_of_frame("first_value", "The value of the frame's first row."),
+    _end_of_frame("last_value", "The value of the frame's last row."),
 )
