@@ -15,7 +15,7 @@ from connectors.result import Execution, Result
 from connectors.types import Limits, RunStats
 from warehouse.events.tables import with_tables
 from warehouse.hogql.printing.dialects import CLICKHOUSE_SETTINGS
-from warehouse.hogql.printing.printer import Printed
+from warehouse.hogql.printing.printed import Printed
 from warehouse.runs import Origin, Run
 from warehouse.store import client, queries
 from warehouse.store.client import Rows

@@ -7,7 +7,7 @@ whatever is said here, ``etl.table_modes`` knows.
 import re
 
 from warehouse.hogql import tree
-from warehouse.hogql.printing.printer import tables
+from warehouse.hogql.tables import tables
 from warehouse.hybrid.cache import PLAIN_NAME
 from warehouse.models import ConnectionMode, TableMode, WarehouseConnection
 from warehouse.statements import Statement, TableName

@@ -8,7 +8,7 @@ from connectors.base import Connector
 from connectors.types import Params
 from warehouse.catalogs import catalogs
 from warehouse.hogql.errors import NameUnknown
-from warehouse.hogql.printing.printer import Printed
+from warehouse.hogql.printing.printed import Printed
 from warehouse.hogql.translate import translate
 from warehouse.models import WarehouseConnection
 

@@ -9,8 +9,9 @@ from warehouse.federation.legs import Legs
 from warehouse.federation.planner import Planned
 from warehouse.hogql import types
 from warehouse.hogql.catalog import Catalog, CatalogTable
-from warehouse.hogql.printing.printer import print_query, tables
+from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.tables import tables
 from warehouse.models import WarehouseConnection
 
 DIALECTS = {"p": "postgres", "s": "snowflake", "b": "bigquery", "d": "databricks", "r": "redshift"}

@@ -6,8 +6,9 @@ from warehouse.federation import keys
 from warehouse.federation.split import Split, split
 from warehouse.hogql import tree, types
 from warehouse.hogql.catalog import Catalog, CatalogTable
-from warehouse.hogql.printing.printer import print_query, tables
+from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.tables import tables
 
 DIALECTS = {"p": "postgres", "s": "snowflake", "b": "bigquery"}
 

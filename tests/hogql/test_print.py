@@ -11,10 +11,12 @@ from tests.hogql.shop import CATALOG
 from tests.hogql.tpch_queries import HERE, QUERIES, VALUES
 from tests.hogql.tpch_tables import TABLES
 from warehouse.hogql.catalog import Catalog, CatalogTable
-from warehouse.hogql.errors import FunctionRefused, HogQLError
+from warehouse.hogql.errors import FunctionRefused, HogQLError, HogQLRefused
 from warehouse.hogql.functions.table import DIALECTS
-from warehouse.hogql.printing.printer import print_query, tables
+from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.source import Place
+from warehouse.hogql.tables import tables
 from warehouse.hogql.translate import translate
 from warehouse.hogql.types import DATE, DECIMAL, INT, STRING
 
@@ -164,3 +166,12 @@ def test_what_is_grouped_by_is_sent_once(end: str) -> None:
     text = f"SELECT if(name = 'it''s', price, 0) AS a, count() AS n FROM events GROUP BY a {end}"
     printed = translate(text, CATALOG, "redshift")
     assert list(dict(printed.params).values()) == ["it's"]
+
+
+@pytest.mark.parametrize("end", ["ORDER BY b.id", "LIMIT 1", "LIMIT 1 BY b.id"])
+def test_store_cannot_cut_what_looks_at_rows_around_it(end: str) -> None:
+    text = f"SELECT (SELECT b.id FROM events AS b WHERE b.day = a.day {end}) AS one FROM events AS a"
+    with pytest.raises(HogQLRefused) as refused:
+        translate(text, CATALOG, "clickhouse")
+    assert refused.value.place == Place.of(text, text.index("SELECT b"))
+    assert "b.day = a.day" in translate(text, CATALOG, "postgres").sql.replace('"', "")

@@ -9,8 +9,8 @@ from warehouse.hogql import tree
 from warehouse.hogql.catalog import Catalog
 from warehouse.hogql.errors import HogQLError
 from warehouse.hogql.functions.table import DIALECTS
-from warehouse.hogql.printing.printer import tables
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.tables import tables
 from warehouse.hogql.translate import translate
 
 

@@ -30,6 +30,8 @@ QUERIES = {
     f"SELECT count() AS n FROM {ZEROS} AS a WHERE f IN (0e0, 7e0)": [(2,)],
     f"SELECT count() AS n FROM {ZEROS} AS a "
     f"WHERE EXISTS (SELECT 1 AS one FROM {ZEROS} AS b WHERE b.f = a.f AND b.k = 2)": [(2,)],
+    f"SELECT count() AS n FROM {ZEROS} AS a WHERE EXISTS "
+    f"(SELECT b.k AS k FROM {ZEROS} AS b WHERE b.k = a.k AND b.k = 2 ORDER BY k LIMIT 3)": [(1,)],
     f"SELECT f FROM {ZEROS} AS a UNION DISTINCT SELECT f FROM {ZEROS} AS b": [(0.0,)],
     f"SELECT f FROM {ZEROS} AS a WHERE k = 1 INTERSECT SELECT f FROM {ZEROS} AS b WHERE k = 2": [
         (0.0,)

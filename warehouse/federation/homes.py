@@ -17,7 +17,8 @@ from warehouse.federation.relations import STORE
 from warehouse.federation.split import Leg, Split, split
 from warehouse.hogql import tree
 from warehouse.hogql.grouping import groups
-from warehouse.hogql.printing.printer import Printed, can_print, print_query
+from warehouse.hogql.printing.printed import Printed
+from warehouse.hogql.printing.printer import can_print, print_query
 from warehouse.hogql.types import STRING
 from warehouse.runs import total
 

@@ -26,7 +26,9 @@ from warehouse.federation.conditions import EQUAL_SHARE
 from warehouse.federation.keys import MAX_KEYS, KeyFilter, narrowed
 from warehouse.federation.split import Leg
 from warehouse.hogql import tree
-from warehouse.hogql.printing.printer import Printed, print_query, tables
+from warehouse.hogql.printing.printed import Printed
+from warehouse.hogql.printing.printer import print_query
+from warehouse.hogql.tables import tables
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease

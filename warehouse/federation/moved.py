@@ -23,7 +23,8 @@ from warehouse.federation.legs import Legs, together
 from warehouse.federation.planner import STORE_DIALECT
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Leg
-from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.printing.printed import Printed
+from warehouse.hogql.printing.printer import print_query
 from warehouse.local import StoreRun
 from warehouse.models import WarehouseConnection
 from warehouse.runs import ChosenRun, Origin

@@ -12,7 +12,8 @@ from warehouse.federation.legs import Legs
 from warehouse.federation.planner import STORE_DIALECT, Mode, Planned
 from warehouse.federation.tidy import PREFIX
 from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.printing.printed import Printed
+from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tree import Query
 from warehouse.models import WarehouseConnection
 

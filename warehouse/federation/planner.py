@@ -15,9 +15,10 @@ from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import NameUnknown
 from warehouse.hogql.links import Declared, LinkedCatalog
-from warehouse.hogql.printing.printer import can_print, refusal, tables
+from warehouse.hogql.printing.printer import can_print, refusal
 from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.tables import tables
 from warehouse.models import WarehouseConnection
 
 STORE_DIALECT = "clickhouse"

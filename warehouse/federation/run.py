@@ -6,7 +6,8 @@ from dataclasses import replace
 from connectors.types import Limits, RunStats
 from warehouse.federation.legs import Legs, together
 from warehouse.federation.planner import STORE_DIALECT
-from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.printing.printed import Printed
+from warehouse.hogql.printing.printer import print_query
 from warehouse.local import StoreRun
 from warehouse.runs import Origin
 

@@ -30,7 +30,8 @@ from warehouse.federation.relations import (
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.nodes import JoinKind
-from warehouse.hogql.printing.printer import can_print, tables
+from warehouse.hogql.printing.printer import can_print
+from warehouse.hogql.tables import tables
 from warehouse.hogql.types import INT
 
 Conditions = dict[str, list[tree.Expr]]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from warehouse.hogql.catalog import Catalog
-from warehouse.hogql.printing.printer import Printed, print_query
+from warehouse.hogql.printing.printed import Printed
+from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.resolve import resolve
 
 

@@ -12,7 +12,8 @@ from warehouse.errors import TargetUnfit
 from warehouse.federation import planner
 from warehouse.federation.planner import Mode, Planned
 from warehouse.federation.relations import STORE
-from warehouse.hogql.printing.printer import print_query, tables
+from warehouse.hogql.printing.printer import print_query
+from warehouse.hogql.tables import tables
 from warehouse.hybrid import cache
 from warehouse.limits import limits_of_whole
 from warehouse.models import View, WarehouseConnection

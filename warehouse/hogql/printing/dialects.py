@@ -64,6 +64,8 @@ class Dialect:
     """Arrays can be items of arrays, and NULL an item of one in a result."""
     orders_by_queries: bool = True
     """What is ordered by may hold a query in the place of a value."""
+    cuts_correlated: bool = True
+    """A query that looks at rows around it may be ordered and cut."""
     in_skips_null: bool = False
     """x IN (1, NULL) is false where x is not 1, as if there were no NULL."""
     two_zeros: bool = False
@@ -224,6 +226,7 @@ DIALECTS: Mapping[str, Dialect] = {
             arrays=True,
             nests_arrays=True,
             orders_by_queries=False,
+            cuts_correlated=False,
             in_skips_null=True,
             two_zeros=True,
         ),

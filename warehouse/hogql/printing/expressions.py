@@ -1,7 +1,7 @@
 """Expressions as nodes of sqlglot."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from sqlglot import exp
@@ -50,7 +50,7 @@ class Expressions:
             case tree.In():
                 return self._in(expr)
             case tree.Exists():
-                return exp.Exists(this=self.nested(expr.query))
+                return exp.Exists(this=self.nested(_uncut(expr.query)))
             case tree.Scalar():
                 return self._scalar(expr)
             case tree.Window():
@@ -273,6 +273,13 @@ class Expressions:
         return exp.WindowSpec(
             kind=method, start=first, start_side=first_side, end=last, end_side=last_side
         )
+
+
+def _uncut(query: tree.Query) -> tree.Query:
+    """One that has rows where the other has any."""
+    if not isinstance(query, tree.Select) or query.limit == 0 or query.offset is not None:
+        return query
+    return replace(query, order_by=(), limit=None)
 
 
 def _level(param: tree.Expr) -> exp.Expr:

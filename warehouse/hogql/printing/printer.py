@@ -1,20 +1,19 @@
 """A resolved query as a warehouse's own SQL: the text, and the values beside it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
-from connectors.types import Params
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.errors import HogQLError, HogQLRefused, HogQLTooComplex
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing import given, scalars
-from warehouse.hogql.printing.dialects import DIALECTS, MARK, NO_LIMIT, Dialect
+from warehouse.hogql.printing.dialects import DIALECTS, NO_LIMIT, Dialect
 from warehouse.hogql.printing.equalities import with_equalities
 from warehouse.hogql.printing.expressions import Expressions, quoted
 from warehouse.hogql.printing.keyless import key_of
 from warehouse.hogql.printing.outermost import arriving, made_array
+from warehouse.hogql.printing.printed import Printed, with_values
 from warehouse.hogql.printing.sets import alike
 from warehouse.hogql.printing.templates import apart
 from warehouse.hogql.printing.zeros import with_one_zero
@@ -38,14 +37,6 @@ HIDDEN = "hogql_{}"
 """Columns that only the query around a query sees."""
 
 
-@dataclass(frozen=True)
-class Printed:
-    """What is sent: to the connector's guard first, like any text."""
-
-    sql: str
-    params: Params
-
-
 def print_query(query: tree.Query, dialect: str, text: str) -> Printed:
     """The query in a dialect; ``text`` is where its places count. Raises HogQLError."""
     facts = DIALECTS[dialect]
@@ -55,7 +46,7 @@ def print_query(query: tree.Query, dialect: str, text: str) -> Printed:
         made = facts.text(node)
     except RecursionError:
         raise _too_deep() from None
-    return _with_values(made, facts, printer.exprs.params)
+    return with_values(made, facts, printer.exprs.params)
 
 
 def refusal(query: tree.Query, dialect: str, text: str) -> HogQLError | None:
@@ -73,27 +64,12 @@ def can_print(query: tree.Query, dialect: str, text: str) -> bool:
     return refusal(query, dialect, text) is None
 
 
+def _is_cut(query: tree.Select) -> bool:
+    return bool(query.order_by or query.limit_by) or (query.limit, query.offset) != (None, None)
+
+
 def _too_deep() -> HogQLTooComplex:
     return HogQLTooComplex("The query is nested too deeply.")
-
-
-def _with_values(text: str, dialect: Dialect, found: list[tree.Param]) -> Printed:
-    """Placeholders of the dialect in the place of marks, and their values in the same order."""
-    places = [int(match[2]) for match in MARK.finditer(text)]
-    if not places:
-        return Printed(text, ())
-    if dialect.percent_doubled:
-        text = text.replace("%", "%%")
-
-    def placeholder(param: tree.Param) -> str:
-        kind = dialect.type_text(param.type)
-        return dialect.placeholder.format(name=param.name, type=kind)
-
-    sql = MARK.sub(lambda match: placeholder(found[int(match[2])]), text)
-    if "{name}" not in dialect.placeholder:
-        return Printed(sql, [found[place].value for place in places])
-    values: Mapping[str, object] = {found[place].name: found[place].value for place in places}
-    return Printed(sql, values)
 
 
 class _Printer:
@@ -153,6 +129,12 @@ class _Printer:
         self, query: tree.Select, grouped: tuple[tree.Item, ...] | None = None
     ) -> exp.Query:
         grouped = grouped or query.items
+        if not self._dialect.cuts_correlated and query.names.aliases and _is_cut(query):
+            raise HogQLRefused(
+                "In the store, a query that looks at rows around it has no ORDER BY or LIMIT.",
+                Place.of(self._text, query.at),
+                hint="Ask for min, max, argMin or argMax instead.",
+            )
         if query.qualify is not None or query.limit_by is not None:
             return self._wrapped(query, grouped)
         if not self._dialect.orders_by_queries and scalars.orders(query):
@@ -299,10 +281,3 @@ class _Printer:
             items.append(tree.Item(query.at, name, query.qualify))
             wanted.append(exp.column(quoted(name), table=quoted(HIDDEN.format("rows"))))
         return items, wanted
-
-
-def tables(query: tree.Resolved) -> Iterator[tree.TableRelation]:
-    """Every table that is read in it."""
-    for node in query.walk():
-        if isinstance(node, tree.TableRelation):
-            yield node

@@ -1,0 +1,12 @@
+"""The tables that a query reads."""
+
+from collections.abc import Iterator
+
+from warehouse.hogql import tree
+
+
+def tables(query: tree.Resolved) -> Iterator[tree.TableRelation]:
+    """Every table that is read in it."""
+    for node in query.walk():
+        if isinstance(node, tree.TableRelation):
+            yield node
