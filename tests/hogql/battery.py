@@ -266,5 +266,10 @@ WINDOWS: list[tuple[str, list[Any]]] = [
     ("first_value(n) OVER (PARTITION BY g ORDER BY n DESC ROWS BETWEEN UNBOUNDED PRECEDING AND "
      "UNBOUNDED FOLLOWING)", [20, 20, 20, 5]),
     ("row_number() OVER (ORDER BY n NULLS FIRST)", [3, 4, 1, 2]),
+    ("sum(g) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)", [3, 4, 5, 2]),
+    ("sum(g) OVER (ORDER BY n DESC NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)",
+     [3, 2, 1, 5]),
+    ("last_value(n) OVER (ORDER BY g, d ROWS BETWEEN CURRENT ROW AND CURRENT ROW)",
+     [10, 20, None, 5]),
 ]  # fmt: skip
 """Of each of ROWS, in the order of ``g, d``."""

@@ -45,6 +45,8 @@ class Dialect:
     sized_decimals: bool = False
     """A decimal of a result has the digits that a cast gives it, else any number of them."""
     frames_rows_only: bool = False
+    windows_place_nulls: bool = True
+    """In OVER, too, NULLs stand where ORDER BY says; else first where the order ascends."""
     binds_text_with: tuple[str, ...] = ()
     """What a literal may not hold, for server or client could read it in two ways: such a text is
     sent as a value."""
@@ -182,6 +184,7 @@ DIALECTS: Mapping[str, Dialect] = {
             given=GivenForm(
                 "UNNEST(JSON_QUERY_ARRAY(_0)) AS given", "JSON_VALUE(given, '$[{place}]')"
             ),
+            windows_place_nulls=False,
         ),
         Dialect(
             "databricks",

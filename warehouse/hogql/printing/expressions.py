@@ -241,7 +241,7 @@ class Expressions:
     # Windows.
 
     def _window(self, expr: tree.Window) -> exp.Expr:
-        orders = [self.ordered(one, self.node(one.expr)) for one in expr.order_by]
+        orders = [made for one in expr.order_by for made in self._ordered_in_window(one)]
         call = self._call(expr.call, is_window=True)
         if not isinstance(call, exp.Func) or isinstance(call, exp.Case):
             raise FunctionRefused(
@@ -255,6 +255,15 @@ class Expressions:
             spec=self._frame(expr),
         )
         return self.cast_to(made, expr.type) if self._widens(expr.call) else made
+
+    def _ordered_in_window(self, order: tree.Order) -> list[exp.Expr]:
+        """With NULLs put by a key of their own, where the dialect cannot say where they stand."""
+        node = self.node(order.expr)
+        if self.dialect.windows_place_nulls or order.nulls_first != order.descending:
+            return [self.ordered(order, node)]
+        is_null = exp.Is(this=exp.paren(self.node(order.expr)), expression=exp.Null())
+        keys = (is_null, order.nulls_first), (node, order.descending)
+        return [exp.Ordered(this=key, desc=desc, nulls_first=not desc) for key, desc in keys]
 
     def _frame(self, expr: tree.Window) -> exp.WindowSpec | None:
         by_frame = expr.call.function.use == Use.AGGREGATE or "value" in expr.call.function.name
