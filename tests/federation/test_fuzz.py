@@ -163,5 +163,6 @@ def test_answer_is_the_same_wherever_the_tables_are(answer: Answer) -> None:
                 agreed[name][is_same] += 1
             if number % 25 == 0:
                 print("fuzz:", SEED, number, {name: dict(count) for name, count in agreed.items()})
-    assert agreed
+    # Two answers are compared of each query that the store knows, and it knows most of them.
+    assert sum(count.total() for count in agreed.values()) >= len(asked)
     assert all(not count[False] for count in agreed.values()), agreed
