@@ -104,7 +104,12 @@ def _agree(ours: Found, wanted: Found, *, ordered: bool) -> bool:
 
 
 def _found(answer: Answer, text: str, name: str, data: int) -> Found:
-    """The answer in a layout, or its error."""
+    """The answer in a layout, or its error; a stand-in that is busy is asked once more."""
+    try:
+        return answer(text, LAYOUTS[name], data)
+    except ConnectorError as exc:
+        if not exc.retryable:
+            return exc
     try:
         return answer(text, LAYOUTS[name], data)
     except ConnectorError as exc:
