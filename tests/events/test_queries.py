@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection as database
 from rest_framework.test import APIClient
 
 from connectors.errors import QueryCancelled
@@ -222,12 +223,20 @@ def test_the_command_needs_no_connection(filled: None, team: Team) -> None:
     assert out.getvalue().startswith("local: the store\nSELECT ")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_query_is_ended_when_it_is_cancelled(store: Engine, team: Team) -> None:
     take(team.pk, [{"event": "e", "distinct_id": f"u{n}"} for n in range(5_000)])
     every_three = "SELECT count() FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c"
     run = query_executor.run_hogql(team, every_three)
+
+    def start() -> None:
+        try:
+            run.start()
+        finally:
+            database.close()
+
     with run, ThreadPoolExecutor(1) as pool:
-        started = pool.submit(run.start)
+        started = pool.submit(start)
         wait_for(lambda: client.owner().command(COUNT_OF, {"id": run.run_id}) == 1, 10)
         assert run.cancel()
         with pytest.raises(QueryCancelled):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import pytest
 import redis
 import requests
@@ -302,8 +303,12 @@ def planted(credentials: dict[str, dict[str, Any]], endpoints: dict[str, Any]) -
         ALERT_SECRET.removeprefix("whsec_"),
         ALERT_TOKEN,
     ]
-    yield plant(credentials, endpoints, own)
-    unplant(endpoints)
+    with psycopg.connect(endpoints["postgres"]["datavault_dsn"], autocommit=True) as vault:
+        # What goes into sync must be there.
+        vault.execute("CREATE TABLE records (key text PRIMARY KEY)")
+        yield plant(credentials, endpoints, own)
+        unplant(endpoints)
+        vault.execute("DROP TABLE records")
 
 
 @pytest.fixture(scope="module")

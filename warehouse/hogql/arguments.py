@@ -11,6 +11,9 @@ from warehouse.hogql.functions.table import RESULTS, Function, Spec
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
 
+CHOOSING = ("if", "multiIf", "coalesce", "ifNull", "greatest", "least")
+"""Functions that answer one of their arguments as it is."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -63,7 +66,7 @@ class Arguments:
         for place, one in zip(places, united, strict=True):
             made[place] = one
         result = _result(function, made)
-        if result.kind == Kind.DECIMAL and result.scale is not None:
+        if function.name in CHOOSING and result.kind == Kind.DECIMAL and result.scale is not None:
             for place in places:
                 # Beside a decimal, a whole number may take its fraction away.
                 if made[place].type.kind == Kind.INT:
