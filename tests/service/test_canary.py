@@ -224,6 +224,8 @@ class Caller:
         """A table into sync and out of it."""
         tables = f"warehouse_connections/{ids['postgres']}/synced_tables/"
         body = {"schema": "public", "table": "records"}
+        # A connection that is paused is not asked whether it has the table.
+        self.api("PATCH", f"warehouse_connections/{ids['postgres']}/", {"is_active": True})
         self.api("POST", f"{tables}explain/", body)
         one = f"{tables}{self.api('POST', tables, body)['id']}/"
         for path in (tables, one, f"{one}explain_removal/"):
