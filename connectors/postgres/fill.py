@@ -31,6 +31,8 @@ class PostgresFill(FillTable):
 
     folds_names: ClassVar[bool] = False
     """Names are in lower case, quoted or not."""
+    locks_tables: ClassVar[bool] = True
+    """Writers can be kept out of a table while others read it."""
     _connection: "psycopg.Connection[Any]"
 
     @contextmanager
@@ -42,7 +44,9 @@ class PostgresFill(FillTable):
         try:
             timeout_ms = max(1, int(limits.timeout_s * 1000))
             connection.execute(f"SET statement_timeout TO {timeout_ms}")
-            yield PostgresFilling(connection, target, folds=self.folds_names)
+            yield PostgresFilling(
+                connection, target, folds=self.folds_names, locks=self.locks_tables
+            )
         finally:
             with suppress(psycopg.Error):
                 connection.execute("RESET statement_timeout")
@@ -53,11 +57,17 @@ class PostgresFilling(ExchangeFilling):
     """``connection`` commits each statement by itself, and is read-only unless told otherwise."""
 
     def __init__(
-        self, connection: "psycopg.Connection[Any]", target: FillTarget, *, folds: bool
+        self,
+        connection: "psycopg.Connection[Any]",
+        target: FillTarget,
+        *,
+        folds: bool,
+        locks: bool,
     ) -> None:
         super().__init__(target)
         self._connection = connection
         self._folded = str.lower if folds else str
+        self._locks = locks
 
     def _build(self, sql: str, params: Params) -> None:
         aside = self._path(self.target.aside)
@@ -103,6 +113,9 @@ class PostgresFilling(ExchangeFilling):
 
     def _copy(self, source: str, table: str) -> int:
         with self._transaction():
+            if self._locks:
+                # Else a DELETE that has waited for another copy does not see what that has put in.
+                self._run(f"LOCK TABLE {self._path(table)} IN SHARE ROW EXCLUSIVE MODE")
             self._run(f"DELETE FROM {self._path(table)}")
             copied = f"INSERT INTO {self._path(table)} SELECT * FROM {self._path(source)}"
             return self._run(copied).rowcount

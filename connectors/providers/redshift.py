@@ -114,6 +114,7 @@ class Redshift(QueryExtract, BulkLoad, PostgresFill):
     time_types: ClassVar = {"instant": "TIMESTAMPTZ", "time": "TIMESTAMP", "day": "DATE"}
     folds_targets = True
     folds_names = True
+    locks_tables = False
     capabilities: ClassVar = Capabilities(
         dialect="redshift",
         folds_to="lower",
