@@ -59,6 +59,10 @@ QUERIES |= {
         "last_value": [(10,), (None,), (30,)],
     }.items()
 }
+QUERIES |= {
+    f"SELECT argMax(v, k) AS a, argMin(k, v) AS b FROM {GAPS} AS g WHERE k < 3": [(None, 1)],
+    f"SELECT argMaxIf(v, k, k < 2) AS a, argMinIf(v, k, k > 3) AS b FROM {GAPS} AS g": [(10, None)],
+}
 
 WORDS = "(SELECT 'ab' AS w, -3 AS n UNION ALL SELECT 'abc' AS w, 3 AS n)"
 QUERIES |= {

@@ -32,21 +32,30 @@ def _ranked(word: str) -> Form:
     return f"{word}(_0, _1)"
 
 
+def _whole(word: str) -> Form:
+    # ClickHouse would pass over a row whose value is NULL; a tuple of NULL is none.
+    return f"tupleElement({word}(tuple(_0), _1), 1)"
+
+
 def _latest(order: str) -> Form:
     return f"(ARRAY_AGG(_0 ORDER BY _1 {order}) FILTER (WHERE NOT _1 IS NULL))[1]"
 
 
-def _window(name: str, takes: tuple[str, ...], returns: str, means: str) -> Function:
-    shown = ", ".join(f"_{place}" for place in range(len(takes)))
-    form = forms(f"{name.upper()}({shown})")
-    wider = ("clickhouse",) if returns == "int" else ()
-    return Function(name, takes, returns, form, means, Use.WINDOW, widens_in=wider)
+def _numbered(name: str, means: str) -> Function:
+    form = forms(f"{name.upper()}()")
+    return Function(name, (), "int", form, means, Use.WINDOW, widens_in=("clickhouse",))
+
+
+def _away(name: str, means: str) -> Function:
+    # Where no row is so far away, ClickHouse gives 0 or '' of what cannot be NULL.
+    form = forms(f"{name.upper()}(_0, _1)", clickhouse=f"{name.upper()}(toNullable(_0), _1)")
+    return Function(name, ("single", "int="), "same", form, means, Use.WINDOW)
 
 
 def _end_of_frame(name: str, means: str) -> Function:
     # ClickHouse's plain ones pass over NULLs.
     form = forms(f"{name.upper()}(_0)", clickhouse=f"{name}_respect_nulls(_0)")
-    return Function(name, ("any",), "same", form, means, Use.WINDOW)
+    return Function(name, ("single",), "same", form, means, Use.WINDOW)
 
 
 FUNCTIONS = (
@@ -106,7 +115,7 @@ FUNCTIONS = (
             _ranked("MAX_BY"),
             postgres=_latest("DESC"),
             redshift=None,
-            clickhouse="argMax(_0, _1)",
+            clickhouse=_whole("argMax"),
         ),
         "The first where the second is greatest.",
         Use.AGGREGATE,
@@ -116,7 +125,10 @@ FUNCTIONS = (
         ("any", "sortable"),
         "same",
         forms(
-            _ranked("MIN_BY"), postgres=_latest("ASC"), redshift=None, clickhouse="argMin(_0, _1)"
+            _ranked("MIN_BY"),
+            postgres=_latest("ASC"),
+            redshift=None,
+            clickhouse=_whole("argMin"),
         ),
         "The first where the second is least.",
         Use.AGGREGATE,
@@ -139,11 +151,11 @@ FUNCTIONS = (
     _spread("stddevSamp", "STDDEV_SAMP", "Standard deviation, of a sample."),
     _spread("varPop", "VAR_POP", "Variance of all."),
     _spread("varSamp", "VAR_SAMP", "Variance, of a sample."),
-    _window("row_number", (), "int", "Number of the row, from 1."),
-    _window("rank", (), "int", "Rank, with gaps after equals."),
-    _window("dense_rank", (), "int", "Rank, without gaps."),
-    _window("lag", ("any", "int="), "same", "The value so many rows before."),
-    _window("lead", ("any", "int="), "same", "The value so many rows after."),
+    _numbered("row_number", "Number of the row, from 1."),
+    _numbered("rank", "Rank, with gaps after equals."),
+    _numbered("dense_rank", "Rank, without gaps."),
+    _away("lag", "The value so many rows before."),
+    _away("lead", "The value so many rows after."),
     _end_of_frame("first_value", "The value of the frame's first row."),
     _end_of_frame("last_value", "The value of the frame's last row."),
 )

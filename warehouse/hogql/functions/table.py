@@ -51,6 +51,7 @@ class Spec:
 TIME_KINDS = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
 SPECS: Mapping[str, Spec] = {
     "any": Spec(None),
+    "single": Spec(tuple(kind for kind in Kind if kind != Kind.ARRAY)),
     "bool": Spec((Kind.BOOL,)),
     "int": Spec((Kind.INT,)),
     "whole": Spec((Kind.INT,), INT, whole_decimal=True),
