@@ -24,6 +24,7 @@ from warehouse.federation.moved import MovedRun
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
+from warehouse.hogql.resolved import Resolved
 from warehouse.models import Team
 from warehouse.runs import Run
 
@@ -174,7 +175,7 @@ def claiming(value: Any) -> Any:
         return replace(value, table=replace(value.table, key=tuple(own)))
     if isinstance(value, tuple):
         return tuple(map(claiming, value))
-    if not isinstance(value, tree.Resolved):
+    if not isinstance(value, Resolved):
         return value
     return replace(value, **{one.name: claiming(getattr(value, one.name)) for one in fields(value)})
 

@@ -6,6 +6,7 @@ from typing import Any
 from warehouse.federation.split import Leg, Split
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
+from warehouse.hogql.resolved import Resolved
 
 
 def of_whole_tables(query: tree.Query, prefix: str) -> Split:
@@ -24,7 +25,7 @@ def of_whole_tables(query: tree.Query, prefix: str) -> Split:
             return replace(value, table=leg_of(value.table)) if value.table.source else value
         if isinstance(value, tuple):
             return tuple(map(changed, value))
-        if not isinstance(value, tree.Resolved):
+        if not isinstance(value, Resolved):
             return value
         return replace(
             value, **{one.name: changed(getattr(value, one.name)) for one in fields(value)}

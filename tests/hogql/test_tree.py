@@ -6,6 +6,7 @@ from dataclasses import replace
 from tests.federation.test_split import CATALOG
 from warehouse.hogql import tree
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.resolved import Resolved, moved, same
 
 TEXT = """
 WITH few AS (SELECT c_id FROM events WHERE event = 'x')
@@ -32,19 +33,19 @@ def test_query_in_a_query_names_what_is_around_it() -> None:
 def test_node_is_the_same_after_it_was_asked() -> None:
     asked, other = resolve(TEXT, CATALOG), resolve(TEXT, CATALOG)
     assert asked.names == replace(asked).names
-    assert tree.same(asked, other)
-    assert tree.same(other, asked)
+    assert same(asked, other)
+    assert same(other, asked)
     assert asked == other
-    assert tree.same(tree.moved(asked, 7), other)
-    assert {node.at for node in tree.moved(asked, 7).walk()} == {7}
+    assert same(moved(asked, 7), other)
+    assert {node.at for node in moved(asked, 7).walk()} == {7}
 
 
 def test_walk_comes_by_every_node() -> None:
-    def every(part: object) -> Iterator[tree.Resolved]:
-        if isinstance(part, tree.Resolved):
+    def every(part: object) -> Iterator[Resolved]:
+        if isinstance(part, Resolved):
             yield part
         for one in part if isinstance(part, tuple) else vars(part).values():
-            if isinstance(one, tree.Resolved | tuple):
+            if isinstance(one, Resolved | tuple):
                 yield from every(one)
 
     query = resolve(TEXT, CATALOG)

@@ -5,6 +5,7 @@ from math import prod
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
+from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import BOOL
 
 AND, OR = named("and")[0], named("or")[0]
@@ -53,7 +54,7 @@ def share(condition: tree.Expr | None) -> float:
     return EQUAL_SHARE if is_equal else OTHER_SHARE
 
 
-def aliases(expr: tree.Resolved) -> set[str]:
+def aliases(expr: Resolved) -> set[str]:
     """The relations around it that an expression or a query asks: those that it does not make."""
     return expr.names.aliases
 

@@ -19,6 +19,7 @@ from warehouse.hogql import tree
 from warehouse.hogql.grouping import groups
 from warehouse.hogql.printing.printed import Printed
 from warehouse.hogql.printing.printer import can_print, print_query
+from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import STRING
 from warehouse.runs import total
 
@@ -108,7 +109,7 @@ def move_to(found: Planned, of_store: Split, home: str) -> Move | None:
     return move if can_move and can_print(move.query({}), dialect, found.text) else None
 
 
-def _passes_over_nulls(node: tree.Resolved) -> bool:
+def _passes_over_nulls(node: Resolved) -> bool:
     """In the store, it does: what is answered shall not hang on where the rows are."""
     return isinstance(node, tree.In) and node.negated and isinstance(node.items, tree.Query)
 

@@ -16,6 +16,7 @@ from warehouse.federation.planner import STORE_DIALECT, Planned
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
 from warehouse.hogql.printing.printer import print_query
+from warehouse.hogql.resolved import same
 from warehouse.local import StoreRun
 from warehouse.runs import total
 from warehouse.store import client, ddl, names
@@ -78,10 +79,10 @@ class Legs:
         for one in self.split.stored:
             if one.table not in by_table:
                 continue
-            if not any(tree.same(query, one.query) for query, _ in known):
+            if not any(same(query, one.query) for query, _ in known):
                 found = self._stored(one.query, f"{self.run_id}-keys-{len(known)}")
                 known.append((one.query, found))
-            keys = next(keys for query, keys in known if tree.same(query, one.query))
+            keys = next(keys for query, keys in known if same(query, one.query))
             if keys is not None:
                 by_table[one.table].narrow(one.column, keys)
 

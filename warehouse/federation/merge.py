@@ -14,6 +14,7 @@ from warehouse.federation.relations import needed, sources
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.nodes import JoinKind
+from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import BOOL, Kind
 
 LONG = (Kind.STRING, Kind.JSON, Kind.ARRAY, Kind.OTHER)
@@ -160,7 +161,7 @@ def _place(column: tree.Column) -> tuple[str, str]:
     return column.relation, column.name
 
 
-def _renamed(part: tree.Resolved, names: Mapping[str, str]) -> Any:
+def _renamed(part: Resolved, names: Mapping[str, str]) -> Any:
     """With the columns of the group's relations as those of the new one."""
     if names.keys().isdisjoint(alias for alias, _ in part.names.columns):
         return part

@@ -19,6 +19,7 @@ from warehouse.federation.semi import ALIKE
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.grouping import is_aggregate
+from warehouse.hogql.resolved import Resolved, same
 from warehouse.hogql.types import FLOAT, INT, TIMES, Kind, Type
 
 BEGUN = ("count", "sum", "min", "max", "avg")
@@ -123,15 +124,15 @@ class _Grouped:
         )
         return replace(self.rest, joins=joins)
 
-    def _changed(self, node: tree.Resolved) -> tree.Resolved:
+    def _changed(self, node: Resolved) -> Resolved:
         if isinstance(node, tree.Query):
             return node
         if isinstance(node, tree.Call) and _is_begun(node, self.alias):
             return self._ended(node)
         for one in self._made:
-            if tree.same(node, one):
+            if same(node, one):
                 return self._part(one)
-        changed: tree.Resolved = node.over(self._changed)
+        changed: Resolved = node.over(self._changed)
         return changed
 
     def _ended(self, call: tree.Call) -> tree.Expr:
@@ -162,14 +163,14 @@ class _Grouped:
 
     def _part(self, expr: tree.Expr) -> tree.Column:
         """The column of the groups that has it."""
-        part = next((one for one in self.parts if tree.same(one.expr, expr)), None)
+        part = next((one for one in self.parts if same(one.expr, expr)), None)
         if part is None:
             part = tree.Item(expr.at, next(self._names), expr)
             self.parts.append(part)
         return tree.Column(expr.at, expr.type, self.alias, part.name)
 
 
-def _aggregates(part: tree.Resolved) -> Iterator[tree.Call]:
+def _aggregates(part: Resolved) -> Iterator[tree.Call]:
     """Those of a query, and not of the queries in it."""
     for one in part.parts():
         if is_aggregate(one):
@@ -267,7 +268,7 @@ def _values(
 ) -> float | None:
     """How many different ones there are: no more than rows of what they are to find; of others
     a guess. ``None`` where nothing is known."""
-    mine = [group for group in equal if any(tree.same(key, one) for one in group)]
+    mine = [group for group in equal if any(same(key, one) for one in group)]
     if not mine:
         return 1 / EQUAL_SHARE
     others = {one.relation for group in mine for one in group} - key.names.aliases

@@ -5,8 +5,9 @@ from typing import Any
 
 from warehouse.hogql import tree
 from warehouse.hogql.nodes import JoinKind
+from warehouse.hogql.resolved import Resolved
 
-Change = Callable[[tree.Query, tree.Resolved | None], tree.Query]
+Change = Callable[[tree.Query, Resolved | None], tree.Query]
 """Of a query in a part, and the node that it stands in."""
 
 
@@ -22,7 +23,7 @@ def optional(joins: Iterable[tree.Join]) -> set[str]:
     return found
 
 
-def asks_ctes(part: tree.Resolved) -> bool:
+def asks_ctes(part: Resolved) -> bool:
     """It reads from a CTE of a query around it."""
     return bool(part.names.ctes - part.names.ctes_made)
 
@@ -39,7 +40,7 @@ def with_queries(part: Any, change: Change) -> Any:
     if part is None or not part.names.aliases_made:
         return part
 
-    def changed(one: tree.Resolved) -> tree.Resolved:
+    def changed(one: Resolved) -> Resolved:
         return change(one, part) if isinstance(one, tree.Query) else with_queries(one, change)
 
     return part.over(changed)

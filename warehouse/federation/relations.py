@@ -4,6 +4,7 @@ from warehouse.federation.conditions import aliases
 from warehouse.federation.parts import asks_ctes
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
+from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import Kind, Type
 
 STORE = ""
@@ -12,7 +13,7 @@ SMALL = (Kind.BOOL, Kind.DATE, Kind.INT, Kind.DATETIME, Kind.TIMESTAMP, Kind.FLO
 """Kinds of columns, the smallest first: one is asked for where only the number of rows counts."""
 
 
-def sources(query: tree.Resolved) -> set[str]:
+def sources(query: Resolved) -> set[str]:
     """Where its tables are."""
     return {*query.names.sources}
 

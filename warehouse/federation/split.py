@@ -31,6 +31,7 @@ from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.printing.printer import can_print
+from warehouse.hogql.resolved import Resolved, same
 from warehouse.hogql.tables import tables
 from warehouse.hogql.types import INT
 
@@ -85,7 +86,7 @@ class _Splitter:
         self._prefix = prefix
         self._home = home
 
-    def nested(self, query: tree.Query, parent: tree.Resolved | None = None) -> tree.Query:
+    def nested(self, query: tree.Query, parent: Resolved | None = None) -> tree.Query:
         """What is left of a query, be it all rows of a leg; ``parent`` is the expression that it
         stands in."""
         if isinstance(parent, tree.Exists):
@@ -109,7 +110,7 @@ class _Splitter:
 
     def _leg(self, query: tree.Query) -> CatalogTable:
         """The table of its rows; two legs that ask the same are one."""
-        table = next((leg.table for leg in self.legs if tree.same(leg.query, query)), None)
+        table = next((leg.table for leg in self.legs if same(leg.query, query)), None)
         if table is None:
             first = next(tables(query)).table
             table = CatalogTable(first.team, (f"{self._prefix}{len(self.legs)}",), query.columns)
@@ -264,7 +265,7 @@ class _Splitter:
             self.filters += keys.filters(pair, may, self._tables)
 
 
-def _asked_by(parent: tree.Resolved | None, query: tree.Query) -> tree.Query:
+def _asked_by(parent: Resolved | None, query: tree.Query) -> tree.Query:
     """A leg that is a whole query, with as few rows as what it stands in needs."""
     match parent:
         case tree.Exists():

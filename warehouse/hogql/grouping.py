@@ -5,6 +5,7 @@ from typing import TypeGuard
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.table import Use
+from warehouse.hogql.resolved import Resolved, same
 
 
 def ungrouped(select: tree.Select) -> tree.Column | None:
@@ -36,12 +37,12 @@ def _asked(select: tree.Select) -> Iterator[tree.Expr | None]:
         yield from select.limit_by.exprs
 
 
-def _aggregates(expr: tree.Resolved) -> bool:
+def _aggregates(expr: Resolved) -> bool:
     return is_aggregate(expr) or any(map(_aggregates, _parts(expr)))
 
 
-def _loose(expr: tree.Resolved, select: tree.Select, own: set[str]) -> Iterator[tree.Column]:
-    if is_aggregate(expr) or any(tree.same(expr, one) for one in select.group_by):
+def _loose(expr: Resolved, select: tree.Select, own: set[str]) -> Iterator[tree.Column]:
+    if is_aggregate(expr) or any(same(expr, one) for one in select.group_by):
         return
     if isinstance(expr, tree.Column):
         if expr.relation in own:
@@ -51,10 +52,10 @@ def _loose(expr: tree.Resolved, select: tree.Select, own: set[str]) -> Iterator[
         yield from _loose(part, select, own)
 
 
-def _parts(expr: tree.Resolved) -> Iterator[tree.Resolved]:
+def _parts(expr: Resolved) -> Iterator[Resolved]:
     """Those right below it. What a query within asks is its own affair, and what a window does is
     done with the groups."""
-    found: Iterable[tree.Resolved] = expr.parts()
+    found: Iterable[Resolved] = expr.parts()
     if isinstance(expr, tree.Window):
         found = (*expr.call.args, *expr.partition_by, *expr.order_by)
     yield from (part for part in found if not isinstance(part, tree.Query))

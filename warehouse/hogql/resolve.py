@@ -17,6 +17,7 @@ from warehouse.hogql.expressions import Expressions
 from warehouse.hogql.functions.table import Use
 from warehouse.hogql.grouping import ungrouped
 from warehouse.hogql.read import read
+from warehouse.hogql.resolved import Resolved, moved, same
 from warehouse.hogql.scope import Columns, Scope, Visible, unknown
 from warehouse.hogql.source import Place
 from warehouse.hogql.values import Values
@@ -179,7 +180,7 @@ class _Queries:
         called = (node.alias,) if node.alias else table.path
         if table.view is not None:
             query = self._view(table.name, table.view, self._place(node), scope)
-            query = tree.moved(query, node.at)
+            query = moved(query, node.at)
             relation = tree.QueryRelation(node.at, alias, query, table.name)
             return relation, Visible(called, alias, dict(query.columns))
         visible = Visible(called, alias, dict(table.columns), table)
@@ -260,9 +261,9 @@ class _Queries:
 
     def _order(self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope) -> tree.Order:
         expr = self._by_place(node.expr, items, scope)
-        same = [place for place, item in enumerate(items) if tree.same(item.expr, expr)]
+        places = [place for place, item in enumerate(items) if same(item.expr, expr)]
         return tree.Order(
-            node.at, expr, node.descending, node.nulls_first, same[0] if same else None
+            node.at, expr, node.descending, node.nulls_first, places[0] if places else None
         )
 
     def _limit_by(self, node: nodes.LimitBy | None, scope: Scope) -> tree.LimitBy | None:
@@ -271,13 +272,13 @@ class _Queries:
         exprs = self._exprs.all(node.exprs, scope)
         return tree.LimitBy(node.at, node.count, node.offset, exprs)
 
-    def _place(self, node: nodes.Node | tree.Resolved) -> Place:
+    def _place(self, node: nodes.Node | Resolved) -> Place:
         return Place.of(self._text, node.at)
 
 
-def _of_this_query(expr: tree.Expr | None) -> Iterator[tree.Resolved]:
+def _of_this_query(expr: tree.Expr | None) -> Iterator[Resolved]:
     """The expression's nodes, without those of queries in it."""
-    stack: list[tree.Resolved] = [] if expr is None else [expr]
+    stack: list[Resolved] = [] if expr is None else [expr]
     while stack:
         node = stack.pop()
         if not isinstance(node, tree.Query):

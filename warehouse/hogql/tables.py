@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from warehouse.hogql import tree
+from warehouse.hogql.resolved import Resolved
 
 
-def tables(query: tree.Resolved) -> Iterator[tree.TableRelation]:
+def tables(query: Resolved) -> Iterator[tree.TableRelation]:
     """Every table that is read in it."""
     for node in query.walk():
         if isinstance(node, tree.TableRelation):

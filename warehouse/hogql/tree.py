@@ -3,77 +3,17 @@
 What is printed, planned and costed later is this, never the text.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
-from operator import is_not
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.nodes import JoinKind, SetOp
-from warehouse.hogql.parts import NOTHING, Names, places, said
+from warehouse.hogql.resolved import Names, Resolved
 from warehouse.hogql.types import Type
 
 if TYPE_CHECKING:
     from warehouse.hogql.functions.table import Function
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """``at`` is the offset in the text."""
-
-    at: int
-
-    def walk(self) -> "Iterator[Resolved]":
-        """This and all below it."""
-        left: list[object] = [self]
-        while left:
-            one = left.pop()
-            if isinstance(one, Resolved):
-                yield one
-                left += [getattr(one, name) for name in reversed(places(type(one)))]
-            elif isinstance(one, tuple):
-                left += one[::-1]
-
-    @cached_property
-    def names(self) -> Names:
-        """A node never changes, and plans ask this again and again."""
-        below = [part.names for part in self.parts()]
-        found = [one for one in (self._own_names(), *below) if one is not NOTHING]
-        if len(found) < 2:
-            return found[0] if found else NOTHING
-        return Names(*(frozenset().union(*sets) for sets in zip(*found, strict=True)))
-
-    def parts(self) -> "Iterator[Resolved]":
-        """The nodes right below it."""
-        for name in places(type(self)):
-            part = getattr(self, name)
-            for one in part if isinstance(part, tuple) else (part,):
-                if one is not None:
-                    yield one
-
-    def over(self, change: "Callable[[Any], Resolved]") -> Any:
-        """The node with each of those right below it changed; itself, if none differs."""
-        made: dict[str, Any] = {}
-        for name in places(type(self)):
-            part = getattr(self, name)
-            if isinstance(part, tuple):
-                several = tuple(map(change, part))
-                if any(map(is_not, several, part)):
-                    made[name] = several
-            elif part is not None and (one := change(part)) is not part:
-                made[name] = one
-        return replace(self, **made) if made else self
-
-    def _own_names(self) -> Names:
-        """By the node alone."""
-        return NOTHING
-
-
-def changed(node: Any, change: "Callable[[Any], Any]") -> Any:
-    """The node with every node in it changed, those below it first."""
-    return change(node.over(lambda one: changed(one, change)))
 
 
 @dataclass(frozen=True)
@@ -297,20 +237,3 @@ class Given(Query):
     or null."""
 
     rows: Param
-
-
-def moved(part: Resolved, at: int) -> Any:
-    """A node as if all of it stood at one place."""
-    return replace(part.over(lambda one: moved(one, at)), at=at)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal but for where in the text they stand."""
-    if a is b or type(a) is not type(b):
-        return a is b
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if not isinstance(a, Resolved):
-        return bool(a == b)
-    # What differs does so early, mostly: queries compare many pairs.
-    return all(same(getattr(a, name), getattr(b, name)) for name in said(type(a)))

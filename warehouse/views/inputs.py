@@ -9,6 +9,7 @@ from django.db import connection
 
 from warehouse.hogql import tree
 from warehouse.hogql.errors import ViewCycle
+from warehouse.hogql.resolved import Resolved
 from warehouse.models import View, WarehouseConnection
 from warehouse.store import names
 
@@ -118,7 +119,7 @@ class Graph:
                     yield view
 
 
-def _relations(part: tree.Resolved) -> Iterator[tree.Relation]:
+def _relations(part: Resolved) -> Iterator[tree.Relation]:
     """Tables and views, without what is inside of views."""
     left = [part]
     while left:

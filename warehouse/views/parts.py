@@ -8,6 +8,7 @@ from warehouse.federation.conditions import all_of, conjuncts
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.table import Function, Use
+from warehouse.hogql.resolved import same
 from warehouse.hogql.types import BOOL, INT, Kind, Type
 
 KINDS = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP, Kind.INT, Kind.STRING)
@@ -126,13 +127,12 @@ def _of_source(query: tree.Select) -> Iterator[str]:
 
 
 def _of_bucket(query: tree.Select, column: str, bucket: tree.Expr) -> Iterator[str]:
-    if not any(tree.same(bucket, one) for one in query.group_by):
+    if not any(same(bucket, one) for one in query.group_by):
         yield f"It does not GROUP BY {column}."
     if bucket.type.kind not in KINDS:
         yield f"{column} is a {bucket.type}, which is no bucket."
     if any(
-        isinstance(node, tree.Window)
-        and not any(tree.same(bucket, one) for one in node.partition_by)
+        isinstance(node, tree.Window) and not any(same(bucket, one) for one in node.partition_by)
         for node in query.walk()
     ):
         yield f"It has a window that is not PARTITION BY {column}."

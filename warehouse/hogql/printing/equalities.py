@@ -9,6 +9,7 @@ from functools import partial
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.printing.dialects import Dialect
+from warehouse.hogql.resolved import Resolved, changed
 from warehouse.hogql.types import BOOL, Kind
 
 AND, OR, NOT, EQUAL = (named(name)[0] for name in ("and", "or", "not", "equals"))
@@ -18,11 +19,11 @@ def with_equalities(query: tree.Query, dialect: Dialect) -> tree.Query:
     """The query, with those of its lists that mean the same everywhere."""
     if not any(isinstance(node, tree.In) for node in query.walk()):
         return query
-    found: tree.Query = tree.changed(query, partial(_said, dialect))
+    found: tree.Query = changed(query, partial(_said, dialect))
     return found
 
 
-def _said(dialect: Dialect, node: tree.Resolved) -> tree.Resolved:
+def _said(dialect: Dialect, node: Resolved) -> Resolved:
     if not isinstance(node, tree.In) or isinstance(node.items, tree.Query):
         return node
     loose = [item for item in node.items if _is_loose(item, dialect)]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from warehouse.hogql import tree
 from warehouse.hogql.functions.text import UNPADDED
 from warehouse.hogql.printing.dialects import Dialect
+from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import STRING, Kind, Type
 
 ROWS = "hogql_rows"
@@ -22,7 +23,7 @@ def arriving(query: tree.Query, dialect: Dialect) -> tree.Query:
     return replace(query, items=items)
 
 
-def made_array(query: tree.Query) -> tree.Resolved | None:
+def made_array(query: tree.Query) -> Resolved | None:
     """What is an array of the result, and no column of a table: NULL may be in it."""
     if not isinstance(query, tree.Select):
         return query if any(kind.kind == Kind.ARRAY for _, kind in query.columns) else None

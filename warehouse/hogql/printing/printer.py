@@ -17,6 +17,7 @@ from warehouse.hogql.printing.printed import Printed, with_values
 from warehouse.hogql.printing.sets import alike
 from warehouse.hogql.printing.templates import apart
 from warehouse.hogql.printing.zeros import with_one_zero
+from warehouse.hogql.resolved import same
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import INT
 
@@ -197,7 +198,7 @@ class _Printer:
         """By its place in the select list: an expression with values is equal to no other."""
         if not isinstance(expr, tree.Column):
             for place, item in enumerate(items, start=1):
-                if tree.same(item.expr, expr):
+                if same(item.expr, expr):
                     return exp.Literal.number(str(place))
         return self.exprs.node(expr)
 

@@ -8,6 +8,7 @@ from typing import TypeGuard
 
 from warehouse.hogql import tree
 from warehouse.hogql.grouping import is_aggregate
+from warehouse.hogql.resolved import Resolved
 
 ANSWERS_NULL = frozenset(
     ("coalesce", "ifNull", "if", "multiIf", "isNull", "isNotNull", "and", "or")
@@ -28,7 +29,7 @@ def orders(query: tree.Select) -> bool:
     return not query.distinct and any(isinstance(node, tree.Query) for node in found)
 
 
-def is_count(expr: tree.Resolved) -> bool:
+def is_count(expr: Resolved) -> bool:
     return isinstance(expr, tree.Call) and expr.function.name == "count"
 
 

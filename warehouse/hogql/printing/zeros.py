@@ -11,6 +11,7 @@ from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.nodes import SetOp
 from warehouse.hogql.printing.dialects import Dialect
+from warehouse.hogql.resolved import Resolved, changed, same
 from warehouse.hogql.types import FLOAT, INT, Kind
 
 PLUS = named("plus")[0]
@@ -24,11 +25,11 @@ def with_one_zero(query: tree.Query, dialect: Dialect) -> tree.Query:
         return query
     if not any(isinstance(node, tree.Expr) and _is_float(node) for node in query.walk()):
         return query
-    found: tree.Query = tree.changed(query, _changed)
+    found: tree.Query = changed(query, _changed)
     return found
 
 
-def _changed(node: tree.Resolved) -> Any:
+def _changed(node: Resolved) -> Any:
     match node:
         case tree.Select():
             return _grouped(_once(node) if node.distinct else node)
@@ -53,11 +54,11 @@ def _grouped(query: tree.Select) -> tree.Select:
     if not by:
         return query
 
-    def change(node: tree.Resolved) -> tree.Resolved:
-        return _key(node) if any(tree.same(node, one) for one in by) else node
+    def change(node: Resolved) -> Resolved:
+        return _key(node) if any(same(node, one) for one in by) else node
 
     found: tree.Select = replace(query, joins=(), ctes=(), where=None).over(
-        lambda part: tree.changed(part, change)
+        lambda part: changed(part, change)
     )
     return replace(found, joins=query.joins, ctes=query.ctes, where=query.where)
 
