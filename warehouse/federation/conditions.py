@@ -5,7 +5,6 @@ from math import prod
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
-from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import BOOL
 
 AND, OR = named("and")[0], named("or")[0]
@@ -33,7 +32,7 @@ def implied(condition: tree.Expr, alias: str) -> tree.Expr | None:
         return None
     found = []
     for branch in branches:
-        own = [part for part in _parts(branch, "and") if aliases(part) == {alias}]
+        own = [part for part in _parts(branch, "and") if part.names.aliases == {alias}]
         if not own:
             return None
         found.append(_joined("and", own))
@@ -52,11 +51,6 @@ def share(condition: tree.Expr | None) -> float:
         isinstance(condition, tree.Call) and condition.function.name == "equals"
     )
     return EQUAL_SHARE if is_equal else OTHER_SHARE
-
-
-def aliases(expr: Resolved) -> set[str]:
-    """The relations around it that an expression or a query asks: those that it does not make."""
-    return expr.names.aliases
 
 
 def _parts(expr: tree.Expr, name: str) -> Iterator[tree.Expr]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from warehouse.federation.conditions import aliases, all_of, conjuncts
+from warehouse.federation.conditions import all_of, conjuncts
 from warehouse.hogql import tree
 from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.types import Kind, Type
@@ -41,7 +41,7 @@ def connected(query: tree.Select) -> tree.Select:
     """Its relations in an order in which each is joined with one before it, as far as there is
     one: ClickHouse joins them as they stand."""
     first, *left = query.joins
-    links = [aliases(part) for part in conditions(query)]
+    links = [part.names.aliases for part in conditions(query)]
     order = [first]
     while left:
         seen = {join.relation.alias for join in order}

@@ -4,10 +4,10 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warehouse.federation.conditions import aliases, all_of, conjuncts
+from warehouse.federation.conditions import all_of, conjuncts
 from warehouse.federation.equal import Pair, conditions, equal_columns, exact_pair
 from warehouse.federation.parts import asks_ctes
-from warehouse.federation.relations import STORE, sources
+from warehouse.federation.relations import STORE
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.nodes import JoinKind
@@ -56,14 +56,16 @@ def stored(query: tree.Select, legs: Mapping[str, str]) -> Iterator[StoredKeys]:
         if isinstance(join.relation, tree.TableRelation) and not join.relation.table.source
     }
     own = {join.relation.alias for join in query.joins}
-    asked = [part for part in conditions(query) if aliases(part) and _is_of_store(part, in_store)]
+    asked = [
+        part for part in conditions(query) if part.names.aliases and _is_of_store(part, in_store)
+    ]
     for group in equal_columns(query):
         there = next((column for column in group if column.relation in in_store), None)
         here = [one for one in group if one.relation in own & legs.keys()]
         if there is None or not here:
             continue
         near = _near(there.relation, asked)
-        found = [part for part in asked if aliases(part) <= near]
+        found = [part for part in asked if part.names.aliases <= near]
         if all(exact_pair(part) for part in found):
             continue
         joins = [join for alias, join in in_store.items() if alias in near]
@@ -72,18 +74,16 @@ def stored(query: tree.Select, legs: Mapping[str, str]) -> Iterator[StoredKeys]:
 
 
 def _is_of_store(part: tree.Expr, in_store: Container[str]) -> bool:
-    is_own = all(alias in in_store for alias in aliases(part))
-    return is_own and sources(part) <= {STORE} and not asks_ctes(part)
+    is_own = all(alias in in_store for alias in part.names.aliases)
+    return is_own and part.names.sources <= {STORE} and not asks_ctes(part)
 
 
 def _near(alias: str, asked: list[tree.Expr]) -> set[str]:
     """The relations that conditions join with it, directly or over others."""
-    found = {alias}
-    while (
-        more := {other for part in asked if aliases(part) & found for other in aliases(part)}
-        - found
-    ):
-        found |= more
+    found, left = {alias}, [part.names.aliases for part in asked]
+    while near := [aliases for aliases in left if aliases & found]:
+        found = found.union(*near)
+        left = [aliases for aliases in left if aliases not in near]
     return found
 
 

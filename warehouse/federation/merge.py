@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warehouse.federation.conditions import aliases, all_of
+from warehouse.federation.conditions import all_of
 from warehouse.federation.equal import conditions, equal_columns, exact_pair, is_inner
-from warehouse.federation.relations import needed, sources
+from warehouse.federation.relations import needed
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.nodes import JoinKind
@@ -109,16 +109,16 @@ def _is(column: tree.Column, alias: str, name: str) -> bool:
 def _is_short(few: _Group, query: tree.Select, pairs: Pairs, many: _Group) -> bool:
     """What it adds to each row of the other is short, or those are not all that there are."""
     source = many.root.table.source
-    asked = [part for part in conditions(query) if sources(part) <= {source}]
+    asked = [part for part in conditions(query) if part.names.sources <= {source}]
     # What a condition on it alone needs stays behind.
-    left = [part for part in conditions(query) if part not in asked or len(aliases(part)) > 1]
+    left = [part for part in conditions(query) if part not in asked or len(part.names.aliases) > 1]
     joins = tuple(replace(join, on=None) for join in query.joins)
     plain = replace(query, joins=joins, where=all_of(left))
     keys = {own.name for own, _ in pairs}
     added = [item for one in few.relations for item in needed(one, plain) if item.name not in keys]
     if not any(item.expr.type.kind in LONG for item in added):
         return True
-    return any(aliases(part) == {many.root.alias} for part in asked)
+    return any(part.names.aliases == {many.root.alias} for part in asked)
 
 
 def _relation(group: _Group, query: tree.Select) -> tree.QueryRelation:

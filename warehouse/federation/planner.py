@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors import registry
 from warehouse import team_catalog
-from warehouse.federation.relations import STORE, sources
+from warehouse.federation.relations import STORE
 from warehouse.federation.split import Split, split
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.catalog import Catalog, CatalogTable
@@ -59,7 +59,7 @@ class Planned:
     def reason(self) -> str | None:
         """Why no single system answers the query; ``None`` where one does."""
         places = sorted(one.name for one in self.connections.values())
-        if self.connections and STORE in sources(self.query):
+        if self.connections and STORE in self.query.names.sources:
             places.append("the store")
         if len(places) > 1:
             return f"Its tables are in {', '.join(places[:-1])} and {places[-1]}."
@@ -93,7 +93,7 @@ def planned(team: Any, text: str, values: Mapping[str, object]) -> Planned:
     except NameUnknown:
         # A table may be newer than what was kept of its connection's.
         query = resolve(text, LinkedCatalog(asked.catalog(own, anew=True), links), values)
-    used = {source: every[source] for source in sources(query) - {STORE}}
+    used = {source: every[source] for source in query.names.sources - {STORE}}
     dialects = {
         source: registry.provider(one.provider).capabilities.dialect for source, one in used.items()
     }

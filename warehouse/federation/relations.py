@@ -1,21 +1,14 @@
 """What rows come from: the system that has them, their columns, the query that asks for them."""
 
-from warehouse.federation.conditions import aliases
 from warehouse.federation.parts import asks_ctes
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
-from warehouse.hogql.resolved import Resolved
 from warehouse.hogql.types import Kind, Type
 
 STORE = ""
 """The source of tables that are in the store."""
 SMALL = (Kind.BOOL, Kind.DATE, Kind.INT, Kind.DATETIME, Kind.TIMESTAMP, Kind.FLOAT, Kind.DECIMAL)
 """Kinds of columns, the smallest first: one is asked for where only the number of rows counts."""
-
-
-def sources(query: Resolved) -> set[str]:
-    """Where its tables are."""
-    return {*query.names.sources}
 
 
 def asking(
@@ -77,7 +70,7 @@ def source_of(relation: tree.Relation, home: str = STORE) -> str | None:
 
 def only_source(query: tree.Query, home: str) -> str | None:
     """The one other system that could run the query by itself; ``None`` where there is none."""
-    found = sources(query)
-    if home in found or len(found) != 1 or aliases(query) or asks_ctes(query):
+    found = query.names.sources
+    if home in found or len(found) != 1 or query.names.aliases or asks_ctes(query):
         return None
-    return found.pop()
+    return next(iter(found))

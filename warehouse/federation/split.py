@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from warehouse.federation import keys, partial, semi, top
-from warehouse.federation.conditions import aliases, all_of, conjuncts, implied
+from warehouse.federation.conditions import all_of, conjuncts, implied
 from warehouse.federation.equal import connected, equal_columns, exact_pair, is_inner
 from warehouse.federation.keys import KeyFilter, StoredKeys
 from warehouse.federation.merge import merged
@@ -25,7 +25,6 @@ from warehouse.federation.relations import (
     needed,
     only_source,
     source_of,
-    sources,
 )
 from warehouse.hogql import tree
 from warehouse.hogql.catalog import CatalogTable
@@ -187,7 +186,7 @@ class _Splitter:
         """The parts of a condition that no leg sees to; the others go into ``pushed``."""
         kept = []
         for part in conjuncts(condition):
-            asked = aliases(part)
+            asked = part.names.aliases
             if len(asked) == 1 and self._push(part, asked & may, relations, pushed):
                 continue
             kept.append(part)
@@ -213,7 +212,7 @@ class _Splitter:
     def _can(self, relation: tree.Relation, condition: tree.Expr) -> bool:
         """The source of the relation can judge its rows by this."""
         source = source_of(relation, self._home)
-        if source is None or not sources(condition) <= {source} or asks_ctes(condition):
+        if source is None or not condition.names.sources <= {source} or asks_ctes(condition):
             return False
         return self._can_ask(relation, condition)
 

@@ -31,7 +31,7 @@ class Names(NamedTuple):
 
     @property
     def aliases(self) -> set[str]:
-        """The relations around it that are asked."""
+        """The relations around it that are asked: those that are not made here."""
         return {alias for alias, _ in self.columns} - self.aliases_made
 
 
