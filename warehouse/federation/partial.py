@@ -18,7 +18,7 @@ from warehouse.federation.relations import column_item, columns_of, source_of
 from warehouse.federation.semi import ALIKE
 from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
-from warehouse.hogql.grouping import is_aggregate
+from warehouse.hogql.grouping import has_windows, is_aggregate
 from warehouse.hogql.resolved import Resolved, same
 from warehouse.hogql.types import FLOAT, INT, TIMES, Kind, Type
 
@@ -43,7 +43,7 @@ def begun(
     likely brings less; what is ``pushed`` to it is then asked there. ``can_run`` says whether
     a query's source knows all that it asks."""
     # What depends on a row around it may be of no rows, of which the store knows less.
-    if not is_inner(query) or len(query.joins) < 2 or query.names.aliases or _has_windows(query):
+    if not is_inner(query) or len(query.joins) < 2 or query.names.aliases or has_windows(query):
         return query
     calls = list(_aggregates(query))
     for join in query.joins:
@@ -177,10 +177,6 @@ def _aggregates(part: Resolved) -> Iterator[tree.Call]:
             yield one
         elif not isinstance(one, tree.Query):
             yield from _aggregates(one)
-
-
-def _has_windows(query: tree.Select) -> bool:
-    return any(isinstance(node, tree.Window) for node in query.walk())
 
 
 def _is_made_of(expr: tree.Expr, alias: str) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from warehouse.hogql import tree
-from warehouse.hogql.functions.table import Use
+from warehouse.hogql.grouping import is_of_many
 from warehouse.hogql.types import INT, Kind
 
 ALIKE = (Kind.BOOL, Kind.DATE, Kind.INT, Kind.DECIMAL, Kind.STRING)
@@ -15,7 +15,7 @@ def is_plain(query: tree.Query) -> bool:
     if not isinstance(query, tree.Select):
         return False
     is_cut = query.limit is not None or query.offset is not None or query.limit_by is not None
-    return not (is_cut or query.group_by or query.having or query.qualify or _counts(query))
+    return not (is_cut or query.group_by or query.having or query.qualify or _is_of_many(query))
 
 
 def bare(query: tree.Query) -> tree.Query:
@@ -39,11 +39,6 @@ def first(query: tree.Query) -> tree.Query:
     return replace(query, limit=1) if isinstance(query, tree.Select) and is_plain(query) else query
 
 
-def _counts(query: tree.Select) -> bool:
-    """Some item is made of many rows; what a query inside of it does is no matter."""
-    return any(
-        isinstance(node, tree.Window)
-        or (isinstance(node, tree.Call) and node.function.use != Use.SCALAR)
-        for item in query.items
-        for node in item.expr.walk()
-    )
+def _is_of_many(query: tree.Select) -> bool:
+    """Some item is made of several rows, or has a query in it whose items are."""
+    return any(is_of_many(node) for item in query.items for node in item.walk())

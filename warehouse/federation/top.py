@@ -11,6 +11,7 @@ from warehouse.federation import semi
 from warehouse.federation.conditions import all_of
 from warehouse.federation.relations import asking, needed, source_of
 from warehouse.hogql import tree
+from warehouse.hogql.grouping import has_windows
 from warehouse.hogql.nodes import JoinKind, SetOp
 from warehouse.hogql.types import TIMES, Kind
 
@@ -76,8 +77,7 @@ def _rows(query: tree.Select) -> int | None:
 
 def _is_ordered(expr: tree.Expr, alias: str) -> bool:
     is_own = expr.names.aliases == {alias} and not expr.names.aliases_made
-    has_windows = any(isinstance(node, tree.Window) for node in expr.walk())
-    return is_own and not has_windows and expr.type.kind in ORDERED
+    return is_own and not has_windows(expr) and expr.type.kind in ORDERED
 
 
 def _places(query: tree.Select, parts: tree.Query) -> Places | None:

@@ -27,6 +27,16 @@ def is_aggregate(node: object) -> TypeGuard[tree.Call]:
     return isinstance(node, tree.Call) and node.function.use == Use.AGGREGATE
 
 
+def is_of_many(node: object) -> bool:
+    """It is made of several rows: an aggregate, a window, or what only a window has."""
+    is_window = isinstance(node, tree.Window)
+    return is_window or (isinstance(node, tree.Call) and node.function.use != Use.SCALAR)
+
+
+def has_windows(part: Resolved) -> bool:
+    return any(isinstance(node, tree.Window) for node in part.walk())
+
+
 def _asked(select: tree.Select) -> Iterator[tree.Expr | None]:
     """What is computed once for each group."""
     yield from (item.expr for item in select.items)

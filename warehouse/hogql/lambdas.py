@@ -5,7 +5,7 @@ from typing import Protocol
 
 from warehouse.hogql import nodes, tree
 from warehouse.hogql.errors import HogQLRefused, NameAmbiguous, TypesDiffer
-from warehouse.hogql.functions.table import Use
+from warehouse.hogql.grouping import is_of_many
 from warehouse.hogql.scope import Scope
 from warehouse.hogql.source import Place
 
@@ -46,8 +46,7 @@ def resolved(
 def _refuse_queries(body: tree.Expr, resolver: Resolver) -> None:
     """An item is no row: nothing is counted over it, and no query sees it."""
     for node in body.walk():
-        is_aggregate = isinstance(node, tree.Call) and node.function.use != Use.SCALAR
-        if is_aggregate or isinstance(node, tree.Window | tree.Query):
+        if is_of_many(node) or isinstance(node, tree.Query):
             raise HogQLRefused(
                 "A lambda has no aggregates, windows and queries in it.", resolver.place(node.at)
             )

@@ -14,8 +14,7 @@ from warehouse.hogql.errors import (
     ViewCycle,
 )
 from warehouse.hogql.expressions import Expressions
-from warehouse.hogql.functions.table import Use
-from warehouse.hogql.grouping import ungrouped
+from warehouse.hogql.grouping import is_of_many, ungrouped
 from warehouse.hogql.read import read
 from warehouse.hogql.resolved import Resolved, moved, same
 from warehouse.hogql.scope import Columns, Scope, Visible, unknown
@@ -243,8 +242,7 @@ class _Queries:
 
     def _refuse_aggregates(self, expr: tree.Expr | None, clause: str) -> None:
         for node in _of_this_query(expr):
-            is_aggregate = isinstance(node, tree.Call) and node.function.use != Use.SCALAR
-            if is_aggregate or isinstance(node, tree.Window):
+            if is_of_many(node):
                 raise HogQLRefused(
                     f"{clause} comes before aggregates and windows.",
                     self._place(node),
