@@ -1,5 +1,6 @@
 """How long a query may run, and how much it may read and bring."""
 
+import time
 from dataclasses import replace
 
 from connectors.types import Limits
@@ -31,3 +32,19 @@ def limits_of_whole(connection: WarehouseConnection) -> Limits:
     own = ConnectionConfig.parse(connection.config)
     timeout_s = own.timeout_s or WHOLE.timeout_s
     return replace(WHOLE, timeout_s=timeout_s, max_bytes_scanned=own.max_bytes_scanned)
+
+
+def limits_until(most: Limits, deadline: float) -> Limits:
+    """``most``, with the time that is left until then (of the monotonic clock)."""
+    return replace(most, timeout_s=max(1.0, deadline - time.monotonic()))
+
+
+def limits_of_part(connection: WarehouseConnection, most: Limits, deadline: float) -> Limits:
+    """Likewise, of what the connection is asked for a query over several: what it allows counts
+    there as in any other."""
+    own, until = ConnectionConfig.parse(connection.config), limits_until(most, deadline)
+    return replace(
+        until,
+        timeout_s=min(own.timeout_s or until.timeout_s, until.timeout_s),
+        max_bytes_scanned=own.max_bytes_scanned,
+    )

@@ -18,7 +18,6 @@ from connectors.errors import ConnectorError, QueryCancelled, WarehouseBusy
 from connectors.result import Result
 from connectors.types import Limits, RunStats
 from warehouse import arriving, connections, modes
-from warehouse.connection_config import ConnectionConfig
 from warehouse.direct import DirectRun
 from warehouse.errors import LegTooLarge
 from warehouse.federation import sizes
@@ -30,6 +29,7 @@ from warehouse.hogql.printing.printed import Printed
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tables import tables
 from warehouse.hybrid.run import HybridRun, label_of, wish_of
+from warehouse.limits import limits_of_part
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease
 from warehouse.runs import Origin, Run
@@ -57,17 +57,6 @@ def told_of(connection: WarehouseConnection) -> Iterator[None]:
     except ConnectorError as exc:
         exc.fields = {**exc.fields, "connection": connection.name}
         raise
-
-
-def within(connection: WarehouseConnection, most: Limits, deadline: float) -> Limits:
-    """What the connection allows counts here as in any query."""
-    config = ConnectionConfig.parse(connection.config)
-    left_s = max(1.0, deadline - time.monotonic())
-    return replace(
-        most,
-        timeout_s=min(config.timeout_s or left_s, left_s),
-        max_bytes_scanned=config.max_bytes_scanned,
-    )
 
 
 class LegRun:
@@ -159,7 +148,7 @@ class LegRun:
         """The query, begun, to be closed with its session by ``stack``; or what is kept of it."""
         printed = self._printed()
         most = Limits(max_rows=MAX_ROWS, max_bytes_returned=MAX_BYTES)
-        limits = within(self.connection, most, deadline)
+        limits = limits_of_part(self.connection, most, deadline)
         statement = Statement(printed.sql, printed.params, tables=modes.tables_of(self._query))
 
         def ask(connector: Connector) -> Result:

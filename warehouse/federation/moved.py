@@ -18,13 +18,14 @@ from warehouse.direct import DirectRun
 from warehouse.federation import homes
 from warehouse.federation.given import DoesNotFit, text_of
 from warehouse.federation.homes import Move
-from warehouse.federation.leg import told_of, within
+from warehouse.federation.leg import told_of
 from warehouse.federation.legs import Legs, together
 from warehouse.federation.planner import STORE_DIALECT
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Leg
 from warehouse.hogql.printing.printed import Printed
 from warehouse.hogql.printing.printer import print_query
+from warehouse.limits import limits_of_part, limits_until
 from warehouse.local import StoreRun
 from warehouse.models import WarehouseConnection
 from warehouse.runs import ChosenRun, Origin
@@ -50,7 +51,7 @@ class MovedRun(ChosenRun):
             given = self._given(deadline)
         except DoesNotFit:
             log.info("rows.not_moved", run_id=self.run_id)
-            self._run = FederatedRun(self.legs, self._within(deadline))
+            self._run = FederatedRun(self.legs, limits_until(self._limits, deadline))
         else:
             self._run = self._there(self._move.printed(given), deadline)
         if self._cancelled.is_set():
@@ -74,17 +75,13 @@ class MovedRun(ChosenRun):
 
     def _stored(self, leg: Leg, run_id: str, max_rows: int, deadline: float) -> StoreRun:
         prepare = partial(print_query, leg.query, STORE_DIALECT, self._move.text)
-        limits = replace(
-            self._within(deadline), max_rows=max_rows, max_bytes_returned=homes.MOST_BYTES
-        )
+        most = replace(self._limits, max_rows=max_rows, max_bytes_returned=homes.MOST_BYTES)
+        limits = limits_until(most, deadline)
         return StoreRun(self.legs.team, prepare, limits, run_id)
-
-    def _within(self, deadline: float) -> Limits:
-        return replace(self._limits, timeout_s=max(1.0, deadline - time.monotonic()))
 
     def _there(self, printed: Printed, deadline: float) -> DirectRun:
         connection = self.legs.found.connections[self._move.home]
-        limits = within(connection, self._limits, deadline)
+        limits = limits_of_part(connection, self._limits, deadline)
 
         def ask(connector: Connector) -> Result:
             if self._cancelled.is_set():
