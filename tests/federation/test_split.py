@@ -8,6 +8,7 @@ from warehouse.hogql import tree, types
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.resolve import resolve
+from warehouse.hogql.resolved import same
 from warehouse.hogql.tables import tables
 
 DIALECTS = {"p": "postgres", "s": "snowflake", "b": "bigquery"}
@@ -184,6 +185,26 @@ def test_tables_of_one_system_that_are_joined_by_a_key_are_asked_together() -> N
     assert "country" in customers
     implied = "FROM orders, lines, customers WHERE order_id = c_id AND o_id = c_id"
     assert len(asked(f"SELECT o_day, l_price, country {implied}")) == 2
+
+
+def test_columns_of_tables_that_are_asked_together_have_names_of_their_own() -> None:
+    catalog = Catalog(
+        (
+            table("p", "orders", "o_id", key="o_id"),
+            table("p", "lines", "order_id", "B__o_id"),
+            table("", "events", "c_id"),
+        )
+    )
+    text = (
+        "SELECT a__b.o_id AS here, a.B__o_id AS there FROM lines AS a "
+        "JOIN orders AS a__b ON a.order_id = a__b.o_id JOIN events ON c_id = a.order_id"
+    )
+    found = split(resolve(text, catalog), text, DIALECTS, "leg_")
+    (both,) = found.legs
+    assert len({name.lower() for name, _ in both.query.columns}) == 3
+    assert isinstance(found.query, tree.Select)
+    here, there = (item.expr for item in found.query.items)
+    assert not same(here, there)
 
 
 def test_tables_that_would_repeat_a_text_in_all_rows_of_another_are_asked_apart() -> None:

@@ -15,12 +15,15 @@ from warehouse.hogql import tree
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.nodes import JoinKind
 from warehouse.hogql.resolved import Resolved
+from warehouse.hogql.scope import free_name
 from warehouse.hogql.types import BOOL, Kind
 
 LONG = (Kind.STRING, Kind.JSON, Kind.ARRAY, Kind.OTHER)
 """Kinds whose values are better not sent again with each row that names them."""
 EQUAL = named("equals")[0]
 Pairs = tuple[tuple[tree.Column, tree.Column], ...]
+Names = Mapping[tuple[str, str], str]
+"""Of the columns of a new relation, by alias and name of those that they are."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,10 @@ def merged(query: tree.Select, can_ask: Callable[[tree.Relation], bool]) -> tree
         return query
     for group in _groups(query):
         if len(group.relations) > 1:
-            relation = _relation(group, query)
+            names = _names(group, query)
+            relation = _relation(group, query, names)
             if can_ask(relation):
-                query = _over(query, group, relation)
+                query = _over(query, group, relation, names)
     return query
 
 
@@ -121,10 +125,21 @@ def _is_short(few: _Group, query: tree.Select, pairs: Pairs, many: _Group) -> bo
     return any(part.names.aliases == {many.root.alias} for part in asked)
 
 
-def _relation(group: _Group, query: tree.Select) -> tree.QueryRelation:
+def _names(group: _Group, query: tree.Select) -> Names:
+    found: dict[tuple[str, str], str] = {}
+    taken = set[str]()
+    for one in group.relations:
+        for item in needed(one, query):
+            name = free_name(f"{one.alias}__{item.name}", taken)
+            found[one.alias, item.name] = name
+            taken.add(name.casefold())
+    return found
+
+
+def _relation(group: _Group, query: tree.Select, names: Names) -> tree.QueryRelation:
     at, root = group.root.at, group.root
     items = tuple(
-        replace(item, name=_called(one.alias, item.name))
+        replace(item, name=names[one.alias, item.name])
         for one in group.relations
         for item in needed(one, query)
     )
@@ -136,7 +151,9 @@ def _relation(group: _Group, query: tree.Select) -> tree.QueryRelation:
     return tree.QueryRelation(at, root.alias, tree.Select(at, columns, items, tuple(joins)))
 
 
-def _over(query: tree.Select, group: _Group, relation: tree.QueryRelation) -> tree.Select:
+def _over(
+    query: tree.Select, group: _Group, relation: tree.QueryRelation, names: Names
+) -> tree.Select:
     """The query that reads the relation in the place of those of the group."""
     said = {frozenset(map(_place, pair)) for pairs in group.pairs for pair in pairs}
 
@@ -146,8 +163,7 @@ def _over(query: tree.Select, group: _Group, relation: tree.QueryRelation) -> tr
 
     left = [part for part in conditions(query) if is_left(part)]
     plain = replace(query, joins=(), ctes=(), where=all_of(left))
-    names = dict.fromkeys(group.aliases, relation.alias)
-    found: tree.Select = _renamed(plain, names)
+    found: tree.Select = _renamed(plain, relation.alias, names)
     joins = [
         replace(join, on=None, kind=JoinKind.CROSS)
         for join in query.joins
@@ -161,15 +177,10 @@ def _place(column: tree.Column) -> tuple[str, str]:
     return column.relation, column.name
 
 
-def _renamed(part: Resolved, names: Mapping[str, str]) -> Any:
-    """With the columns of the group's relations as those of the new one."""
-    if names.keys().isdisjoint(alias for alias, _ in part.names.columns):
+def _renamed(part: Resolved, alias: str, names: Names) -> Any:
+    """With the columns of the group's relations as those of the new one, which has that alias."""
+    if names.keys().isdisjoint(part.names.columns):
         return part
     if isinstance(part, tree.Column):
-        name = _called(part.relation, part.name)
-        return replace(part, relation=names[part.relation], name=name)
-    return part.over(lambda one: _renamed(one, names))
-
-
-def _called(alias: str, name: str) -> str:
-    return f"{alias}__{name}"
+        return replace(part, relation=alias, name=names[_place(part)])
+    return part.over(lambda one: _renamed(one, alias, names))

@@ -17,7 +17,7 @@ from warehouse.hogql.expressions import Expressions
 from warehouse.hogql.grouping import is_of_many, ungrouped
 from warehouse.hogql.read import read
 from warehouse.hogql.resolved import Resolved, moved, same
-from warehouse.hogql.scope import Columns, Scope, Visible, unknown
+from warehouse.hogql.scope import Columns, Scope, Visible, free_name, unknown
 from warehouse.hogql.source import Place
 from warehouse.hogql.values import Values
 from warehouse.hogql.views import Views
@@ -123,10 +123,7 @@ class _Queries:
     def _free_name(self, wanted: str) -> str:
         """``wanted``, or with a number where that is the printed name of a table or another CTE:
         a link leads to its table, whatever a query calls its own."""
-        number, name = 1, wanted
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{wanted}_{number}"
+        name = free_name(wanted, self._taken)
         self._taken.add(name.casefold())
         return name
 

@@ -1,6 +1,6 @@
 """What names mean at one place of a query: relations, aliases, CTEs, and those around it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -94,11 +94,7 @@ class Scope:
         taken = self.aliases_around() | {
             one.name for scope in self.around() for one in scope.variables.values()
         }
-        number, alias = 1, wanted
-        while alias.casefold() in taken:
-            number += 1
-            alias = f"{wanted}_{number}"
-        return alias
+        return free_name(wanted, taken)
 
     def aliases_around(self) -> frozenset[str]:
         """Those of all relations in sight, in lower case."""
@@ -191,6 +187,15 @@ class Scope:
         known = [name for one in seen for name in one.columns]
         known += [f"{one.called[-1]}.{name}" for one in seen for name in one.columns]
         return unknown("column", ".".join(chain), catalog.nearest(".".join(chain), known), place)
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """``wanted``, or with a number where it is ``taken``, whose names are in lower case."""
+    number, name = 1, wanted
+    while name.casefold() in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
 
 
 def _only(
