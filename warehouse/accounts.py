@@ -103,6 +103,12 @@ def price(row: QueryRun, legs: Collection[PlannedLeg]) -> None:
     _of(row).update(**_planned(legs))
 
 
+def replan(team: Any, run_id: str, legs: Collection[PlannedLeg]) -> None:
+    """Write down what is sent after all, as a query runs; what it was to cost stays."""
+    rows = QueryRun.objects.for_team(team).filter(pk=run_id)
+    rows.update(plan=[_shown(leg) for leg in legs])
+
+
 def settle(row: QueryRun, run: Run | None, error: BaseException | None, **kept: Any) -> None:
     """Close the entry: with the run's figures where it has begun, and with how it ended. One that
     was not reserved is written whole.

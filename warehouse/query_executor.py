@@ -238,8 +238,10 @@ def _by_mode(
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     legs = Legs(team, split, found, run_id)
     move = move_of(legs) if may_move else None
-    run = FederatedRun(legs, limits) if move is None else MovedRun(legs, move, limits)
-    return run, planned_legs(legs, move)
+    sent = planned_legs(legs, move)
+    if move is None:
+        return FederatedRun(legs, limits), sent
+    return MovedRun(legs, move, limits, partial(accounts.replan, team, run_id)), sent
 
 
 def run_whole(team: Any, found: Planned) -> Run:

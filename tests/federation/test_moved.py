@@ -169,6 +169,23 @@ def test_store_joins_where_more_comes_than_was_thought(
     assert scratch_tables(asked.team) == []
 
 
+def test_entry_says_what_was_sent_where_the_store_joined_after_all(
+    asked: Asked,
+    ships: "psycopg.Connection[Any]",
+    alice: APIClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(homes, "MOST_BYTES", 15)
+    asked.rows(PER_MODE.format(large=asked.large("postgres")))
+    assert isinstance(asked.run, MovedRun)
+    (entry,) = alice.get(f"/api/environments/{asked.team.pk}/queries/").json()["results"]
+    large, vault, store = entry["plan"]
+    assert (large["connection"], vault["connection"]) == ("postgres_there", "vault")
+    assert "GROUP BY" not in large["sql"]
+    assert store["connection"] is None
+    assert "GROUP BY" in store["sql"]
+
+
 def test_what_the_store_has_is_sent_too_and_the_price_is_the_warehouses(
     asked: Asked, save: Save
 ) -> None:

@@ -14,12 +14,14 @@ from connectors.errors import QueryCancelled
 from connectors.result import Result
 from connectors.types import Limits, RunStats
 from warehouse import connections
+from warehouse.accounts import PlannedLeg
 from warehouse.direct import DirectRun
 from warehouse.federation import homes
 from warehouse.federation.given import DoesNotFit, text_of
 from warehouse.federation.homes import Move
 from warehouse.federation.leg import told_of
 from warehouse.federation.legs import Legs, together
+from warehouse.federation.plan import planned_legs
 from warehouse.federation.planner import STORE_DIALECT
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.split import Leg
@@ -34,13 +36,17 @@ log = structlog.get_logger(__name__)
 
 
 class MovedRun(ChosenRun):
-    """Where there is more to be moved than was thought, the store joins it all. Closes its legs."""
+    """Where there is more to be moved than was thought, the store joins it all, and ``replan`` is
+    told what is sent then. Closes its legs."""
 
-    def __init__(self, legs: Legs, move: Move, limits: Limits) -> None:
+    def __init__(
+        self, legs: Legs, move: Move, limits: Limits, replan: Callable[[list[PlannedLeg]], None]
+    ) -> None:
         self.run_id = legs.run_id
         self.legs = legs
         self._move = move
         self._limits = limits
+        self._replan = replan
         self._cancelled = threading.Event()
 
     def start(self) -> None:
@@ -51,6 +57,7 @@ class MovedRun(ChosenRun):
             given = self._given(deadline)
         except DoesNotFit:
             log.info("rows.not_moved", run_id=self.run_id)
+            self._replan(planned_legs(self.legs, None))
             self._run = FederatedRun(self.legs, limits_until(self._limits, deadline))
         else:
             self._run = self._there(self._move.printed(given), deadline)
