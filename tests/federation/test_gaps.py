@@ -95,7 +95,7 @@ def test_what_the_store_cannot_say_either_is_refused_in_the_warehouses_name(
     made = "round(id * 1.5, 1) AS r, splitByChar(',', tags)[1] AS t"
     text = f"SELECT id, {made} FROM shop.public.tagged"
     answer = alice.post(f"/api/environments/{team.pk}/queries/", {"query": text}, "json")
-    assert "postgres" in problem(answer, 400, "hogql_function")["title"]
+    assert "Postgres" in problem(answer, 400, "hogql_function")["title"]
 
 
 def test_bigquery_itself_looks_into_its_arrays(

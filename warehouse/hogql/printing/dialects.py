@@ -30,9 +30,10 @@ class GivenForm:
 
 @dataclass(frozen=True)
 class Dialect:
-    """Facts about one dialect; ``name`` is sqlglot's."""
+    """Facts about one dialect; ``name`` is sqlglot's, ``label`` what a refusal calls the system."""
 
     name: str
+    label: str
     types: Mapping[Kind, str]
     placeholder: str
     """With the parameter's name and, where it is needed, its type."""
@@ -120,6 +121,7 @@ DIALECTS: Mapping[str, Dialect] = {
     for dialect in (
         Dialect(
             "postgres",
+            "Postgres",
             _POSTGRES,
             "%({name})s",
             "DECIMAL(38, {scale})",
@@ -133,6 +135,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "redshift",
+            "Redshift",
             _POSTGRES | {Kind.STRING: "VARCHAR(65535)"},
             "%({name})s",
             "DECIMAL(38, {scale})",
@@ -144,6 +147,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "snowflake",
+            "Snowflake",
             {
                 Kind.BOOL: "BOOLEAN",
                 Kind.INT: "BIGINT",
@@ -165,6 +169,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "bigquery",
+            "BigQuery",
             {
                 Kind.BOOL: "BOOL",
                 Kind.INT: "INT64",
@@ -188,6 +193,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "databricks",
+            "Databricks",
             {
                 Kind.BOOL: "BOOLEAN",
                 Kind.INT: "BIGINT",
@@ -208,6 +214,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "clickhouse",
+            "the store",
             {
                 Kind.BOOL: "Nullable(Bool)",
                 Kind.INT: "Nullable(Int64)",

@@ -11,7 +11,7 @@ from warehouse.hogql.errors import FunctionRefused, HogQLRefused
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.table import Use
 from warehouse.hogql.printing import scalars
-from warehouse.hogql.printing.dialects import Dialect
+from warehouse.hogql.printing.dialects import DIALECTS, Dialect
 from warehouse.hogql.printing.lists import gathered
 from warehouse.hogql.printing.templates import apart, filled
 from warehouse.hogql.source import Place
@@ -94,7 +94,7 @@ class Expressions:
 
     def _unsaid(self, what: str, expr: tree.Expr, hint: str | None = None) -> HogQLRefused:
         place = Place.of(self.text, expr.at)
-        return HogQLRefused(f"{what} cannot be said in {self.dialect.name}.", place, hint=hint)
+        return HogQLRefused(f"{what} cannot be said in {self.dialect.label}.", place, hint=hint)
 
     # Values.
 
@@ -166,9 +166,9 @@ class Expressions:
         return made if is_window or not self._widens(call) else self.cast_to(made, call.type)
 
     def _no_equal(self, call: tree.Call) -> FunctionRefused:
-        having = ", ".join(call.function.forms)
+        having = ", ".join(DIALECTS[name].label for name in call.function.forms)
         return FunctionRefused(
-            f"{call.function.name} has no safe equal in {self.dialect.name}.",
+            f"{call.function.name} has no safe equal in {self.dialect.label}.",
             Place.of(self.text, call.at),
             hint=f"It is there in {having}.",
         )
@@ -231,8 +231,8 @@ class Expressions:
             return exp.func("ifNull", found, _number("0"))
         if (call := scalars.not_null_of_nothing(value)) is not None:
             raise HogQLRefused(
-                f"{call.function.name} cannot be said in {self.dialect.name} of what may be no row "
-                "in a query that depends on the one around it.",
+                f"{call.function.name} cannot be said in {self.dialect.label} of what may be no "
+                "row in a query that depends on the one around it.",
                 Place.of(self.text, call.at),
                 hint="Take the count or sum alone in that query, and reckon with it outside.",
             )
@@ -245,7 +245,7 @@ class Expressions:
         call = self._call(expr.call, is_window=True)
         if not isinstance(call, exp.Func) or isinstance(call, exp.Case):
             raise FunctionRefused(
-                f"{expr.call.function.name} takes no OVER in {self.dialect.name}.",
+                f"{expr.call.function.name} takes no OVER in {self.dialect.label}.",
                 Place.of(self.text, expr.at),
             )
         made: exp.Expr = exp.Window(
@@ -272,7 +272,7 @@ class Expressions:
         method = expr.method or "RANGE"
         if method == "RANGE" and self.dialect.frames_rows_only:
             raise HogQLRefused(
-                f"{self.dialect.name} needs a frame of rows here.",
+                f"{self.dialect.label} needs a frame of rows here.",
                 Place.of(self.text, expr.at),
                 hint="Write ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, or what you mean.",
             )

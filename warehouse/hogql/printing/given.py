@@ -14,7 +14,7 @@ def rows(query: tree.Given, exprs: Expressions) -> exp.Query:
     dialect = exprs.dialect
     if dialect.given is None:
         raise HogQLRefused(
-            f"Rows cannot be given to {dialect.name}.", Place.of(exprs.text, query.at)
+            f"Rows cannot be given to {dialect.label}.", Place.of(exprs.text, query.at)
         )
     every = filled(f"SELECT * FROM {dialect.given.rows}", dialect.name, [exprs.node(query.rows)])
     made = exp.Select(from_=every.args["from_"].pop())

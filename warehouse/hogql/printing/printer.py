@@ -85,7 +85,7 @@ class _Printer:
         is_plain = self._dialect.arrays and not self._dialect.nests_arrays
         if is_plain and (array := made_array(query)) is not None:
             raise HogQLRefused(
-                f"An array that is made by the query cannot be a result of {self._dialect.name}.",
+                f"An array that is made by the query cannot be a result of {self._dialect.label}.",
                 Place.of(self._text, array.at),
             )
         found = arriving(query, self._dialect)
