@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors import NetworkPolicy, connect
+from connectors import NetworkPolicy, connect, registry
 from connectors.errors import ConnectorError, LoadSuperseded, SqlRefused, TableTaken
 from connectors.filling import FillTarget
 from connectors.types import Limits
@@ -79,7 +79,7 @@ class Filler:
 
     def __init__(self, place: Any) -> None:
         self.place, self.owner, self.fence = place, uuid.uuid4(), 0
-        self.table = "DAILY" if place.provider == "snowflake" else "daily"
+        self.table = registry.provider(place.provider).capabilities.fold("daily")
 
     def target(self, fence: int) -> FillTarget:
         return FillTarget(self.place.schema, self.table, self.owner, fence)
@@ -95,8 +95,7 @@ class Filler:
         return [tuple(row) for row in self.place.execute(f"SELECT * FROM {self._path} ORDER BY 1")]
 
     def tables(self) -> list[str]:
-        is_of_dataset = self.place.provider == "bigquery"
-        place = f"{self.place.schema}." if is_of_dataset else ""
+        place = f"{self.place.schema}." if self.place.has_datasets else ""
         asked = (
             f"SELECT table_name FROM {place}INFORMATION_SCHEMA.TABLES "
             f"WHERE table_schema = '{self.place.schema}'"
@@ -124,7 +123,7 @@ def test_table_has_what_the_query_answers_and_nothing_lies_beside_it(filler: Fil
 
 
 def test_table_of_the_same_columns_keeps_what_is_granted(filler: Filler) -> None:
-    if filler.place.provider in ("snowflake", "bigquery"):
+    if not filler.place.has_grants:
         pytest.skip("The stand-in takes no GRANT.")
     filler.fill("SELECT 1 AS n")
     filler.place.execute(f"GRANT SELECT ON {filler._path} TO PUBLIC")
@@ -137,7 +136,7 @@ def test_table_of_the_same_columns_keeps_what_is_granted(filler: Filler) -> None
 
 
 def test_transaction_that_began_before_sees_the_rows_before(filler: Filler) -> None:
-    if filler.place.provider in ("snowflake", "bigquery"):
+    if not filler.place.has_snapshots:
         pytest.skip("It reads what is committed, statement by statement.")
     filler.fill("SELECT 1 AS n")
     filler.place.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")

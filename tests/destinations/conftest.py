@@ -10,7 +10,8 @@ import pytest
 from connectors import NetworkPolicy
 from connectors.types import Manifest, StagedFile
 from etl.stage import Stage
-from tests.destinations.ends import ENDS, End, Row, Store
+from tests.destinations.end import End, Row
+from tests.destinations.ends import ENDS, Store
 
 SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("word", pa.string())])
 

@@ -14,7 +14,8 @@ from connectors.quarantine import Reason
 from connectors.registry import provider
 from connectors.types import Contract
 from tests.destinations.conftest import SCHEMA, Staged
-from tests.destinations.ends import BigQuery, End
+from tests.destinations.end import End
+from tests.destinations.ends import BigQuery
 
 pytestmark = pytest.mark.parametrize("end", [BigQuery], indirect=True, ids=["bigquery"])
 

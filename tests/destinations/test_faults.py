@@ -7,7 +7,8 @@ import pytest
 
 from connectors.types import LoadMode, Manifest
 from tests.destinations.conftest import Staged
-from tests.destinations.ends import ENDS, End, Row, Snowflake
+from tests.destinations.end import End, Row
+from tests.destinations.ends import ENDS, Snowflake
 
 EVERY = range(40)
 """More than any load of these tests does."""

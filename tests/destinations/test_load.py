@@ -17,7 +17,7 @@ from connectors.errors import (
 )
 from connectors.types import Contract, LoadMode, StagedFile
 from tests.destinations.conftest import SCHEMA, Staged
-from tests.destinations.ends import End
+from tests.destinations.end import End
 
 MERGE, APPEND, SWAP = LoadMode.MERGE, LoadMode.APPEND, LoadMode.SWAP
 WITH_PRICE = pa.schema([*SCHEMA, pa.field("price", pa.int32())])

@@ -15,7 +15,8 @@ from connectors.redshift import sql as statements
 from connectors.registry import provider
 from connectors.types import Contract, LoadMode
 from tests.destinations.conftest import SCHEMA, Staged
-from tests.destinations.ends import End, Redshift
+from tests.destinations.end import End
+from tests.destinations.ends import Redshift
 
 pytestmark = pytest.mark.parametrize("end", [Redshift], indirect=True, ids=["redshift"])
 

@@ -13,7 +13,8 @@ from connectors.types import LoadMode
 from etl import changes, pipelines, quarantine, runner
 from etl.models import Pipeline, PipelineRun, PipelineTable, ReadMode, RunStatus, TableRun, Trigger
 from etl.pipelines import TableSpec
-from tests.destinations.ends import ENDS, S3, End, Snowflake, Store
+from tests.destinations.end import End
+from tests.destinations.ends import ENDS, S3, Snowflake, Store
 from tests.etl.compare import Vault
 from warehouse import connections
 from warehouse.connections import Draft
