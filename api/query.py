@@ -19,11 +19,11 @@ from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
 from api.filters import FiltersSerializer, filters_of
+from api.naming import connection_named
 from api.query_run import (
     QueryRunFilters,
     QueryRunSerializer,
     RunEstimateSerializer,
-    connection_named,
     runs_of,
     shown_estimate,
 )

@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
@@ -13,8 +12,9 @@ from rest_framework import serializers
 
 from api.connection import CostSerializer
 from api.money import money
+from api.naming import connection_named
 from connectors.types import Basis
-from warehouse.models import QueryRun, ViewRefresh, WarehouseConnection
+from warehouse.models import QueryRun, ViewRefresh
 
 
 class PlanLegSerializer(serializers.Serializer[Any]):
@@ -115,18 +115,6 @@ class QueryRunFilters(filters.FilterSet):  # type: ignore[misc]
 
     def of_user(self, runs: QuerySet[QueryRun], _: str, value: str) -> QuerySet[QueryRun]:
         return runs.filter(**{f"user__{get_user_model().USERNAME_FIELD}": value})
-
-
-def connection_named(team: Any, name: str, field: str = "connection") -> WarehouseConnection:
-    """By its id or name, as they stand in that field; raises ValidationError."""
-    of_team = WarehouseConnection.objects.for_team(team)
-    try:
-        found = of_team.filter(pk=UUID(name)).first()
-    except ValueError:
-        found = of_team.filter(name=name).first()
-    if found is None:
-        raise serializers.ValidationError({field: "The team has no such connection."})
-    return found
 
 
 def runs_of(team: Any) -> QuerySet[QueryRun]:

@@ -16,7 +16,8 @@ from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import CostSerializer
-from api.query_run import RunEstimateSerializer, connection_named, estimate_of
+from api.naming import connection_named
+from api.query_run import RunEstimateSerializer, estimate_of
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl import saved_views, views
 from warehouse.access import Role
