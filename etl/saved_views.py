@@ -27,11 +27,11 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
     """Apply ``changes``; a view that is to be materialized, and of which nothing is kept now, is
     refreshed. Raises as ``saving.update`` does."""
     _check(changes.get("schedule", ""))
-    was_stored = _is_stored(view)
+    was_in_store = _is_in_store(view)
     with transaction.atomic():
         view = saving.update(view, changes)
         _follow(view)
-        if was_stored and not _is_stored(view):
+        if was_in_store and not _is_in_store(view):
             _tidy(view)
     return view
 
@@ -44,7 +44,8 @@ def delete(view: View) -> None:
         _tidy(view)
 
 
-def _is_stored(view: View) -> bool:
+def _is_in_store(view: View) -> bool:
+    """Its rows are to be kept there, and in no warehouse."""
     return view.is_materialized and view.target_id is None
 
 

@@ -88,8 +88,8 @@ class _Drawing:
 
     def _add_view(self, view: View) -> None:
         key = f"view:{view.pk}"
-        is_stored = view.store_table and view.target_id is None
-        mode = NodeMode.STORE if is_stored else NodeMode.DIRECT
+        is_in_store = view.store_table and view.target_id is None
+        mode = NodeMode.STORE if is_in_store else NodeMode.DIRECT
         ended = self._ended.get(view.pk)
         self._nodes[key] = Node(key, NodeKind.VIEW, view.name, mode, view.as_of, ended)
 
