@@ -34,7 +34,7 @@ from warehouse.local import StoreRun
 from warehouse.models import QueryRun, WarehouseConnection
 from warehouse.near import hinted
 from warehouse.recorded import RecordedRun
-from warehouse.runs import Run
+from warehouse.runs import OlderRun, Run
 from warehouse.statements import Language, Statement
 
 log = structlog.get_logger(__name__)
@@ -234,7 +234,10 @@ def _by_mode(
             ((source, connection),) = found.connections.items()
             printed = print_query(found.query, found.dialects[source], found.text)
             statement = Statement(printed.sql, printed.params, tables=modes.tables_of(found.query))
-            return push_down(connection, statement), [PlannedLeg(connection, printed.sql)]
+            asked = push_down(connection, statement)
+            if found.as_of is not None:
+                asked = OlderRun(asked, found.as_of)
+            return asked, [PlannedLeg(connection, printed.sql)]
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     legs = Legs(team, split, found, run_id)
     move = move_of(legs) if may_move else None

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -122,3 +122,23 @@ class ChosenRun(Run):
         if self._run is None:
             raise RuntimeError("A query is read after it has been started.")
         return self._run
+
+
+class OlderRun(ChosenRun):
+    """One that reads rows of an earlier moment than its asking: of a view that is kept there."""
+
+    def __init__(self, run: Run, as_of: datetime) -> None:
+        self.run_id = run.run_id
+        self._run = run
+        self._as_of = as_of
+
+    def start(self) -> None:
+        self._begun().start()
+
+    @property
+    def origin(self) -> Origin:
+        own = super().origin
+        return replace(own, as_of=min(own.as_of, self._as_of))
+
+    def cancel(self) -> bool:
+        return self._begun().cancel()

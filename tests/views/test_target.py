@@ -1,7 +1,8 @@
 """Views that are kept in a warehouse: over the API, while refreshed, and in queries."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -70,6 +71,26 @@ def test_view_is_kept_in_a_warehouse_and_read_there(
     refreshed(View.all_teams.get())
     assert sorted(rows("SELECT kind, n FROM by_kind")) == [("a", 2), ("b", 1), ("it's", 1)]
     assert tables(vault) == {"orders", "by_kind"}
+
+
+@pytest.mark.parametrize("mode", ["direct", "hybrid"])
+def test_answer_is_as_of_the_refresh_of_the_view_that_it_reads(
+    kept: View, alice: APIClient, url: str, rows: Rows, mode: str
+) -> None:
+    WarehouseConnection.all_teams.update(mode=mode)
+    queries, asked = (
+        url.replace("views", "queries"),
+        {"query": "SELECT max(n) AS most FROM by_kind"},
+    )
+    refreshed(kept)
+    told: dict[str, Any] = {}
+    for _ in range(2):
+        content: Any = alice.post(queries, asked, format="json").streaming_content
+        told = json.loads(b"".join(content))
+        assert datetime.fromisoformat(told["as_of"]) == kept.as_of
+    entry = alice.get(queries).json()["results"][0]
+    assert (entry["outcome"], entry["as_of"]) == ("succeeded", told["as_of"])
+    assert told["cached"] is entry["cached"] is (mode == "hybrid")
 
 
 @pytest.mark.parametrize("provider", ["snowflake", "bigquery"])
