@@ -8,7 +8,7 @@ fence of its rows. What a fill that was cut off has left aside goes with the nex
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,21 @@ from uuid import UUID
 
 from connectors import loading
 from connectors.base import GRACE_S, Connector
-from connectors.errors import LoadSuperseded, TableTaken
+from connectors.errors import LoadSuperseded, ObjectNotFound, PermissionDenied, TableTaken
 from connectors.types import Limits, Params, RunStats
 
 ASIDE = "WAREHOUSE_FILL"
+UNFIT_PLACE: Mapping[type[ObjectNotFound | PermissionDenied], tuple[str, str]] = {
+    ObjectNotFound: (
+        "There is no schema {}, or not any more what the query reads.",
+        "Make the schema, or name another; schema and tables are spelled as they are listed.",
+    ),
+    PermissionDenied: (
+        "The role may not make tables in {}, or not read what the query reads.",
+        "Grant it to make tables in the schema, and to read the tables named.",
+    ),
+}
+"""What keeps a table from being filled, and what to do; with the schema's name."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,13 @@ class FillTable(Connector):
         """
         sql, params = self._bound(sql, params)
         self._guard(sql)
-        with self._writing(target, limits) as filling:
-            return filling.fill(sql, params, still_mine)
+        try:
+            with self._writing(target, limits) as filling:
+                return filling.fill(sql, params, still_mine)
+        except (ObjectNotFound, PermissionDenied) as exc:
+            # What a warehouse says does not tell the query from the place of its answer.
+            said, hint = UNFIT_PLACE[type(exc)]
+            raise type(exc)(said.format(target.schema), hint=hint) from exc
 
     def clear(self, target: FillTarget) -> None:
         """Drop what fills up to the target's fence have left aside."""

@@ -66,6 +66,9 @@ _PATTERNS = [
         lambda found: missing("Object", found[1]),
     ),
     _pattern(
+        r'Schema with name "?(.+?)"? does not exist!', lambda found: missing("Schema", found[1])
+    ),
+    _pattern(
         r'(?:Table|View|Schema) with name "?(.+?)"? already exists',
         lambda found: already_there(found[1]),
     ),

@@ -14,7 +14,13 @@ import psycopg
 import pytest
 
 from connectors import NetworkPolicy, connect, registry
-from connectors.errors import ConnectorError, LoadSuperseded, SqlRefused, TableTaken
+from connectors.errors import (
+    ConnectorError,
+    LoadSuperseded,
+    ObjectNotFound,
+    SqlRefused,
+    TableTaken,
+)
 from connectors.filling import FillTarget
 from connectors.types import Limits
 from tests.destinations.ends import BigQuery, Redshift, Snowflake
@@ -183,6 +189,13 @@ def test_fill_that_fails_leaves_the_rows_that_were_there(filler: Filler) -> None
     with pytest.raises(LoadSuperseded):
         filler.fill("SELECT 2 AS n", still=lost)
     assert (filler.rows(), filler.tables()) == ([(1,)], [filler.table])
+
+
+def test_schema_that_is_not_there_is_named(filler: Filler) -> None:
+    target = FillTarget("nowhere_at_all", filler.table, filler.owner, 1)
+    with pytest.raises(ObjectNotFound) as caught:
+        filler.place.connect().fill(target, "SELECT 1 AS n", (), LIMITS, lambda: None)
+    assert "no schema nowhere_at_all" in caught.value.detail
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM t", "SELECT 1; SELECT 2", "CREATE TABLE t (n INT)"])

@@ -17,6 +17,7 @@ from .conftest import failure, rows, value
         ("SELECT * FROM NOPE", 2003, "42S02", "Object 'NOPE' does not exist or not authorized."),
         ("SELECT * FROM DATAVAULT.NONE.NOPE", 2003, "42S02", "Object 'DATAVAULT.NONE.NOPE'"),
         ("SELECT * FROM NO_DB.PUBLIC.NOPE", 2003, "42S02", "Object 'NO_DB.PUBLIC.NOPE'"),
+        ("CREATE TABLE NONE.NOPE (A INT)", 2003, "02000", "Schema 'NONE' does not exist or not"),
         ("INSERT INTO NOPE VALUES (1)", 2003, "42S02", "'NOPE'"),
         ("DROP TABLE NOPE", 2003, "42S02", "does not exist or not authorized"),
         ("SELECT NOPE FROM T", 904, "42000", "invalid identifier 'NOPE'"),

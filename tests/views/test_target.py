@@ -160,6 +160,7 @@ def test_role_that_cannot_write_says_so(
     ended = views.execute(views.request(view, RefreshTrigger.API).pk)
     assert ended is not None
     assert (ended.status, ended.error_code) == (RefreshStatus.FAILED, "permission_denied")
+    assert ended.error.startswith("The role may not make tables in public")
 
 
 def test_table_in_sync_since_then_is_named_and_the_table_stays(
