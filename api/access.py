@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from api import problems
 from api.answer import Negotiation
+from api.fields import choose_from
 from api.pagination import NewestFirst
 from api.parsing import TextJSONParser
 from warehouse.access import Role, policy
@@ -27,11 +28,18 @@ class StrictFilters(DjangoFilterBackend):  # type: ignore[misc]
             kind, paginator = self.get_filterset_class(view, queryset), view.paginator
             known = set(kind.base_filters) if kind else set()
             if unknown := sorted(set(request.query_params) - known - _paging(paginator)):
-                hint = f"Choose from: {', '.join(sorted(known))}." if known else "There are none."
+                hint = choose_from(sorted(known)) if known else "There are none."
                 raise serializers.ValidationError(
                     dict.fromkeys(unknown, f"There is no such filter. {hint}")
                 )
         return super().filter_queryset(request, queryset, view)
+
+    def get_filterset(self, request: Request, queryset: Any, view: Any) -> Any:
+        found = super().get_filterset(request, queryset, view)
+        for field in found.form.fields.values() if found else ():
+            if values := [value for value, _ in getattr(field, "choices", ()) if value]:
+                field.error_messages["invalid_choice"] = choose_from(values)
+        return found
 
 
 def _paging(paginator: NewestFirst | None) -> set[str]:

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet, valid
+from api.fields import ChoiceField
 from connectors.errors import ConnectorError
 from etl import channels, delivery
 from etl.models import AlertChannel, AlertDelivery, AlertEvent, ChannelKind
@@ -45,12 +46,6 @@ class ChannelSerializer(serializers.ModelSerializer[AlertChannel]):
         return [str(pipeline.pk) for pipeline in channel.pipelines.all()]
 
 
-def _event() -> serializers.ChoiceField:
-    """An event; what else was sent in its place is not repeated."""
-    said = f"Choose from {', '.join(AlertEvent.values)}."
-    return serializers.ChoiceField(AlertEvent.choices, error_messages={"invalid_choice": said})
-
-
 class ChannelChangesSerializer(StrictSerializer):
     name = serializers.CharField(max_length=200, required=False)
     address = serializers.CharField(
@@ -59,7 +54,9 @@ class ChannelChangesSerializer(StrictSerializer):
     secret = serializers.CharField(
         max_length=200, write_only=True, required=False, help_text=SECRET_HELP
     )
-    events = serializers.ListField(child=_event(), min_length=1, required=False)
+    events = serializers.ListField(
+        child=ChoiceField(AlertEvent.choices), min_length=1, required=False
+    )
     pipelines = serializers.ListField(
         child=serializers.UUIDField(),
         max_length=MAX_PIPELINES,
@@ -72,10 +69,10 @@ class ChannelChangesSerializer(StrictSerializer):
 
 class NewChannelSerializer(ChannelChangesSerializer):
     name = serializers.CharField(max_length=200)
-    kind = serializers.ChoiceField(ChannelKind.choices)
+    kind = ChoiceField(ChannelKind.choices)
     address = serializers.CharField(max_length=2000, write_only=True, help_text=ADDRESS_HELP)
     events = serializers.ListField(
-        child=_event(),
+        child=ChoiceField(AlertEvent.choices),
         min_length=1,
         default=lambda: list(AlertEvent.values),
         help_text="All of them unless you choose.",

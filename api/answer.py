@@ -10,6 +10,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from api import formats, results
+from api.fields import choose_from
 from api.rows import RowStream
 from warehouse.runs import Run
 
@@ -55,8 +56,7 @@ class Negotiation(DefaultContentNegotiation):
         every = list(renderers)
         found = [renderer for renderer in every if renderer.format == format]
         if not found:
-            names = ", ".join(str(renderer.format) for renderer in every)
-            raise ValidationError({"format": f"Choose one of: {names}."})
+            raise ValidationError({"format": choose_from(renderer.format for renderer in every)})
         return found
 
 

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.explanation import ExplanationSerializer
+from api.fields import ChoiceField
 from api.hangup import HangupWatch
 from api.money import money
 from api.result_shape import ResultSerializer
@@ -67,13 +68,13 @@ class UnsavedConnectionSerializer(StrictSerializer):
 
 class NewConnectionSerializer(UnsavedConnectionSerializer):
     name = serializers.CharField(max_length=200)
-    mode = serializers.ChoiceField(ConnectionMode.choices, default=ConnectionMode.DIRECT)
+    mode = ChoiceField(ConnectionMode.choices, default=ConnectionMode.DIRECT)
     config = serializers.DictField(default=dict)
 
 
 class ConnectionChangesSerializer(StrictSerializer):
     name = serializers.CharField(max_length=200, required=False)
-    mode = serializers.ChoiceField(ConnectionMode.choices, required=False)
+    mode = ChoiceField(ConnectionMode.choices, required=False)
     config = serializers.DictField(required=False)
     is_active = serializers.BooleanField(required=False)
     is_default = serializers.BooleanField(
@@ -88,13 +89,13 @@ class ConnectionChangesSerializer(StrictSerializer):
 
 
 class ModeSerializer(StrictSerializer):
-    mode = serializers.ChoiceField(ConnectionMode.choices)
+    mode = ChoiceField(ConnectionMode.choices)
 
 
 class SqlSerializer(StrictSerializer):
     called: ClassVar = {"query": "sql"}
     sql = serializers.CharField(max_length=MAX_SQL_CHARS, trim_whitespace=False)
-    dialect = serializers.ChoiceField(
+    dialect = ChoiceField(
         [language.value for language in Language],
         default=Language.NATIVE.value,
         help_text="native is the warehouse's own SQL.",

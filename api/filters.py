@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.access import StrictSerializer
+from api.fields import ChoiceField
 from warehouse.hogql.days import day_or_moment
 from warehouse.hogql.filters import COMPARED, Filters, Operator, Owner, Property, Value
 
@@ -36,9 +37,9 @@ class ValueField(serializers.JSONField):
 
 class PropertySerializer(StrictSerializer):
     key = serializers.CharField(max_length=400, trim_whitespace=False)
-    operator = serializers.ChoiceField([one.value for one in Operator], default="exact")
+    operator = ChoiceField([one.value for one in Operator], default="exact")
     value = ValueField(required=False)
-    type = serializers.ChoiceField([one.value for one in Owner], default="event")
+    type = ChoiceField([one.value for one in Owner], default="event")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         operator, values = Operator(attrs["operator"]), attrs.get("value", [])

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.access import StrictSerializer
+from api.fields import ChoiceField
 from api.run import PipelineRunSerializer, QuarantinedValueSerializer, SteeringActions
 from connectors.types import Contract
 from etl import pipelines, quarantine
@@ -35,10 +36,10 @@ class TableSpecSerializer(StrictSerializer):
     source_schema = serializers.CharField(max_length=255, default="public")
     source_table = serializers.CharField(max_length=255)
     destination_table = serializers.CharField(max_length=255, default="", allow_blank=True)
-    mode = serializers.ChoiceField(choices=ReadMode.choices, default=ReadMode.XID)
+    mode = ChoiceField(ReadMode.choices, default=ReadMode.XID)
     cursor_column = serializers.CharField(max_length=255, default="", allow_blank=True)
     sweep_hours = serializers.IntegerField(default=24, min_value=0, max_value=MAX_SWEEP_HOURS)
-    deletes = serializers.ChoiceField(choices=Deletes.choices, default=Deletes.KEPT)
+    deletes = ChoiceField(Deletes.choices, default=Deletes.KEPT)
     delete_limit_percent = serializers.IntegerField(default=10, min_value=0, max_value=100)
     columns = serializers.ListField(child=serializers.CharField(max_length=255), default=list)
     key_columns = serializers.ListField(child=serializers.CharField(max_length=255), default=list)
@@ -96,9 +97,7 @@ class PipelineChangesSerializer(StrictSerializer):
     destination = serializers.UUIDField(allow_null=True, help_text="null: the team's store.")
     destination_schema = serializers.CharField(max_length=255, default="", allow_blank=True)
     stage = serializers.CharField(max_length=255, default="", allow_blank=True)
-    contract = serializers.ChoiceField(
-        choices=[contract.value for contract in Contract], default=Contract.EVOLVE.value
-    )
+    contract = ChoiceField([contract.value for contract in Contract], default=Contract.EVOLVE.value)
     schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
     quarantine_limit = serializers.IntegerField(default=0, min_value=0, max_value=MAX_LIMIT)
     stale_after_minutes = serializers.IntegerField(

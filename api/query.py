@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.connection import EstimateSerializer, shown
+from api.fields import ChoiceField
 from api.filters import FiltersSerializer, filters_of
 from api.naming import connection_named
 from api.query_run import (
@@ -60,7 +61,7 @@ class HogQLSerializer(StrictSerializer):
 
 class QueryRequestSerializer(HogQLSerializer):
     query = serializers.CharField(max_length=MAX_SQL_CHARS, trim_whitespace=False)
-    dialect = serializers.ChoiceField(
+    dialect = ChoiceField(
         [language.value for language in Language],
         default=Language.HOGQL.value,
         help_text="native is the SQL of the connection's warehouse.",

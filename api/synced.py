@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from api.access import StrictSerializer, TeamViewSet, valid
 from api.explanation import ExplanationSerializer
+from api.fields import ChoiceField
 from api.run import PipelineRunSerializer
 from etl import pipelines, sync
 from etl.models import PipelineTable, ReadMode, Trigger
@@ -25,7 +26,7 @@ from warehouse.models import WarehouseConnection
 class WishSerializer(StrictSerializer):
     schema = serializers.CharField(max_length=255)
     table = serializers.CharField(max_length=255)
-    how = serializers.ChoiceField(choices=ReadMode.choices, default=ReadMode.FULL)
+    how = ChoiceField(ReadMode.choices, default=ReadMode.FULL)
     cursor_column = serializers.CharField(max_length=255, default="", allow_blank=True)
     key_columns = serializers.ListField(
         child=serializers.CharField(max_length=255),

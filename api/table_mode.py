@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from api.access import TeamViewSet, valid
 from api.explanation import ExplanationSerializer
+from api.fields import ChoiceField
 from api.synced import WishSerializer, connection_of
 from etl import sync, table_modes
 from etl.sync import Wish
@@ -21,9 +22,7 @@ from warehouse.models import ConnectionMode, TableMode
 class WantedModeSerializer(WishSerializer):
     """A mode; what else there is, beside schema and table, says how a table goes into sync."""
 
-    mode = serializers.ChoiceField(
-        ConnectionMode.choices, allow_null=True, help_text="null: its connection's."
-    )
+    mode = ChoiceField(ConnectionMode.choices, allow_null=True, help_text="null: its connection's.")
 
 
 class TableModeSerializer(serializers.Serializer[Any]):

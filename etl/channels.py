@@ -39,7 +39,7 @@ def faults(channel: AlertChannel, values: Mapping[str, Any]) -> dict[str, str]:
     """What keeps the values from being saved, by field."""
     found: dict[str, str] = {}
     if "events" in values and not set(values["events"]) <= set(AlertEvent.values):
-        found["events"] = f"Choose from {', '.join(AlertEvent.values)}."
+        found["events"] = f"Choose from: {', '.join(AlertEvent.values)}."
     if "events" in values and not values["events"]:
         found["events"] = "Choose one at least."
     if values.get("pipelines") is not None:

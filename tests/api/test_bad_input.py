@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from connectors import registry
 from tests.api.shapes import problem
+from warehouse.hogql.filters import Operator
 from warehouse.models import WarehouseConnection
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,30 @@ def test_field_of_a_wrong_shape_is_named(
     found = problem(alice.post(connections_url, body | changed), 400, "invalid_input")
     assert set(found["fields"]) == {field}
     assert not WarehouseConnection.all_teams.exists()
+
+
+def test_choices_are_named_in_bodies_and_in_filters_of_lists(
+    alice: APIClient, connections_url: str, body: dict[str, Any]
+) -> None:
+    queries = connections_url.replace("warehouse_connections", "queries")
+    properties = [{"key": "plan", "operator": "regex", "value": "a"}]
+    for answer, said in (
+        (alice.post(connections_url, body | {"mode": "x"}), {"mode": "sync, direct, hybrid"}),
+        (
+            alice.post(queries, {"query": "SELECT 1", "dialect": "postgres"}),
+            {"dialect": "native, hogql"},
+        ),
+        (
+            alice.post(queries, {"query": "SELECT 1", "filters": {"properties": properties}}),
+            {"filters.properties.0.operator": ", ".join(Operator)},
+        ),
+        (
+            alice.get(queries, {"outcome": "done"}),
+            {"outcome": "running, succeeded, failed, cancelled"},
+        ),
+    ):
+        found = problem(answer, 400, "invalid_input")
+        assert found["fields"] == {at: f"Choose from: {values}." for at, values in said.items()}
 
 
 @pytest.mark.parametrize("missing", ["name", "provider", "credentials"])

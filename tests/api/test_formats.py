@@ -119,6 +119,6 @@ def test_error_before_the_first_row_is_a_problem(alice: APIClient, url: str, kin
 
 def test_format_that_there_is_not_is_refused(alice: APIClient, url: str) -> None:
     refused = problem(alice.post(f"{url}?format=xml", {"sql": "SELECT 1"}), 400, "invalid_input")
-    assert refused["fields"] == {"format": "Choose one of: json, arrow, csv, parquet."}
+    assert refused["fields"] == {"format": "Choose from: json, arrow, csv, parquet."}
     answer = alice.post(url, {"sql": "SELECT 1"}, headers={"accept": "image/png"})
     problem(answer, 406, "not_acceptable")
