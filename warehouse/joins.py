@@ -11,6 +11,7 @@ from warehouse.errors import NameTaken
 from warehouse.federation import planner
 from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.types import Kind, Type
+from warehouse.listing import parts_of
 from warehouse.models import TableJoin
 
 NO_KEYS = (Kind.ARRAY, Kind.JSON)
@@ -18,7 +19,8 @@ NO_KEYS = (Kind.ARRAY, Kind.JSON)
 
 @dataclass(frozen=True)
 class Draft:
-    """A join as somebody wants it; names are as in a query, in any case."""
+    """A join as somebody wants it; names are as in a query, with quotation marks or without, in any
+    case."""
 
     table: str
     field: str
@@ -38,7 +40,7 @@ def update(join: TableJoin, draft: Draft) -> TableJoin:
 
 
 def _saved(join: TableJoin, draft: Draft) -> TableJoin:
-    chains = [tuple(draft.table.split(".")), tuple(draft.joined_table.split("."))]
+    chains = [parts_of(draft.table), parts_of(draft.joined_table)]
     catalog = planner.catalog_naming(join.team, chains)
     here = _table(catalog, draft.table, "table")
     there = _table(catalog, draft.joined_table, "joined_table")
@@ -56,7 +58,7 @@ def _saved(join: TableJoin, draft: Draft) -> TableJoin:
 
 
 def _table(catalog: Catalog, name: str, field: str) -> CatalogTable:
-    chain = tuple(name.split("."))
+    chain = parts_of(name)
     found = catalog.find(chain)
     if not found:
         near = catalog.nearest(chain)

@@ -22,6 +22,8 @@ ModesOf = Callable[[WarehouseConnection], Callable[[TableName], str]]
 IN_STORE = "store"
 """The mode of what is the store's own."""
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PART = re.compile(r'("(?:[^"\\]|\\.)+")|([^".]+)')
+WRITTEN = re.compile(rf"(?:{PART.pattern})(?:\.(?:{PART.pattern}))*")
 WORDS = frozenset(
     "all and any array as asc between both by case cast cross date desc distinct end except exists "
     "extract false filter first following for from full group having if in inf inner intersect "
@@ -90,6 +92,14 @@ def page(team: Any, modes_of: ModesOf, search: str, after: str, limit: int) -> L
 def written(path: tuple[str, ...]) -> str:
     """A name as a query takes it."""
     return ".".join(map(_quoted, path))
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The parts of a name, as ``written`` or without quotation marks."""
+    if not WRITTEN.fullmatch(name):
+        return tuple(name.split("."))
+    found = (quoted[1:-1] if quoted else plain for quoted, plain in PART.findall(name))
+    return tuple(re.sub(r"\\(.)", r"\1", part) for part in found)
 
 
 class _Listing:

@@ -11,7 +11,7 @@ from tests.api.conftest import Save
 from tests.api.shapes import problem, result
 from tests.store.running import Engine
 from warehouse import catalogs
-from warehouse.models import TableJoin, Team
+from warehouse.models import TableJoin, Team, WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,6 +83,27 @@ def test_chain_of_joins_is_followed_across_connections(
         "WHERE order.customer.name IS NOT NULL GROUP BY who ORDER BY who"
     )
     assert paid == [["ann", 12], ["bea", 1]]
+
+
+def test_names_are_taken_as_the_catalog_writes_them(
+    shops: None, alice: APIClient, url: str, team: Team, rows: Rows
+) -> None:
+    connection = WarehouseConnection.objects.for_team(team).get(name="crm")
+    connection.name = 'crm "of all" 1'
+    connection.save()
+    listed = alice.get(f"/api/environments/{team.pk}/catalog/", {"search": "crm"}).json()["tables"]
+    named = {one["name"].rpartition(".")[2]: one["name"] for one in listed}
+    assert named["orders"] == r'"crm \"of all\" 1".public.orders'
+    asked = TO_CUSTOMER | {"table": named["orders"], "joined_table": named["customers"]}
+    made = alice.post(url, asked, "json")
+    assert made.status_code == 201, made.json()
+    assert made.json()["table"] == 'crm "of all" 1.public.orders'
+    again = alice.patch(f"{url}{made.json()['id']}/", {"field": "buyer"}, "json")
+    assert again.status_code == 200, again.json()
+    assert rows(f"SELECT DISTINCT buyer.city AS c FROM {named['orders']} ORDER BY c") == [
+        ["Bonn"],
+        ["Ghent"],
+    ]
 
 
 def test_table_that_leads_to_itself_and_one_connection_is_enough(
