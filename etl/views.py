@@ -3,6 +3,7 @@
 As a pipeline's run a refresh has a lease with a fencing number (``etl/lease.py``).
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -30,47 +31,59 @@ QUEUED, RUNNING = RefreshStatus.QUEUED, RefreshStatus.RUNNING
 SUCCEEDED, FAILED = RefreshStatus.SUCCEEDED, RefreshStatus.FAILED
 
 
-def request(view: View, trigger: RefreshTrigger, follows: ViewRefresh | None = None) -> ViewRefresh:
-    """Queue a refresh, or find the one that waits. It begins after the one it ``follows``.
+def request(
+    view: View, trigger: RefreshTrigger, follows: Sequence[ViewRefresh] = ()
+) -> ViewRefresh:
+    """Queue a refresh, or find the one that waits. It begins after those it ``follows``.
 
-    Raises NotMaterialized.
+    Raises NotMaterialized; View.DoesNotExist.
     """
     if not view.is_materialized:
         raise NotMaterialized()
     with transaction.atomic():
         # One row of the view's decides, so that of two requests the second finds the first's.
         View.objects.for_team(view.team_id).select_for_update(of=("self",)).get(pk=view.pk)
-        given = {"team_id": view.team_id, "trigger": trigger, "follows": follows}
+        given = {"team_id": view.team_id, "trigger": trigger}
         found, _ = view.refreshes.get_or_create(status=QUEUED, defaults=given)
-        if follows is None:
-            # What a load has led to must not fail it.
-            is_robust = trigger == RefreshTrigger.INPUTS
-            transaction.on_commit(lambda: tasks.enqueue_refresh(found), robust=is_robust)
-        elif found.follows is None:
-            ViewRefresh.objects.for_team(view.team_id).filter(pk=found.pk).update(follows=follows)
+        # One that has waited since its view read others may be awaited by these.
+        later = _waiting_for(found) if follows else ()
+        found.follows.add(*(one for one in follows if one not in later))
+        # What a load has led to must not fail it.
+        is_robust = trigger == RefreshTrigger.INPUTS
+        transaction.on_commit(lambda: tasks.enqueue_refresh(found), robust=is_robust)
     return found
 
 
 def request_with_upstream(view: View) -> list[ViewRefresh]:
-    """Queue refreshes of all materialized views that it reads, and then its own; in that order.
-
-    Raises NotMaterialized.
+    """Queue refreshes of all materialized views that it reads, and its own: each begins after those
+    of the views that it reads. Raises as ``request`` does.
     """
     if not view.is_materialized:
         raise NotMaterialized()
-    found = list[ViewRefresh]()
     with transaction.atomic():
-        for one in [*Graph.of(view.team_id).upstream(view), view]:
+        graph, found = Graph.locked(view.team_id), dict[UUID, ViewRefresh]()
+        for one in [*graph.upstream(view), view]:
             if one.is_materialized:
-                last = found[-1] if found else None
-                found.append(request(one, RefreshTrigger.API, last))
-    return found
+                read = [found[each.pk] for each in graph.upstream(one) if each.pk in found]
+                found[one.pk] = request(one, RefreshTrigger.API, read)
+    return list(found.values())
+
+
+def _waiting_for(one: ViewRefresh) -> set[ViewRefresh]:
+    """What waits for it, also through others; with itself."""
+    seen, left = {one}, [one]
+    while left:
+        new = [each for each in left.pop().next.filter(status=QUEUED) if each not in seen]
+        seen.update(new)
+        left += new
+    return seen
 
 
 def loaded(team_id: Any, given: Input) -> None:
     """Queue refreshes of the views that ask to follow it."""
     for view in Graph.of(team_id).refreshed_after(given):
-        request(view, RefreshTrigger.INPUTS)
+        with suppress(View.DoesNotExist):  # deleted meanwhile
+            request(view, RefreshTrigger.INPUTS)
 
 
 def execute(refresh_id: UUID | str) -> ViewRefresh | None:
@@ -107,9 +120,9 @@ def claim(refresh_id: UUID | str) -> ViewRefresh | None:
     """Take it, if it waits and its turn has come, or its worker is gone."""
     others = ViewRefresh.all_teams.filter(view=OuterRef("view"), status=RUNNING)
     is_next = Q(status=QUEUED) & ~Exists(others.exclude(pk=OuterRef("pk")))
-    is_ready = Q(follows=None) | Q(follows__status=SUCCEEDED)
+    awaited = ViewRefresh.all_teams.filter(next=OuterRef("pk")).exclude(status=SUCCEEDED)
     with suppress(IntegrityError), transaction.atomic():
-        free = ViewRefresh.all_teams.filter((is_next & is_ready) | _stale(), pk=refresh_id)
+        free = ViewRefresh.all_teams.filter((is_next & ~Exists(awaited)) | _stale(), pk=refresh_id)
         waiting = free.filter(attempt__lt=MAX_ATTEMPTS)
         mine = waiting.select_for_update(skip_locked=True, of=("self",)).first()
         if mine is None:
@@ -132,6 +145,8 @@ def recover() -> None:
         _fail(lost, RunAbandoned())
         with suppress(ConnectorError):
             clear(lost.view, lost.fence)
+    for failed in ViewRefresh.all_teams.filter(status=FAILED, next__status=QUEUED).distinct():
+        _give_up_after(failed)
     forgotten = Q(status=QUEUED, next_try_at__lt=tasks.forgotten_since())
     for one in ViewRefresh.all_teams.filter(_stale() | forgotten, attempt__lt=MAX_ATTEMPTS):
         tasks.enqueue_refresh(one)
@@ -175,19 +190,18 @@ def _fail(mine: ViewRefresh, error: ConnectorError) -> None:
                 )
                 return
         _end(mine, status=FAILED, **said)
-        for one in ViewRefresh.all_teams.filter(follows=mine, status=QUEUED):
-            _give_up(one, mine)
+        _give_up_after(mine)
         _hand_on(mine)
 
 
-def _give_up(waiting: ViewRefresh, failed: ViewRefresh) -> None:
+def _give_up_after(failed: ViewRefresh) -> None:
     """What was to follow a refresh that has failed fails, and so does what follows that."""
     error = InputNotRefreshed(f"The view {failed.view.name} could not be refreshed before it.")
-    ViewRefresh.all_teams.filter(pk=waiting.pk, status=QUEUED).update(
-        status=FAILED, finished_at=Now(), error_code=error.code, error=error.detail
-    )
-    for one in ViewRefresh.all_teams.filter(follows=waiting, status=QUEUED):
-        _give_up(one, waiting)
+    for one in failed.next.filter(status=QUEUED):
+        ViewRefresh.all_teams.filter(pk=one.pk, status=QUEUED).update(
+            status=FAILED, finished_at=Now(), error_code=error.code, error=error.detail
+        )
+        _give_up_after(one)
 
 
 def _end(mine: ViewRefresh, status: RefreshStatus, **values: Any) -> None:
@@ -209,7 +223,8 @@ def _end(mine: ViewRefresh, status: RefreshStatus, **values: Any) -> None:
 
 def _hand_on(mine: ViewRefresh) -> None:
     """Whose turn it is now."""
-    for one in ViewRefresh.all_teams.filter(Q(follows=mine) | Q(view=mine.view), status=QUEUED):
+    is_next = Q(follows=mine) | Q(view=mine.view)
+    for one in ViewRefresh.all_teams.filter(is_next, status=QUEUED).distinct():
         tasks.enqueue_refresh(one)
 
 

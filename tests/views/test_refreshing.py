@@ -211,6 +211,53 @@ def test_what_follows_a_failed_refresh_fails_by_its_name(
     assert "The view a" in last[1].error
 
 
+def test_refreshes_of_views_that_read_the_same_do_not_wait_for_each_other(
+    events: Events, make_view: MakeView, rows: Rows
+) -> None:
+    for name in ("a", "b"):
+        make_view(name, COUNTED, is_materialized=True)
+    one = make_view("one", "SELECT a.n AS n FROM a, b", is_materialized=True)
+    two = make_view("two", "SELECT b.n AS n FROM b, a", is_materialized=True)
+    ViewRefresh.all_teams.all().delete()
+    asked = [*views.request_with_upstream(one), *views.request_with_upstream(two)]
+    left = {each.view.name: each.pk for each in asked}
+    assert views.execute(left.pop("two")) is None, "not before both that it reads"
+    assert views.execute(left.pop("b")) is not None
+    assert views.execute(asked[-1].pk) is None
+    for pk in left.values():
+        assert views.execute(pk) is not None
+    assert views.execute(asked[-1].pk) is not None
+    assert (queued(), rows("SELECT n FROM two")) == ([], [(100,)])
+
+
+def test_view_that_has_come_to_read_its_reader_does_not_wait_for_it(
+    events: Events, make_view: MakeView
+) -> None:
+    a = make_view("a", COUNTED, is_materialized=True)
+    b = make_view("b", "SELECT n FROM a", is_materialized=True)
+    ViewRefresh.all_teams.all().delete()
+    views.request_with_upstream(b)
+    saved_views.update(b, {"query": COUNTED})
+    views.request_with_upstream(saved_views.update(a, {"query": "SELECT n FROM b"}))
+    for _ in queued():
+        for one in ViewRefresh.all_teams.filter(status=RefreshStatus.QUEUED):
+            views.execute(one.pk)
+    assert queued() == []
+
+
+def test_what_follows_a_refresh_whose_worker_was_killed_as_it_failed_does_not_wait_for_ever(
+    events: Events, make_view: MakeView
+) -> None:
+    make_view("a", COUNTED, is_materialized=True)
+    b = make_view("b", "SELECT n FROM a", is_materialized=True)
+    first, second = views.request_with_upstream(b)
+    ViewRefresh.all_teams.filter(pk=first.pk).update(status=RefreshStatus.FAILED)
+    views.recover()
+    second.refresh_from_db()
+    assert (second.status, second.error_code) == (RefreshStatus.FAILED, "input_not_refreshed")
+    assert views.request(b, API) != second
+
+
 def test_refresh_leads_to_those_that_ask_to_follow(events: Events, make_view: MakeView) -> None:
     a = make_view("a", COUNTED, is_materialized=True)
     make_view("between", "SELECT n FROM a")

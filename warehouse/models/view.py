@@ -103,15 +103,15 @@ class RefreshTrigger(models.TextChoices):
 class ViewRefresh(models.Model):
     """One refresh of a view; of a view, one waits and one runs at most.
 
-    ``fence`` is the fencing token, as a pipeline's run has it. ``follows`` is the refresh that must
-    succeed before this one begins. Of bytes and money ``null`` is unknown; what it costs was
+    ``fence`` is the fencing token, as a pipeline's run has it. ``follows`` are the refreshes that
+    must succeed before this one begins. Of bytes and money ``null`` is unknown; what it costs was
     estimated before it asked a warehouse.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(conf.TEAM_MODEL, on_delete=models.CASCADE, related_name="+")
     view = models.ForeignKey(View, on_delete=models.CASCADE, related_name="refreshes")
-    follows = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="next")
+    follows = models.ManyToManyField("self", symmetrical=False, related_name="next")
     status = models.CharField(max_length=10, choices=RefreshStatus, default=RefreshStatus.QUEUED)
     trigger = models.CharField(max_length=10, choices=RefreshTrigger)
     attempt = models.PositiveIntegerField(default=0)
