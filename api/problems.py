@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig
 from django.core.exceptions import PermissionDenied as DjangoDenied
-from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from kombu.exceptions import OperationalError as QueueSilent
 from rest_framework import exceptions as drf
@@ -116,7 +116,8 @@ def of(exc: Exception, **where: str) -> Problem:
             fields = dict(_flatten(exc.detail))
             hint = "Correct the fields named and send it again."
             return Problem(400, "invalid_input", "The input cannot be used.", hint, fields)
-        case Http404():
+        case Http404() | ObjectDoesNotExist():
+            # The latter, where somebody has deleted it since it was found.
             return _of_drf(drf.NotFound())
         case DjangoDenied():
             return _of_drf(drf.PermissionDenied())

@@ -1,14 +1,19 @@
 """`…/views/`: saved queries over the API."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection as database
+from django.db import transaction
 from rest_framework.test import APIClient
 
 from etl import views
 from tests.views.conftest import Events, MakeView, refreshed
-from warehouse.models import RefreshTrigger, Team, ViewRefresh
+from tests.waiting import until
+from warehouse.models import RefreshTrigger, Team, View, ViewRefresh
+from warehouse.views.inputs import Graph
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,6 +112,39 @@ def test_view_that_others_read_stays(alice: APIClient, url: str, make_view: Make
     answer = alice.delete(f"{url}{daily.pk}/")
     assert (answer.status_code, answer.json()["code"]) == (409, "view_in_use")
     assert "busy" in answer.json()["title"]
+
+
+@pytest.mark.parametrize("act", ["patch", "refresh", "delete"])
+def test_view_that_is_deleted_while_it_is_asked_for_is_not_there(
+    events: Events, alice: APIClient, url: str, make_view: MakeView, act: str
+) -> None:
+    view = make_view("daily", DAILY["query"], is_materialized=True)
+    one = f"{url}{view.pk}/"
+
+    def ask() -> int:
+        try:
+            if act == "refresh":
+                return alice.post(
+                    f"{one}refresh/", {"with_upstream": True}, format="json"
+                ).status_code
+            return getattr(alice, act)(one, {"description": "x"}, format="json").status_code
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            Graph.locked(view.team_id)
+            asking = other.submit(ask)
+            assert until(lambda: _waiting() > 0)
+            View.all_teams.filter(pk=view.pk).delete()
+        assert asking.result() == (204 if act == "delete" else 404)
+
+
+def _waiting() -> int:
+    """How many sessions wait for the lock on a team's views."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return int(cursor.fetchone()[0])
 
 
 def test_blockers_are_named(alice: APIClient, url: str, make_view: MakeView) -> None:
