@@ -54,6 +54,8 @@ class HogQLSerializer(StrictSerializer):
     filters = FiltersSerializer(required=False, help_text="What {filters} stands for.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if FILTERS in attrs["values"]:
+            raise ValidationError({f"values.{FILTERS}": "They stand beside values, in filters."})
         if "filters" in attrs:
             attrs["values"] = {**attrs["values"], FILTERS: filters_of(attrs["filters"]).as_json()}
         return attrs

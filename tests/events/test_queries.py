@@ -242,3 +242,19 @@ def test_a_query_is_ended_when_it_is_cancelled(store: Engine, team: Team) -> Non
         with pytest.raises(QueryCancelled):
             started.result(10)
     assert client.owner().command(COUNT_OF, {"id": run.run_id}) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("SELECT event FROM events WHERE event LIKE '%\\\\'", "data_error"),
+        ("SELECT 1 AS x" + " UNION ALL SELECT 1 AS x" * 60, "limit_exceeded"),
+        ("SELECT 1 AS x" + " UNION ALL SELECT 1 AS x" * 1_500, "hogql_too_complex"),
+        (f"SELECT x FROM ({'SELECT 1 AS x UNION ALL ' * 150} SELECT 1 AS x)", "hogql_too_complex"),
+    ],
+    ids=["pattern", "60 parts", "1,500 parts", "150 parts in FROM"],
+)
+def test_query_that_the_store_cannot_take_is_the_askers_to_change(
+    ask: Ask, query: str, code: str
+) -> None:
+    problem(ask(query), 400, code)

@@ -9,7 +9,7 @@ import orjson
 from warehouse.hogql import nodes, parser, source
 from warehouse.hogql.errors import HogQLRefused, HogQLTooComplex
 from warehouse.hogql.nodes import Query
-from warehouse.hogql.read_expressions import ExpressionReader, Tree, at_of
+from warehouse.hogql.read_expressions import MAX_DEPTH, ExpressionReader, Tree, at_of
 from warehouse.hogql.source import Place
 
 JOINS = {
@@ -180,6 +180,9 @@ class _Reader(ExpressionReader):
         """The flat list as a tree: INTERSECT binds closer, the others from left to right."""
         members = [tree["initial_select_query"]]
         members += [part["select_query"] for part in tree["subsequent_select_queries"]]
+        # Each is a level of what they are made into.
+        if self._depth + len(members) > MAX_DEPTH:
+            raise self._error(HogQLTooComplex, "The query has too many parts.", tree)
         ops = [part["set_operator"] for part in tree["subsequent_select_queries"]]
         for member in members:
             self._refuse_ordered(member)
