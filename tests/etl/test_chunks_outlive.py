@@ -1,9 +1,5 @@
 """Processes and servers that go away in the middle of a run, and rows of any size: none is lost."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,7 @@ from etl.models import Chunk, ChunkState, Pipeline, PipelineRun, RunStatus, Tabl
 from sandbox.supervisor import Sandbox
 from tests.etl.compare import Vault, source_rows, target_rows
 from tests.etl.conftest import add_records, make_records
-from tests.etl.cut_off import staged
-from tests.waiting import wait_for
+from tests.etl.cut_off import Command, staged
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 10_000
@@ -43,31 +38,15 @@ def test_leader_killed_in_the_middle_costs_no_row(
     service_environment: dict[str, str],
 ) -> None:
     records(100_000)
-    command = [sys.executable, "manage.py", "run_pipeline", str(pipeline.pk), "--workers", "2"]
     environment = {**service_environment, "PIPELINE_CHUNK_MB": "1"}
-    leader = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = Command(pipeline, environment, ("--workers", "2"))
     done = Chunk.objects.filter(table__run__pipeline=pipeline, state=ChunkState.STAGED)
-    wait_for(lambda: done.count() >= 3, 60)
-    os.killpg(leader.pid, signal.SIGKILL)
-    leader.wait()
-    run = PipelineRun.objects.get(pipeline=pipeline)
+    run = command.kill(lambda: done.count() >= 3)
     before = staged(run)
-    assert run.status == RunStatus.RUNNING
     assert Chunk.objects.exclude(state=ChunkState.STAGED).exists(), "the kill came too late"
     vault.execute("UPDATE records SET payload = 'changed' WHERE key::int % 20 = 0")
     records(1_000)
-    again = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert again.returncode == 0, again.stderr
-    assert "101,000 in" in again.stdout
+    assert "101,000 in" in command.succeed()
     assert before.items() <= staged(run).items()
     assert target_rows(lake, target_table) == source_rows(vault)
 

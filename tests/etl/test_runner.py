@@ -1,10 +1,5 @@
 """A run moves rows once, whatever happens to it."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +11,7 @@ from django.utils import timezone
 from etl import lease, runner
 from etl.models import Pipeline, PipelineRun, RunStatus, Step, TableRun
 from tests.etl.compare import Vault, source_rows, target_rows
+from tests.etl.cut_off import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -203,32 +199,14 @@ def test_kill_9_in_the_middle_and_a_rerun_give_the_same_rows_none_twice(
     service_environment: dict[str, str],
 ) -> None:
     records(60_000)
-    command = [sys.executable, "manage.py", "run_pipeline", str(pipeline.pk)]
-    # Its own session, so that the kill reaches all of it.
-    first = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=service_environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    order = list(Step)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and first.poll() is None:
-        table = TableRun.objects.filter(run__pipeline=pipeline).first()
-        if table is not None and order.index(Step(table.step)) >= order.index(step):
-            break
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    killed = PipelineRun.objects.get(pipeline=pipeline)
-    assert killed.status == RunStatus.RUNNING, "the kill came too late to prove anything"
+    command, order = Command(pipeline, service_environment), list(Step)
 
-    second = subprocess.run(
-        command, cwd=ROOT, env=service_environment, capture_output=True, text=True, timeout=120
-    )
-    assert second.returncode == 0, second.stderr
-    assert "60,000 in" in second.stdout
+    def is_there() -> bool:
+        table = TableRun.objects.filter(run__pipeline=pipeline).first()
+        return table is not None and order.index(Step(table.step)) >= order.index(step)
+
+    command.kill(is_there)
+    assert "60,000 in" in command.succeed()
     assert target_rows(lake, target_table) == source_rows(vault)
 
 
