@@ -1,13 +1,13 @@
 """Views whose connection has been deleted: they stay, say so, and can be mended or let go."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
-from tests.views.conftest import MakeView, Rows, refreshed
+from tests.views.conftest import MakeView, Rows, Save, Vault, refreshed
 from warehouse import connections
+from warehouse.models import WarehouseConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -15,21 +15,20 @@ LOST = "The connection shop has been deleted."
 
 
 @pytest.fixture
-def orders(vault: Any) -> None:
+def shop(own_store: Any, vault: Vault, save: Save) -> WarehouseConnection:
+    """A connection with one order."""
     vault.execute("CREATE TABLE orders (id bigint)")
     vault.execute("INSERT INTO orders VALUES (7)")
+    return save(name="shop")
 
 
 def test_views_of_a_deleted_connection_are_broken_and_say_why(
-    own_store: Any,
-    orders: None,
+    shop: WarehouseConnection,
     alice: APIClient,
     url: str,
     make_view: MakeView,
     rows: Rows,
-    save: Callable[..., Any],
 ) -> None:
-    shop = save(name="shop")
     seen = make_view("seen", "SELECT id FROM shop.public.orders")
     kept = make_view("kept", "SELECT id FROM shop.public.orders", is_materialized=True)
     refreshed(kept)
@@ -52,14 +51,11 @@ def test_views_of_a_deleted_connection_are_broken_and_say_why(
 
 
 def test_broken_view_is_not_kept_any_more_when_asked(
-    own_store: Any,
-    orders: None,
+    shop: WarehouseConnection,
     alice: APIClient,
     url: str,
     make_view: MakeView,
-    save: Callable[..., Any],
 ) -> None:
-    shop = save(name="shop")
     kept = make_view("kept", "SELECT id FROM shop.public.orders", is_materialized=True)
     refreshed(kept)
     connections.delete(shop)
@@ -71,15 +67,13 @@ def test_broken_view_is_not_kept_any_more_when_asked(
 
 
 def test_view_is_whole_again_with_another_connection_of_the_name(
-    own_store: Any,
-    orders: None,
+    shop: WarehouseConnection,
     alice: APIClient,
     url: str,
     make_view: MakeView,
     rows: Rows,
-    save: Callable[..., Any],
+    save: Save,
 ) -> None:
-    shop = save(name="shop")
     make_view("seen", "SELECT id FROM shop.public.orders")
     connections.delete(shop)
     save(name="shop")
