@@ -130,6 +130,13 @@ def source(owner: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 @pytest.fixture
+def writer(endpoints: dict[str, Any]) -> Iterator[Callable[[], psycopg.Connection[Any]]]:
+    """Makes sessions whose transactions stay open until they are ended."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(psycopg.connect(endpoints["postgres"]["datavault_dsn"]))
+
+
+@pytest.fixture
 def closed_port() -> int:
     """A loopback port on which nothing listens."""
     with socket.socket() as probe:

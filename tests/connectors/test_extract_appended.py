@@ -1,8 +1,7 @@
 """Rows of a table without a key that only grows: each comes once, whatever its writers do."""
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -42,13 +41,6 @@ def extract(opened: Callable[..., Connector], source: str) -> Callable[..., tupl
         )
 
     return run
-
-
-@pytest.fixture
-def writer(endpoints: dict[str, Any]) -> Iterator[Callable[[], Owner]]:
-    """Makes sessions whose transactions stay open until they are ended."""
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(psycopg.connect(endpoints["postgres"]["datavault_dsn"]))
 
 
 def test_what_is_new_comes_once_beside_a_transaction_that_stays_open(

@@ -5,7 +5,6 @@ import pwd
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -108,12 +107,6 @@ def events(owner: Owner, source: str) -> Iterator[str]:
     owner.execute(f"INSERT INTO {source}.events VALUES ('a')")
     yield f"{source}.events"
     owner.execute("DROP TABLE IF EXISTS flushed")
-
-
-@pytest.fixture
-def writer(endpoints: dict[str, Any]) -> Iterator[Callable[[], Owner]]:
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(psycopg.connect(endpoints["postgres"]["datavault_dsn"]))
 
 
 def test_standby_is_read_by_transactions_in_place_of_the_cursor(
