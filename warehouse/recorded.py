@@ -7,14 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.errors import QueryCancelled
-from connectors.types import RunStats
 from warehouse import accounts
 from warehouse.models import QueryRun
-from warehouse.runs import Origin, Run
+from warehouse.runs import ChosenRun, Run
 from warehouse.watch import watch
 
 
-class RecordedRun(Run):
+class RecordedRun(ChosenRun):
     """``row`` is the entry, which is reserved before anything runs and settled when this is closed;
     ``make`` gives the query itself, which is ``asked`` from the start on. One that was not
     reserved is settled when all rows have been read, so that whoever has them finds it.
@@ -22,13 +21,10 @@ class RecordedRun(Run):
     One that is closed before its last row has been read counts as cancelled.
     """
 
-    asked: Run
-
     def __init__(self, make: Callable[[], Run], row: QueryRun) -> None:
         self.run_id = str(row.pk)
         self.row = row
         self._make = make
-        self._is_made = False
         self._has_begun = False
         self._is_settled = False
         self._is_closed = False
@@ -38,42 +34,25 @@ class RecordedRun(Run):
     def start(self) -> None:
         watch.add(self)
         with self.noted():
-            self.asked = self._make()
-            self._is_made = True
-            if not self.asked.start_at_hand():
+            run = self._run = self._make()
+            if not run.start_at_hand():
                 accounts.reserve(self.row)
-                self.asked.start()
+                run.start()
         self._has_begun = True
 
     @property
-    def schema(self) -> pa.Schema:
-        return self.asked.schema
-
-    @property
-    def rows(self) -> int:
-        return self.asked.rows
-
-    @property
-    def truncated(self) -> bool:
-        return self.asked.truncated
-
-    @property
-    def stats(self) -> RunStats:
-        return self.asked.stats
-
-    @property
-    def origin(self) -> Origin:
-        return self.asked.origin
+    def asked(self) -> Run:
+        return self._begun()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         with self.noted():
-            yield from self.asked
+            yield from super().__iter__()
         self._error = None
         if not accounts.is_written(self.row):
             self._settle()
 
     def cancel(self) -> bool:
-        return self._is_made and self.asked.cancel()
+        return self._run is not None and self._run.cancel()
 
     def keep(self, **kept: Any) -> None:
         """Also to be written down: where its rows are kept."""
@@ -85,8 +64,7 @@ class RecordedRun(Run):
         self._is_closed = True
         watch.remove(self)
         try:
-            if self._is_made:
-                self.asked.close()
+            super().close()
         finally:
             self._settle()
 
@@ -94,7 +72,7 @@ class RecordedRun(Run):
         if self._is_settled:
             return
         self._is_settled = True
-        begun = self.asked if self._has_begun else None
+        begun = self._run if self._has_begun else None
         accounts.settle(self.row, begun, self._error, **self._kept)
 
     @contextmanager

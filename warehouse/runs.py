@@ -87,7 +87,7 @@ class Run(ABC):
 
 
 class ChosenRun(Run):
-    """One that is another, which shows when it starts."""
+    """One that is another, which may show only when it starts."""
 
     _run: Run | None = None
 

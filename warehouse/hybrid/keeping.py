@@ -13,12 +13,11 @@ from django.db import DatabaseError, connection
 from django.db.models import F
 
 from connectors.errors import ConnectorError
-from connectors.types import RunStats
 from warehouse import conf, secrets
 from warehouse.hybrid import cache, pieces
 from warehouse.hybrid.flights import Flight
 from warehouse.hybrid.spool import Spool
-from warehouse.runs import Origin, Run
+from warehouse.runs import ChosenRun, Run
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +35,14 @@ class Label:
     kept_s: float
 
 
-class KeepingRun(Run):
+class KeepingRun(ChosenRun):
     """The warehouse's answer, copied while its reader has it.
 
     An answer is kept once its reader has closed it after reading all of it; one that was left,
     cancelled or failed is not. That it cannot be kept is no failure of the query.
     """
+
+    _run: Run
 
     def __init__(self, run: Run, flight: Flight, label: Label) -> None:
         self.run_id = run.run_id
@@ -55,26 +56,6 @@ class KeepingRun(Run):
     def start(self) -> None:
         self._run.start()
         self._spool = Spool(self._run.schema, conf.store_cache_mb() * 10**6)
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self._run.schema
-
-    @property
-    def rows(self) -> int:
-        return self._run.rows
-
-    @property
-    def truncated(self) -> bool:
-        return self._run.truncated
-
-    @property
-    def stats(self) -> RunStats:
-        return self._run.stats
-
-    @property
-    def origin(self) -> Origin:
-        return self._run.origin
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         if self._spool is None:
