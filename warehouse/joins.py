@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from connectors.errors import InvalidInput
 from warehouse.errors import NameTaken
 from warehouse.federation import planner
-from warehouse.hogql.catalog import Catalog, CatalogTable
+from warehouse.hogql.catalog import Catalog, CatalogTable, column_of
 from warehouse.hogql.types import Kind, Type
 from warehouse.listing import parts_of
 from warehouse.models import TableJoin
@@ -93,13 +93,10 @@ def _pair(
 
 
 def _column(table: CatalogTable, name: str, field: str) -> tuple[str, Type]:
-    columns = dict(table.columns)
-    if name in columns:
-        return name, columns[name]
-    folded = [other for other in columns if other.casefold() == name.casefold()]
-    if len(folded) != 1:
+    found = column_of(dict(table.columns), name)
+    if found is None:
         raise _wrong(field, f"{table} has no column {name}.")
-    return folded[0], columns[folded[0]]
+    return found
 
 
 def _are_comparable(a: Type, b: Type) -> bool:

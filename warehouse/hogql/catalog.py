@@ -138,6 +138,14 @@ class JoinedCatalog(Catalog):
         return not table.source or table.path not in self._hidden
 
 
+def column_of(columns: Mapping[str, Type], name: str) -> tuple[str, Type] | None:
+    """The column as its table names it: the exact one, or the only one in another case."""
+    if name in columns:
+        return name, columns[name]
+    folded = [other for other in columns if other.casefold() == name.casefold()]
+    return (folded[0], columns[folded[0]]) if len(folded) == 1 else None
+
+
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Of ``known``, at most MAX_NEAREST that look like the name, in whatever case."""
     by_fold = {other.casefold(): other for other in known}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from warehouse.hogql import catalog, tree, types
-from warehouse.hogql.catalog import CatalogTable, Link
+from warehouse.hogql.catalog import CatalogTable, Link, column_of
 from warehouse.hogql.errors import HogQLTooComplex, NameAmbiguous, NameUnknown
 from warehouse.hogql.functions.lookup import named
 from warehouse.hogql.functions.text import AS_TEXT
@@ -33,13 +33,6 @@ class Visible:
     def is_called(self, chain: tuple[str, ...]) -> bool:
         wanted = tuple(part.casefold() for part in chain)
         return tuple(part.casefold() for part in self.called[-len(wanted) :]) == wanted
-
-    def column(self, name: str) -> tuple[str, Type] | None:
-        """The column as the relation names it: the exact one, or one in another case."""
-        if name in self.columns:
-            return name, self.columns[name]
-        folded = [other for other in self.columns if other.casefold() == name.casefold()]
-        return (folded[0], self.columns[folded[0]]) if len(folded) == 1 else None
 
     def value(self, name: str, at: int) -> tree.Expr:
         """What a query gets of the column of that own name."""
@@ -119,7 +112,8 @@ class Scope:
         if not before and (alias := self.aliases.get(name.casefold())) is not None:
             return alias
         seen = [one for one in self.relations if not before or one.is_called(tuple(before))]
-        found = [(one, column) for one in seen if (column := one.column(name)) is not None]
+        columns = [(one, column_of(one.columns, name)) for one in seen]
+        found = [(one, column) for one, column in columns if column is not None]
         if len(found) > 1:
             both = " and ".join(".".join((*one.called[-1:], name)) for one, _ in found[:2])
             raise NameAmbiguous(f"{'.'.join(chain)} may be {both}.", place)
@@ -145,7 +139,7 @@ class Scope:
 
     def _follow(self, start: Visible, chain: tuple[str, ...], at: int) -> tree.Expr | None:
         name, *rest = chain
-        if (column := start.column(name)) is not None:
+        if (column := column_of(start.columns, name)) is not None:
             return member(start.value(column[0], at), tuple(rest), at)
         if start.table is None:
             return None
