@@ -1,4 +1,4 @@
-"""`/api/environments/<team_id>/table_joins/`: links that queries follow by name."""
+"""`/api/environments/<team_id>/table_joins/`: joins that queries follow by name."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,5 @@
-"""Links that a team declares: from a table to another, wherever the two are."""
+"""Joins that a team declares, from a table to another, wherever the two are: links, to tell them
+from the joins that stand in a query."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
