@@ -62,12 +62,12 @@ class _Refreshing:
         self._view = view
         self._table = table
         self._still_mine = still_mine
-        self._as_of = timezone.now()
+        now = timezone.now()
         self._found = planner.planned(view.team, view.query, {})
-        self._as_of = min(self._as_of, self._found.as_of or self._as_of)
+        self._as_of = min(now, self._found.as_of or now)
         self._rows_computed = 0
         self._stats = RunStats()
-        self._estimate = accounts.estimated(query_executor.priced(self._view.team, self._found))
+        self._estimate = accounts.estimated(query_executor.priced(view.team, self._found))
 
     def done(self) -> Refreshed:
         found = parts(self._found.query, self._view.bucket) if self._view.bucket else []

@@ -35,7 +35,7 @@ def fill(
     view: View, target: WarehouseConnection, fence: int, still_mine: Callable[[], None]
 ) -> Refreshed:
     """Have the warehouse put the view's answer in place of what its table has. As ``refresh``."""
-    as_of = timezone.now()
+    now = timezone.now()
     found = planner.planned(view.team, view.query, {})
     check(view, found)
     estimate = accounts.estimated(query_executor.priced(view.team, found))
@@ -52,7 +52,7 @@ def fill(
         store_columns=catalog.dump(found.query.columns),
         store_bucket="",
         rows=filled.rows,
-        as_of=min(as_of, found.as_of or as_of),
+        as_of=min(now, found.as_of or now),
     )
     cache.invalidate(view.team, target, [view.target_table])
     return Refreshed(Mode.PUSH_DOWN, False, filled.rows, filled.rows, filled.stats, estimate)
