@@ -168,6 +168,29 @@ def test_thousands_of_values_are_no_hostile_text() -> None:
     assert len(where.items) == 4_000
 
 
+FORTY = " UNION ALL ".join(["(SELECT 1 LIMIT 1)"] * 40)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " UNION ALL ".join([f"({FORTY})"] * 38),
+        f"SELECT 1 FROM t ORDER BY {', '.join(['a'] * 9_000)}",
+    ],
+    ids=["parts", "orders"],
+)
+def test_many_parts_are_read_at_the_cost_of_each(text: str) -> None:
+    parser.parse(text)
+    began_s = time.thread_time()
+    read(text)
+    assert time.thread_time() - began_s < 2
+
+
+def test_too_many_joins_are_too_complex() -> None:
+    joins = " CROSS JOIN ".join(f"t AS a{number}" for number in range(1_500))
+    assert error(f"SELECT 1 FROM {joins}").code == "hogql_too_complex"
+
+
 def test_many_threads_share_a_few_parsers() -> None:
     texts = [f"SELECT {n} AS a, lower('x') FROM t WHERE b = {n}" for n in range(40)]
     with ThreadPoolExecutor(16) as threads:

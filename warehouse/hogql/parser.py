@@ -54,6 +54,8 @@ def _raise(text: str, answer: dict[str, Any]) -> None:
     said = str(answer["message"])
     if said.startswith("input too dee"):
         raise HogQLTooComplex("The query is nested too deeply.", place)
+    if said.startswith("Maximum recursion depth"):
+        raise HogQLTooComplex("The query is nested too deeply, or joins too much.")
     if answer["type"] != "SyntaxError":
         # It tells the rule, and no place.
         rule = said.rpartition(" ")[2].removeprefix("ColumnExpr").removeprefix("SelectStmt.")

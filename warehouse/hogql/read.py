@@ -226,6 +226,4 @@ class _Reader(ExpressionReader):
             )
 
     def _is_in_parentheses(self, tree: Tree) -> bool:
-        before = [piece.text for piece in self._found if piece.offset < at_of(tree)]
-        after = [piece.text for piece in self._found if piece.offset >= tree["end"]["offset"]]
-        return before[-1:] == ["("] and after[:1] == [")"]
+        return source.is_in_parentheses(self._found, at_of(tree), tree["end"]["offset"])

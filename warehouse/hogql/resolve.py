@@ -256,10 +256,8 @@ class _Queries:
 
     def _order(self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope) -> tree.Order:
         expr = self._by_place(node.expr, items, scope)
-        places = [place for place, item in enumerate(items) if same(item.expr, expr)]
-        return tree.Order(
-            node.at, expr, node.descending, node.nulls_first, places[0] if places else None
-        )
+        listed = (place for place, item in enumerate(items) if same(item.expr, expr))
+        return tree.Order(node.at, expr, node.descending, node.nulls_first, next(listed, None))
 
     def _limit_by(self, node: nodes.LimitBy | None, scope: Scope) -> tree.LimitBy | None:
         if node is None:

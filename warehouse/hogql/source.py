@@ -7,6 +7,7 @@ refused.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -67,7 +68,20 @@ def _pieces(text: str) -> Iterator[Piece]:
 
 def words_between(found: Sequence[Piece], start: int, end: int) -> list[str]:
     """The words and signs that stand between two offsets."""
-    return [piece.text for piece in found if start <= piece.offset < end]
+    return [piece.text for piece in found[_first(found, start) : _first(found, end)]]
+
+
+def is_in_parentheses(found: Sequence[Piece], start: int, end: int) -> bool:
+    """What stands between two offsets does, with nothing else in them."""
+    before, after = _first(found, start) - 1, _first(found, end)
+    if before < 0 or after == len(found):
+        return False
+    return (found[before].text, found[after].text) == ("(", ")")
+
+
+def _first(found: Sequence[Piece], offset: int) -> int:
+    """The place of the first that stands there or later."""
+    return bisect_left(found, offset, key=lambda piece: piece.offset)
 
 
 DROPPED = (
