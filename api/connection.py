@@ -18,13 +18,11 @@ from api.access import StrictSerializer, TeamViewSet, valid
 from api.explanation import ExplanationSerializer
 from api.fields import ChoiceField
 from api.hangup import HangupWatch
-from api.money import money
 from api.result_shape import ResultSerializer
 from api.tables import TablesSerializer, WantedTablesSerializer, page
 from connectors.sql_guard import MAX_SQL_CHARS
-from connectors.types import Estimate
 from etl import table_modes
-from warehouse import connection_test, connections, query_executor
+from warehouse import accounts, connection_test, connections, query_executor
 from warehouse.access import Role
 from warehouse.connection_test import ConnectionTest
 from warehouse.connections import Draft
@@ -247,8 +245,8 @@ class WarehouseConnectionViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet
         """Bytes and price of a query, without running it."""
         data = valid(SqlSerializer, request)
         plan = query_executor.plan(self.get_object(), _statement(data))
-        is_printed = data["dialect"] == Language.HOGQL
-        return Response(shown(plan.estimate) | ({"sql": plan.sql} if is_printed else {}))
+        printed = {"sql": plan.sql} if data["dialect"] == Language.HOGQL else {}
+        return Response(accounts.estimate_as_json(plan.estimate) | printed)
 
     @extend_schema(
         request=QuerySerializer,
@@ -286,19 +284,3 @@ def _tested(test: ConnectionTest, request: Request) -> Response:
         report = test.run()
     steps = [asdict(step) | {"warning": step.warning} for step in report.steps]
     return Response({"ok": report.ok, "steps": steps})
-
-
-def shown(estimate: Estimate) -> dict[str, Any]:
-    """An estimate as EstimateSerializer has it."""
-    cost = {
-        "low": money(estimate.cost_low),
-        "high": money(estimate.cost_high),
-        "currency": estimate.currency,
-        "basis": estimate.basis,
-    }
-    return {
-        "bytes_scanned": estimate.bytes_scanned,
-        "rows": estimate.rows,
-        "cost": cost,
-        "explanation": estimate.explanation,
-    }

@@ -17,11 +17,11 @@ from rest_framework.response import Response
 
 from api import answer, results
 from api.access import StrictSerializer, TeamViewSet, valid
-from api.connection import EstimateSerializer, shown
 from api.fields import ChoiceField
 from api.filters import FiltersSerializer, filters_of
 from api.naming import connection_named
 from api.query_run import (
+    LegSerializer,
     QueryRunFilters,
     QueryRunSerializer,
     RunEstimateSerializer,
@@ -98,12 +98,6 @@ class QueryRequestSerializer(HogQLSerializer):
         return super().validate(attrs)
 
 
-class PlannedLegSerializer(serializers.Serializer[Any]):
-    connection = serializers.CharField(allow_null=True, help_text="Its name; null is the store.")
-    sql = serializers.CharField()
-    estimate = EstimateSerializer(allow_null=True, help_text="null: the store bills nothing.")
-
-
 class PlannedTableSerializer(serializers.Serializer[Any]):
     connection = serializers.CharField()
     schema = serializers.CharField()
@@ -119,7 +113,7 @@ class PlanSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="Of a federated one: why no single system answers it."
     )
     estimate = RunEstimateSerializer(help_text="Of all legs together.")
-    legs = PlannedLegSerializer(many=True)
+    legs = LegSerializer(many=True)
     tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
     joined_in = serializers.CharField(
         allow_null=True,
@@ -176,21 +170,13 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         data = valid(HogQLSerializer, request)
         with _told_of_the_query():
             found = query_executor.plan_hogql(self.team, data["query"], data["values"])
-        legs = [
-            {
-                "connection": leg.connection.name if leg.connection else None,
-                "sql": leg.sql,
-                "estimate": shown(leg.estimate) if leg.estimate else None,
-            }
-            for leg in found.legs
-        ]
         tables = _tables(self.team, found.tables)
         return Response(
             {
                 "mode": found.mode.value,
                 "reason": found.reason,
                 "estimate": shown_estimate(**accounts.estimated(found.legs)),
-                "legs": legs,
+                "legs": [accounts.as_json(leg) for leg in found.legs],
                 "tables": tables,
                 "joined_in": found.joined_in.name if found.joined_in else None,
             }

@@ -10,18 +10,19 @@ from django_filters import rest_framework as filters  # type: ignore[import-unty
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.connection import CostSerializer
-from api.money import money
+from api.connection import CostSerializer, EstimateSerializer
 from api.naming import connection_named
 from connectors.types import Basis
 from warehouse.models import QueryRun, ViewRefresh
+from warehouse.money import money
 
 
-class PlanLegSerializer(serializers.Serializer[Any]):
+class LegSerializer(serializers.Serializer[Any]):
     connection = serializers.CharField(allow_null=True, help_text="Its name; null is the store.")
     sql = serializers.CharField()
-    estimated_rows = serializers.IntegerField(allow_null=True)
-    estimated_bytes = serializers.IntegerField(allow_null=True)
+    estimate = EstimateSerializer(
+        allow_null=True, help_text="null: not asked for; the store bills nothing."
+    )
 
 
 class RunEstimateSerializer(serializers.Serializer[Any]):
@@ -62,7 +63,7 @@ class QueryRunSerializer(serializers.ModelSerializer[QueryRun]):
     user = serializers.StringRelatedField[Any]()
     connection = serializers.StringRelatedField[Any](help_text="Of a query over one, its name.")
     text = serializers.CharField(allow_null=True, help_text="null: it is not yours to see.")
-    plan = PlanLegSerializer(many=True, allow_null=True)
+    plan = LegSerializer(many=True, allow_null=True)
     estimate = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     has_rows = serializers.SerializerMethodField(help_text="…/result/ has them.")

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from api import problems
-from api.money import money
 from api.rows import RowStream
+from warehouse.money import money
 
 ROWS_AT_ONCE = 1_000
 """As JSON, and as Python's values before that, rows take several times their room in Arrow."""

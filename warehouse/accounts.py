@@ -22,6 +22,7 @@ from connectors.types import Basis, Estimate
 from warehouse import secrets
 from warehouse.errors import QueryAbandoned, ServiceFailed
 from warehouse.models import QueryOutcome, QueryRun, WarehouseConnection
+from warehouse.money import money
 from warehouse.runs import Run, total
 from warehouse.statements import Language
 
@@ -106,7 +107,7 @@ def price(row: QueryRun, legs: Collection[PlannedLeg]) -> None:
 def replan(team: Any, run_id: str, legs: Collection[PlannedLeg]) -> None:
     """Write down what is sent after all, as a query runs; what it was to cost stays."""
     rows = QueryRun.objects.for_team(team).filter(pk=run_id)
-    rows.update(plan=[_shown(leg) for leg in legs])
+    rows.update(plan=[as_json(leg) for leg in legs])
 
 
 def settle(row: QueryRun, run: Run | None, error: BaseException | None, **kept: Any) -> None:
@@ -163,6 +164,29 @@ def estimated(legs: Collection[PlannedLeg]) -> dict[str, Any]:
     return _sums(estimates) if len(estimates) == len(asked) else {}
 
 
+def as_json(leg: PlannedLeg) -> dict[str, Any]:
+    """A leg, in the books and wherever a plan is shown."""
+    return {
+        "connection": leg.connection.name if leg.connection else None,
+        "sql": leg.sql,
+        "estimate": estimate_as_json(leg.estimate) if leg.estimate else None,
+    }
+
+
+def estimate_as_json(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "bytes_scanned": estimate.bytes_scanned,
+        "rows": estimate.rows,
+        "cost": {
+            "low": money(estimate.cost_low),
+            "high": money(estimate.cost_high),
+            "currency": estimate.currency,
+            "basis": estimate.basis,
+        },
+        "explanation": estimate.explanation,
+    }
+
+
 def _of(row: QueryRun) -> QuerySet[QueryRun]:
     return QueryRun.objects.for_team(row.team_id).filter(pk=row.pk)
 
@@ -214,17 +238,7 @@ def _ended(error: BaseException | None) -> dict[str, Any]:
 def _planned(legs: Collection[PlannedLeg] | None) -> dict[str, Any]:
     if legs is None:
         return {}
-    return {"plan": [_shown(leg) for leg in legs]} | estimated(legs)
-
-
-def _shown(leg: PlannedLeg) -> dict[str, Any]:
-    one = leg.estimate
-    return {
-        "connection": leg.connection.name if leg.connection else None,
-        "sql": leg.sql,
-        "estimated_rows": one.rows if one else None,
-        "estimated_bytes": one.bytes_scanned if one else None,
-    }
+    return {"plan": [as_json(leg) for leg in legs]} | estimated(legs)
 
 
 def _sums(estimates: list[Estimate]) -> dict[str, Any]:

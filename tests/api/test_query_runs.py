@@ -231,6 +231,10 @@ def test_what_takes_longer_goes_on_in_a_worker(
     shown = wait_for(lambda: (s := alice.get(place).json())["outcome"] != "running" and s, 20)
     assert (shown["outcome"], shown["has_rows"]) == ("succeeded", True)
     assert shown["estimate"]["bytes_scanned"] is not None
+    (leg,) = shown["plan"]
+    assert leg["connection"] == "shop"
+    assert leg["estimate"]["bytes_scanned"] == shown["estimate"]["bytes_scanned"]
+    assert leg["estimate"]["cost"] == shown["estimate"]["cost"]
     assert result(alice.get(f"{place}result/"))["rows"] == [[SECRET, ""]]
     assert QueryRun.all_teams.get().sealed_inputs == ""
 
