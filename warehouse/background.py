@@ -23,6 +23,7 @@ from warehouse.hybrid.keeping import CONTENT_BYTES
 from warehouse.hybrid.spool import Spool
 from warehouse.models import QueryOutcome, QueryRun
 from warehouse.recorded import RecordedRun
+from warehouse.tasks import execute_query
 
 log = structlog.get_logger(__name__)
 
@@ -111,8 +112,6 @@ def _keep(run: RecordedRun) -> None:
 
 
 def _enqueue(row: QueryRun) -> None:
-    from warehouse.tasks import execute_query
-
     try:
         execute_query.delay(run_id=str(row.pk))
     except OperationalError as exc:

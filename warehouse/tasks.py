@@ -1,4 +1,7 @@
-"""Celery tasks. Arguments are ids; what a task finds in the database decides what it does."""
+"""Celery tasks. Arguments are ids; what a task finds in the database decides what it does.
+
+Each imports what it does when it runs: whatever queues it imports this module.
+"""
 
 from celery import shared_task
 

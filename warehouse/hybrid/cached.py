@@ -17,6 +17,7 @@ from warehouse.hybrid.flights import Found
 from warehouse.hybrid.kept_rows import KeptRows
 from warehouse.models import CachedResult
 from warehouse.runs import Origin
+from warehouse.tasks import refresh_result
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +71,6 @@ class CachedRun(KeptRows):
             self._mine().update(last_used_at=Now())
 
     def _ask_for_refresh(self) -> None:
-        from warehouse.tasks import refresh_result
-
         long_ago = Now() - timedelta(seconds=REFRESHED_EVERY_S)
         unasked = Q(refresh_asked_at=None) | Q(refresh_asked_at__lt=long_ago)
         if not self._mine().filter(unasked).update(refresh_asked_at=Now()):
