@@ -1,17 +1,20 @@
 """Names, types and scopes: what a query means before it is printed."""
 
 import dataclasses
+import time
 
 import pytest
 
 from tests.hogql.shop import CATALOG, EVENTS, USERS
 from warehouse.hogql import tree
-from warehouse.hogql.catalog import Catalog
+from warehouse.hogql.catalog import Catalog, CatalogTable
 from warehouse.hogql.errors import HogQLError
 from warehouse.hogql.functions.table import DIALECTS
+from warehouse.hogql.read import read
 from warehouse.hogql.resolve import resolve
 from warehouse.hogql.tables import tables
 from warehouse.hogql.translate import translate
+from warehouse.hogql.types import INT
 
 
 def select(text: str, **values: object) -> tree.Select:
@@ -91,6 +94,18 @@ def test_an_alias_stands_for_its_expression_everywhere() -> None:
 )
 def test_what_has_one_value_in_a_group_may_be_asked_for(text: str) -> None:
     assert resolve(text, CATALOG).columns
+
+
+@pytest.mark.parametrize("clause", ["GROUP BY", "ORDER BY"])
+def test_thousands_of_columns_are_found_again_at_the_cost_of_each(clause: str) -> None:
+    columns = tuple((f"c{number}", INT) for number in range(4_000))
+    table = CatalogTable("acme", ("events",), columns)
+    names = ",".join(name for name, _ in columns)
+    text = f"SELECT {names} FROM events {clause} {names}"
+    read(text)
+    began_s = time.thread_time()
+    resolve(text, Catalog((table,)))
+    assert time.thread_time() - began_s < 3
 
 
 def test_a_correlated_query_sees_what_is_around_it_and_its_own_first() -> None:

@@ -5,7 +5,8 @@ from typing import TypeGuard
 
 from warehouse.hogql import tree
 from warehouse.hogql.functions.table import Use
-from warehouse.hogql.resolved import Resolved, same
+from warehouse.hogql.listed import Listed
+from warehouse.hogql.resolved import Resolved
 
 
 def ungrouped(select: tree.Select) -> tree.Column | None:
@@ -13,8 +14,9 @@ def ungrouped(select: tree.Select) -> tree.Column | None:
     if not groups(select):
         return None
     own = {join.relation.alias for join in select.joins}
+    keys = Listed(select.group_by)
     asked = (one for one in _asked(select) if one is not None)
-    return next((column for one in asked for column in _loose(one, select, own)), None)
+    return next((column for one in asked for column in _loose(one, keys, own)), None)
 
 
 def groups(select: tree.Select) -> bool:
@@ -51,15 +53,15 @@ def _aggregates(expr: Resolved) -> bool:
     return is_aggregate(expr) or any(map(_aggregates, _parts(expr)))
 
 
-def _loose(expr: Resolved, select: tree.Select, own: set[str]) -> Iterator[tree.Column]:
-    if is_aggregate(expr) or any(same(expr, one) for one in select.group_by):
+def _loose(expr: Resolved, keys: Listed, own: set[str]) -> Iterator[tree.Column]:
+    if is_aggregate(expr) or keys.place(expr) is not None:
         return
     if isinstance(expr, tree.Column):
         if expr.relation in own:
             yield expr
         return
     for part in _parts(expr):
-        yield from _loose(part, select, own)
+        yield from _loose(part, keys, own)
 
 
 def _parts(expr: Resolved) -> Iterator[Resolved]:

@@ -15,8 +15,9 @@ from warehouse.hogql.errors import (
 )
 from warehouse.hogql.expressions import Expressions
 from warehouse.hogql.grouping import is_of_many, ungrouped
+from warehouse.hogql.listed import Listed
 from warehouse.hogql.read import read
-from warehouse.hogql.resolved import Resolved, moved, same
+from warehouse.hogql.resolved import Resolved, moved
 from warehouse.hogql.scope import Columns, Scope, Visible, free_name, unknown
 from warehouse.hogql.source import Place
 from warehouse.hogql.values import Values
@@ -95,7 +96,7 @@ class _Queries:
             group_by,
             self._exprs.condition(node.having, scope, "HAVING"),
             self._exprs.condition(node.qualify, scope, "QUALIFY"),
-            tuple(self._order(one, items, scope) for one in node.order_by),
+            tuple(self._orders(node.order_by, items, scope)),
             self._limit_by(node.limit_by, scope),
             node.limit,
             node.offset,
@@ -254,10 +255,14 @@ class _Queries:
             raise HogQLRefused("There is no such place in the select list.", self._place(node))
         return items[node.value - 1].expr
 
-    def _order(self, node: nodes.Order, items: Sequence[tree.Item], scope: Scope) -> tree.Order:
-        expr = self._by_place(node.expr, items, scope)
-        listed = (place for place, item in enumerate(items) if same(item.expr, expr))
-        return tree.Order(node.at, expr, node.descending, node.nulls_first, next(listed, None))
+    def _orders(
+        self, found: Sequence[nodes.Order], items: Sequence[tree.Item], scope: Scope
+    ) -> Iterator[tree.Order]:
+        listed = Listed(item.expr for item in items)
+        for node in found:
+            expr = self._by_place(node.expr, items, scope)
+            place = listed.place(expr)
+            yield tree.Order(node.at, expr, node.descending, node.nulls_first, place)
 
     def _limit_by(self, node: nodes.LimitBy | None, scope: Scope) -> tree.LimitBy | None:
         if node is None:
