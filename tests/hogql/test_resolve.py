@@ -217,7 +217,7 @@ def test_what_is_wrong_is_told_with_its_place(
     ("text", "hint"),
     [
         ("SELECT id FROM events WHERE id = name", "convert one"),
-        ("SELECT id FROM users", "Put its connection in front"),
+        ("SELECT id FROM users", "Write all of its name"),
     ],
 )
 def test_what_can_be_done_is_told(text: str, hint: str) -> None:

@@ -171,7 +171,7 @@ class _Queries:
             raise NameAmbiguous(
                 f"{'.'.join(name)} may be {found[0]} or {found[1]}.",
                 self._place(node),
-                hint="Put its connection in front, in double quotes where that has blanks.",
+                hint="Write all of its name, with double quotes around what has blanks in it.",
             )
         table = found[0]
         called = (node.alias,) if node.alias else table.path
