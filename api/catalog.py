@@ -44,9 +44,12 @@ class CatalogTableSerializer(serializers.Serializer[Any]):
     )
     connection = serializers.CharField(allow_null=True, help_text="null: the store's own.")
     provider = serializers.CharField(allow_null=True)
-    mode = serializers.CharField(help_text="sync, direct or hybrid; store: the store's own.")
+    mode = serializers.CharField(
+        help_text="sync, direct or hybrid; direct, too, a view that is computed where it is named; "
+        "store: the store's own."
+    )
     as_of = serializers.DateTimeField(
-        allow_null=True, help_text="Of a table in sync: how fresh the store's copy is."
+        allow_null=True, help_text="How fresh a copy in the store, or the rows of a view, are."
     )
     description = serializers.CharField(allow_null=True)
     columns = CatalogColumnSerializer(many=True)

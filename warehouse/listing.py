@@ -13,7 +13,7 @@ from connectors.types import Column, Table
 from warehouse import synced, team_catalog
 from warehouse.catalogs import Kept
 from warehouse.hogql.catalog import Catalog, CatalogTable
-from warehouse.models import WarehouseConnection
+from warehouse.models import ConnectionMode, WarehouseConnection
 from warehouse.statements import TableName
 from warehouse.synced import StoreTable
 
@@ -125,11 +125,16 @@ class _Listing:
             self._short(table),
             connection.name if connection else None,
             connection.provider if connection else None,
-            self._modes_of(connection)(_name(table)) if connection else IN_STORE,
+            self._mode(table, connection),
             table.as_of,
             source.comment if source else None,
             tuple(_columns(table, source, stored)),
         )
+
+    def _mode(self, table: CatalogTable, connection: WarehouseConnection | None) -> str:
+        if table.view is not None:
+            return ConnectionMode.DIRECT
+        return self._modes_of(connection)(_name(table)) if connection else IN_STORE
 
     def _read(self) -> Iterator[Unread]:
         for name, connection in self._connections.items():

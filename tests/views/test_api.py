@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -68,6 +69,22 @@ def test_view_says_why_its_last_refresh_failed(
     shown = alice.get(f"{url}{view.pk}/").json()
     assert shown["last_status"] == "failed"
     assert shown["last_error"]
+
+
+def test_catalog_says_whether_a_view_is_computed_or_kept(
+    events: Events, alice: APIClient, url: str, make_view: MakeView
+) -> None:
+    def listed() -> tuple[str, Any]:
+        (found,) = alice.get(url.replace("views", "catalog"), {"search": "daily"}).json()["tables"]
+        return found["mode"], found["as_of"]
+
+    view = make_view("daily", DAILY["query"])
+    assert listed() == ("direct", None)
+    alice.patch(f"{url}{view.pk}/", {"is_materialized": True}, format="json")
+    view.refresh_from_db()
+    refreshed(view)
+    mode, as_of = listed()
+    assert (mode, datetime.fromisoformat(as_of)) == ("store", view.as_of)
 
 
 def test_freshness_of_a_view_is_that_of_its_rows(
