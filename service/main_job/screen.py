@@ -24,11 +24,13 @@ class Screen:
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """Time a step; what it appends to the list is said behind its time."""
+        """Time a step, named by a live line while it runs; what it appends to the list is said
+        behind its time."""
         started = time.perf_counter()
         said: list[str] = []
         try:
-            yield said
+            with self._console.status(f"{name} …"):
+                yield said
         except KeyboardInterrupt:
             self._step_line("–", name, started, ["stopped"])
             raise

@@ -11,6 +11,7 @@ from typing import Any, TextIO, cast
 from django.core.management.base import BaseCommand, CommandError
 from rich import box
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from connectors.errors import ConnectorError
@@ -69,7 +70,9 @@ class Command(BaseCommand):
         language = options["dialect"] or Language.NATIVE
         statement = Statement(options["sql"], (), language, options["values"])
         if options["plan"]:
-            self._show_plan(query_executor.plan(found, statement), as_json=options["json"])
+            with _waiting():
+                plan = query_executor.plan(found, statement)
+            self._show_plan(plan, as_json=options["json"])
         else:
             run = query_executor.run(found, statement, options["max_rows"])
             self._show_rows(run, as_json=options["json"])
@@ -81,14 +84,17 @@ class Command(BaseCommand):
             raise CommandError("--dialect native is for a connection: name one.")
         asked = naming.team(options["team"]), options["sql"], options["values"]
         if options["plan"]:
-            self._show_legs(query_executor.plan_hogql(*asked), as_json=options["json"])
+            with _waiting():
+                plan = query_executor.plan_hogql(*asked)
+            self._show_legs(plan, as_json=options["json"])
         else:
             run = query_executor.run_hogql(*asked, options["max_rows"])
             self._show_rows(run, as_json=options["json"])
 
     def _show_rows(self, run: Run, *, as_json: bool) -> None:
         with run:
-            run.start()
+            with _waiting():
+                run.start()
             rows = (
                 row
                 for batch in run
@@ -150,6 +156,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"sql": plan.sql} | vars(estimate), default=_plain))
             return
         self.stdout.write(f"{plan.sql}\n\n{_price(estimate)}\n{estimate.explanation}")
+
+
+def _waiting() -> Status:
+    """A sign of life, in a terminal."""
+    return Console(stderr=True).status("Waiting for an answer …")
 
 
 def _price(estimate: Estimate) -> str:
