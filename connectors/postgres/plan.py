@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+UNTOLD = "The plan does not tell bytes, as where a scan passes no column on, for count(*)."
+
 
 def scans(plan: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
     """Rows and width of each scan of a table, out of EXPLAIN's JSON."""

@@ -184,15 +184,18 @@ class Postgres(PostgresFollow, PostgresCompare, PostgresFill):
             cursor = psycopg.RawCursor(connection)
             row = cursor.execute(statement, params or None, binary=True).fetchone()
         plan = row[0][0]["Plan"] if row else {}
+        scanned = postgres_plan.bytes_of(list(postgres_plan.scans(plan)))
+        read_as = (
+            "Rows × width of the planner's scans." if scanned is not None else postgres_plan.UNTOLD
+        )
         return Estimate(
-            bytes_scanned=postgres_plan.bytes_of(list(postgres_plan.scans(plan))),
+            bytes_scanned=scanned,
             rows=plan["Plan Rows"],
             cost_low=None,
             cost_high=None,
             currency=self.prices.currency,
             basis=Basis.UNKNOWN,
-            explanation="Rows × width of the planner's scans. Postgres bills by server, "
-            "not by query, so there is no price.",
+            explanation=f"{read_as} Postgres bills by server, not by query, so there is no price.",
         )
 
     def _error(self, exc: Exception) -> ConnectorError | None:

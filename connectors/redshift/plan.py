@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connectors.postgres.plan import bytes_of
+from connectors.postgres.plan import UNTOLD, bytes_of
 from connectors.prices import RedshiftPrices
 from connectors.types import Basis, Estimate
 
@@ -58,7 +58,8 @@ def estimate(lines: Iterable[str], serverless: bool | None, prices: RedshiftPric
     if serverless and plan.bytes_scanned is not None:
         price = prices.of(plan.bytes_scanned)
     priced_as = str(prices) if serverless else NO_PRICE[serverless]
-    sentences = (READ_AS, priced_as, GUESSED if plan.guessed else "")
+    read_as = UNTOLD if plan.bytes_scanned is None else READ_AS
+    sentences = (read_as, priced_as, GUESSED if plan.guessed else "")
     return Estimate(
         bytes_scanned=plan.bytes_scanned,
         rows=plan.rows,

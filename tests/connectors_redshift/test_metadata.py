@@ -54,7 +54,9 @@ def test_a_plan_that_cannot_be_read_is_unknown_and_not_nothing() -> None:
 
 
 def test_bytes_of_a_count_are_unknown_and_not_zero(warehouse: Connector) -> None:
-    assert warehouse.estimate("SELECT count(*) FROM sales").bytes_scanned is None
+    found = warehouse.estimate("SELECT count(*) FROM sales")
+    assert found.bytes_scanned is None
+    assert "does not tell bytes" in found.explanation
 
 
 def test_a_price_of_a_host_that_does_not_tell_is_unknown(warehouse: Connector) -> None:
