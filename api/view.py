@@ -167,7 +167,9 @@ class NodeSerializer(serializers.Serializer[Any]):
         help_text="direct: read in its warehouse or, a view, computed where it is named.",
     )
     as_of = serializers.DateTimeField(allow_null=True, help_text="null: its rows are read live.")
-    last_refresh = serializers.DateTimeField(allow_null=True)
+    last_refresh = serializers.DateTimeField(
+        allow_null=True, help_text="Of a view: when its last one ended."
+    )
 
 
 class EdgeSerializer(serializers.Serializer[Any]):
