@@ -194,6 +194,7 @@ def test_lists_of_values_are_as_many_parameters() -> None:
         ("SELECT id FROM events UNION ALL SELECT id, name FROM events", "hogql_type", 0, "number"),
         ("SELECT (SELECT id, name FROM events)", "hogql_type", 8, "one column"),
         ("SELECT x -> x FROM events", "hogql_refused", 7, "lambda"),
+        ("SELECT greatest(at, INTERVAL 1 DAY) FROM events", "hogql_refused", 20, "INTERVAL"),
         ("SELECT [1, 'a'] FROM events", "hogql_type", 7, "array"),
         ("SELECT sum(id) OVER (ORDER BY id RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM events",
          "hogql_refused", None, "frame"),
@@ -218,6 +219,7 @@ def test_what_is_wrong_is_told_with_its_place(
     [
         ("SELECT id FROM events WHERE id = name", "convert one"),
         ("SELECT id FROM users", "Write all of its name"),
+        ("SELECT xyz(id) FROM events", "catalog/functions/"),
     ],
 )
 def test_what_can_be_done_is_told(text: str, hint: str) -> None:

@@ -59,7 +59,7 @@ class FunctionRefused(HogQLError):
     """There is no such function, or no equal of it in this warehouse."""
 
     code = "hogql_function"
-    hint = "docs/hogql.md lists the functions, and which warehouse has which."
+    hint = "catalog/functions/ and docs/hogql.md list them, and which warehouse has which."
 
 
 class NameUnknown(HogQLError):
