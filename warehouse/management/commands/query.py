@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from decimal import Decimal
@@ -52,6 +53,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
 
     def handle(self, *args: Any, connection: str | None, **options: Any) -> None:
+        if self.stderr.isatty():
+            # Events would tear the waiting line apart; the query's entry has what they say.
+            logging.getLogger("warehouse").setLevel(logging.WARNING)
         try:
             if connection is None:
                 self._ask_all(**options)
