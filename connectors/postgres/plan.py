@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+READ_AS = (
+    "Rows × width of what scans pass on; rows that their conditions leave out are not counted."
+)
 UNTOLD = "The plan does not tell bytes, as where a scan passes no column on, for count(*)."
 
 

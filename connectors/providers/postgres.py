@@ -185,9 +185,7 @@ class Postgres(PostgresFollow, PostgresCompare, PostgresFill):
             row = cursor.execute(statement, params or None, binary=True).fetchone()
         plan = row[0][0]["Plan"] if row else {}
         scanned = postgres_plan.bytes_of(list(postgres_plan.scans(plan)))
-        read_as = (
-            "Rows × width of the planner's scans." if scanned is not None else postgres_plan.UNTOLD
-        )
+        read_as = postgres_plan.UNTOLD if scanned is None else postgres_plan.READ_AS
         return Estimate(
             bytes_scanned=scanned,
             rows=plan["Plan Rows"],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connectors.postgres.plan import UNTOLD, bytes_of
+from connectors.postgres.plan import READ_AS, UNTOLD, bytes_of
 from connectors.prices import RedshiftPrices
 from connectors.types import Basis, Estimate
 
@@ -17,7 +17,7 @@ STEP = re.compile(
 TABLE_SCAN = re.compile(r"\b(?:Seq|Index|Index Only|Bitmap Heap) Scan\b")
 MISSING_STATISTICS = "Tables missing statistics"
 
-READ_AS = "Rows × width of the planner's scans, before compression."
+PACKED = "Nor is compression."
 NO_PRICE = {
     False: "A provisioned cluster bills by the hour it runs, not by query, so there is no price.",
     None: "The host does not tell whether it is serverless, so there is no price.",
@@ -58,7 +58,7 @@ def estimate(lines: Iterable[str], serverless: bool | None, prices: RedshiftPric
     if serverless and plan.bytes_scanned is not None:
         price = prices.of(plan.bytes_scanned)
     priced_as = str(prices) if serverless else NO_PRICE[serverless]
-    read_as = UNTOLD if plan.bytes_scanned is None else READ_AS
+    read_as = UNTOLD if plan.bytes_scanned is None else f"{READ_AS} {PACKED}"
     sentences = (read_as, priced_as, GUESSED if plan.guessed else "")
     return Estimate(
         bytes_scanned=plan.bytes_scanned,
