@@ -1,6 +1,6 @@
 """The one shape of an error: problem details (RFC 9457) with a stable code, fields and a hint."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -156,7 +156,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return respond(_of_drf(drf.NotFound()))
+    problem = _of_drf(drf.NotFound())
+    if not request.path.endswith("/"):
+        problem = replace(problem, hint="Addresses of the API end with a slash.")
+    return respond(problem)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

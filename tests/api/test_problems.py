@@ -73,6 +73,18 @@ def test_address_that_is_not_there(client: Client, path: str) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_address_without_the_slash_at_its_end(
+    alice: APIClient, connections_url: str, method: str
+) -> None:
+    found = problem(getattr(alice, method)(connections_url[:-1]), 404, "not_found")
+    assert "end with a slash" in found["hint"]
+
+
+def test_people_are_led_to_the_address_with_the_slash(client: Client) -> None:
+    assert client.get("/admin").headers["Location"] == "/admin/"
+
+
 def test_host_name_that_is_not_ours(client: Client) -> None:
     problem(client.get("/api/schema/", headers={"host": "evil.example"}), 400, "bad_request")
 
