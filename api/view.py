@@ -26,9 +26,9 @@ from warehouse.models import (
     RefreshTrigger,
     View,
     ViewRefresh,
-    WarehouseConnection,
 )
 from warehouse.views import broken, catalog, lineage, saving
+from warehouse.views.inputs import Graph
 from warehouse.views.lineage import Lineage, NodeKind, NodeMode
 
 
@@ -224,7 +224,7 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change it; with another query it is computed until the next refresh."""
         view = self.get_object()
-        data = self._with_target(valid(ViewChangeSerializer, request), view.target)
+        data = self._with_target(valid(ViewChangeSerializer, request), view)
         return self._answer(saved_views.update(view, data))
 
     @extend_schema(responses={204: None})
@@ -269,14 +269,12 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         """All views of the team, with what they read."""
         return Response(_shown(lineage.of_team(self.team)))
 
-    def _with_target(
-        self, data: dict[str, Any], now: WarehouseConnection | None = None
-    ) -> dict[str, Any]:
+    def _with_target(self, data: dict[str, Any], view: View | None = None) -> dict[str, Any]:
         """With the connection itself. Only an admin says what is written into a warehouse, as it is
         with pipelines."""
         if data.get("target") is not None:
             data["target"] = connection_named(self.team, data["target"], "target")
-        if self.role < Role.ADMIN and (data.get("target") or now):
+        if self.role < Role.ADMIN and (data.get("target") or (view and _is_written(view, data))):
             raise PermissionDenied("A view that is kept in a warehouse is for admins to change.")
         return data
 
@@ -292,6 +290,12 @@ _COST = JSONObject(
     basis=Coalesce(NullIf("basis", Value("")), Value("unknown")),
 )
 """Money is text, which keeps its digits."""
+
+
+def _is_written(view: View, changes: dict[str, Any]) -> bool:
+    """Whether the changes are to what a warehouse keeps, of the view or of one that reads it."""
+    readers = Graph.of(view.team_id).downstream(view) if "query" in changes else []
+    return any(one.target_id is not None for one in [view, *readers])
 
 
 def _new(team: Any, user: Any, data: dict[str, Any]) -> View:

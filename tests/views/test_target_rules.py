@@ -76,6 +76,24 @@ def test_only_admins_say_what_is_written_into_a_warehouse(
     assert alice.patch(f"{url}{kept.pk}/", {"target": None}, format="json").status_code == 200
 
 
+def test_query_of_a_view_that_one_in_a_warehouse_reads_is_for_admins_to_change(
+    shop: Any,
+    make_view: MakeView,
+    client_of: Callable[[str], APIClient],
+    alice: APIClient,
+    url: str,
+) -> None:
+    read = make_view("read", BY_KIND)
+    make_view("between", "SELECT * FROM read")
+    place = {"target": shop, "target_schema": "public"}
+    make_view("kept", "SELECT * FROM between", is_materialized=True, **place)
+    bob, one = client_of("bob"), f"{url}{read.pk}/"
+    changed = {"query": BY_KIND.replace("SELECT kind,", "SELECT 'x' AS kind,")}
+    assert bob.patch(one, changed, format="json").status_code == 403
+    assert bob.patch(one, {"description": "By kind"}, format="json").status_code == 200
+    assert alice.patch(one, changed, format="json").status_code == 200
+
+
 def test_connection_of_another_team_is_no_target(
     shop: Any, alice: APIClient, url: str, save: Save, other_team: Team, owner: dict[str, str]
 ) -> None:
