@@ -7,6 +7,7 @@ from django.db import transaction
 
 from connectors.errors import InvalidInput
 from etl import schedule, tasks, views
+from etl.lease import next_fence
 from warehouse.models import RefreshTrigger, View
 from warehouse.views import saving
 
@@ -27,12 +28,12 @@ def update(view: View, changes: Mapping[str, Any]) -> View:
     """Apply ``changes``; a view that is to be materialized, and of which nothing is kept now, is
     refreshed. Raises as ``saving.update`` does."""
     _check(changes.get("schedule", ""))
-    was_in_store = _is_in_store(view)
+    was = view
     with transaction.atomic():
-        view = saving.update(view, changes)
+        view = saving.update(was, changes)
         _follow(view)
-        if was_in_store and not _is_in_store(view):
-            _tidy(view)
+        if not view.is_materialized or view.place != was.place:
+            _tidy(was)
     return view
 
 
@@ -40,13 +41,8 @@ def delete(view: View) -> None:
     """Raises ViewInUse where others read it."""
     with transaction.atomic():
         schedule.remove(view)
-        saving.delete(view)
         _tidy(view)
-
-
-def _is_in_store(view: View) -> bool:
-    """Its rows are to be kept there, and in no warehouse."""
-    return view.is_materialized and view.target_id is None
+        saving.delete(view)
 
 
 def _check(text: str) -> None:
@@ -62,6 +58,19 @@ def _follow(view: View) -> None:
         views.request(view, RefreshTrigger.API)
 
 
-def _tidy(view: View) -> None:
-    team_id = str(view.team_id)
-    transaction.on_commit(lambda: tasks.tidy_store.delay(team_id=team_id))
+def _tidy(was: View) -> None:
+    """What is not kept any more goes; of a view in a warehouse, what refreshes have left aside."""
+    if not was.is_materialized:
+        return
+    if was.target_id is None:
+        tidying = tasks.tidy_store.s(team_id=str(was.team_id))
+    else:
+        tidying = tasks.clear_target.s(
+            connection_id=str(was.target_id),
+            view_id=str(was.pk),
+            schema=was.target_schema,
+            table=was.target_table,
+            # Later refreshes may be at it by then.
+            fence=next_fence(),
+        )
+    transaction.on_commit(tidying.delay)

@@ -1,6 +1,7 @@
 """Celery tasks. Arguments are ids; what a task finds in the database decides what it does."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from celery import shared_task
@@ -10,11 +11,13 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from connectors.errors import ConnectorError
+from connectors.filling import FillTarget
 from etl import changes, lease, reader, runner, stored
 from etl.errors import PipelinePaused, RunInProgress, StageFailed
 from etl.models import Pipeline, PipelineRun, RunStatus, Trigger
 from etl.stage import Stage
-from warehouse.models import RefreshTrigger, View, ViewRefresh
+from warehouse.models import RefreshTrigger, View, ViewRefresh, WarehouseConnection
+from warehouse.views import target
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +156,23 @@ def tidy_store(team_id: str) -> None:
         log.warning("store.not_tidied", team=team_id, code=exc.code)
         if exc.retryable:
             tidy_store.apply_async(kwargs={"team_id": team_id}, countdown=TIDY_AGAIN_S)
+
+
+@shared_task(name="etl.clear_target")
+def clear_target(connection_id: str, view_id: str, schema: str, table: str, fence: int) -> None:
+    """Drop what refreshes of a view, up to the fence, have left aside in a warehouse that keeps it
+    no longer, once that is there."""
+    connection = WarehouseConnection.all_teams.filter(pk=connection_id).first()
+    if connection is None:
+        return
+    try:
+        target.clear(connection, FillTarget(schema, table, UUID(view_id), fence))
+    except ConnectorError as exc:
+        log.warning("target.not_cleared", connection=connection_id, view=view_id, code=exc.code)
+        if exc.retryable:
+            given = {"schema": schema, "table": table, "fence": fence}
+            ids = {"connection_id": connection_id, "view_id": view_id}
+            clear_target.apply_async(kwargs=ids | given, countdown=TIDY_AGAIN_S)
 
 
 @shared_task(name="etl.remove_staged")

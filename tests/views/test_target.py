@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from connectors import NetworkPolicy
-from etl import saved_views, views
+from etl import saved_views, tasks, views
 from tests.destinations.ends import BigQuery, Snowflake
 from tests.views.conftest import BY_KIND, Events, MakeView, Rows, Save, Vault, refreshed
 from warehouse import connections, query_executor, synced
@@ -196,6 +196,25 @@ def test_worker_that_is_killed_beside_its_table_is_followed_by_another(
     )
     views.recover()
     assert tables(vault) == {"orders", "by_kind"}
+
+
+@pytest.mark.parametrize("end", ["delete", "target", "is_materialized"])
+def test_what_a_killed_worker_has_left_goes_with_what_is_not_kept_any_more(
+    kept: View, vault: Vault, end: str
+) -> None:
+    lost = views.claim(views.request(kept, RefreshTrigger.API).pk)
+    assert lost is not None
+    vault.execute(f'CREATE TABLE "WAREHOUSE_FILL_{kept.pk.hex[:16]}_{lost.fence}" (n int)')
+    conf = tasks.tidy_store.app.conf
+    conf.task_always_eager = True
+    try:
+        if end == "delete":
+            saved_views.delete(kept)
+        else:
+            saved_views.update(kept, {end: None if end == "target" else False})
+    finally:
+        conf.task_always_eager = False
+    assert tables(vault) == {"orders"}
 
 
 def test_two_refreshes_at_once_are_one_after_the_other(kept: View, vault: Vault) -> None:

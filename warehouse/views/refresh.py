@@ -48,7 +48,7 @@ def refresh(view: View, fence: int, still_mine: Callable[[], None]) -> Refreshed
 def clear(view: View, fence: int) -> None:
     """Remove what a refresh, and those before it, have left aside. Raises ConnectorError."""
     if view.target is not None:
-        target.clear(view, view.target, fence)
+        target.clear(view.target, target.place_of(view, fence))
     else:
         _table(view, fence).clear()
 

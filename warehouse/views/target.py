@@ -44,7 +44,7 @@ def fill(
     with connections.opened(target, run=str(view.pk)) as connector:
         if not isinstance(connector, FillTable):
             raise Unsupported(f"{connector.label} cannot keep views.")
-        place = _place(view, fence)
+        place = place_of(view, fence)
         filled = connector.fill(place, printed.sql, printed.params, limits, still_mine)
     outcome.keep(
         view,
@@ -58,14 +58,14 @@ def fill(
     return Refreshed(Mode.PUSH_DOWN, False, filled.rows, filled.rows, filled.stats, estimate)
 
 
-def clear(view: View, target: WarehouseConnection, fence: int) -> None:
+def clear(target: WarehouseConnection, place: FillTarget) -> None:
     """Drop what fills have left aside. Raises ConnectorError."""
     with connections.opened(target) as connector:
         if isinstance(connector, FillTable):
-            connector.clear(_place(view, fence))
+            connector.clear(place)
 
 
-def _place(view: View, fence: int) -> FillTarget:
+def place_of(view: View, fence: int) -> FillTarget:
     return FillTarget(view.target_schema, view.target_table, view.pk, fence)
 
 
