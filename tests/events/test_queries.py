@@ -258,3 +258,33 @@ def test_query_that_the_store_cannot_take_is_the_askers_to_change(
     ask: Ask, query: str, code: str
 ) -> None:
     problem(ask(query), 400, code)
+
+
+MOST = "9999999999999999999999999999.9999999999"
+"""All of 38 digits; twice as much does not fit into 128 bits."""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT {MOST} * 2 AS x",
+        "SELECT 12.000000000000000001 * 30.000000000000000001 AS x",
+        f"SELECT sum(x) AS x FROM (SELECT {MOST} AS x UNION ALL SELECT {MOST} AS x) AS a",
+        f"SELECT sum(x) OVER () AS x FROM (SELECT {MOST} AS x UNION ALL SELECT {MOST} AS x) AS a",
+    ],
+)
+def test_decimal_that_the_store_cannot_hold_is_an_error_and_no_other_number(
+    ask: Ask, query: str
+) -> None:
+    problem(ask(query), 400, "data_error")
+
+
+def test_decimals_keep_all_digits_that_the_store_can_hold(rows: Rows) -> None:
+    low = MOST.replace("9", "4")
+    twice = f"(SELECT {low} AS x UNION ALL SELECT {low} AS x) AS a"
+    assert rows(f"SELECT sum(x) AS s, sum(DISTINCT x) AS d FROM {twice}") == [
+        [MOST.replace("9", "8"), low]
+    ]
+    assert rows(f"SELECT {low} * 2 AS x, 1.5 * 2.25 AS y, -0.1 * 3 AS z") == [
+        [MOST.replace("9", "8"), "3.375", "-0.3"]
+    ]

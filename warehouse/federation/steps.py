@@ -18,7 +18,7 @@ from warehouse.hogql.types import FLOAT, INT, TIMES, Kind, Type
 BEGUN = ("count", "sum", "min", "max", "avg")
 UNMOVED = ("min", "max", "any", "uniq")
 """Aggregates that do not care how often a row comes."""
-COUNT_OF, (SUM_INT, SUM) = named("count")[1], named("sum")
+COUNT_OF, (SUM_INT, SUM, _) = named("count")[1], named("sum")
 DIVIDE, IF_NULL = named("divide")[0], named("ifNull")[0]
 COLUMN_SCALE, SCALE = 9, 4
 """The most digits after the point that every system keeps: of a column, and of what is reckoned."""

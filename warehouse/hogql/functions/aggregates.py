@@ -95,6 +95,16 @@ FUNCTIONS = (
         Use.AGGREGATE,
         widens_in=("postgres", "redshift", "clickhouse"),
     ),
+    Function(
+        "sum",
+        ("exact",),
+        _totals,
+        # As with products, what 128 bits do not hold would wrap round.
+        forms("SUM(_0)", clickhouse="SUM(_0 * CAST('1' AS Decimal(76, 0)))"),
+        "Sum.",
+        Use.AGGREGATE,
+        widens_in=("clickhouse",),
+    ),
     Function("sum", ("number",), _totals, forms("SUM(_0)"), "Sum.", Use.AGGREGATE),
     Function("avg", ("as_float",), "float", forms("AVG(_0)"), "Mean, of floats.", Use.AGGREGATE),
     Function("min", ("sortable",), "same", forms("MIN(_0)"), "Least.", Use.AGGREGATE),

@@ -80,16 +80,28 @@ def _compare(name: str, sign: str, means: str) -> Function:
 
 # ClickHouse reckons decimals of up to 18 digits in 64 bits, and fails where the result has more.
 _WIDE = "_0 * CAST('1' AS Decimal(38, 0))"
+# Products that 128 bits do not hold wrap round there; a cast of what 256 bits do fails.
+_WIDEST = "_0 * CAST('1' AS Decimal(76, 0))"
 
 
 def _arithmetic(
-    name: str, sign: str, returns: Callable[[Sequence[Type]], Type], means: str
+    name: str,
+    sign: str,
+    returns: Callable[[Sequence[Type]], Type],
+    means: str,
+    wide: str = _WIDE,
+    widens_in: tuple[str, ...] = (),
 ) -> Iterator[Function]:
     plain = f"_0 {sign} _1"
-    for takes, in_store in (("int", plain), ("exact", f"{_WIDE} {sign} _1"), ("number", plain)):
-        yield Function(
-            name, (takes, takes), returns, forms(plain, clickhouse=in_store), means, agree=()
-        )
+
+    def made(takes: str, in_store: str, widens_in: tuple[str, ...] = ()) -> Function:
+        form = forms(plain, clickhouse=in_store)
+        both = (takes, takes)
+        return Function(name, both, returns, form, means, agree=(), widens_in=widens_in)
+
+    yield made("int", plain)
+    yield made("exact", f"{wide} {sign} _1", widens_in)
+    yield made("number", plain)
 
 
 # Half away from zero: the engine's own rounds halves to even.
@@ -99,7 +111,7 @@ _ROUND_FLOAT_POSTGRES = "CAST(ROUND(CAST(_0 AS DECIMAL), _1) AS DOUBLE PRECISION
 FUNCTIONS = (
     *_arithmetic("plus", "+", _widest, "Sum."),
     *_arithmetic("minus", "-", _widest, "Difference."),
-    *_arithmetic("multiply", "*", _sum_of_scales, "Product."),
+    *_arithmetic("multiply", "*", _sum_of_scales, "Product.", _WIDEST, ("clickhouse",)),
     Function(
         "divide",
         ("as_float", "as_float"),

@@ -179,7 +179,9 @@ class Expressions:
             raise self._unsaid("An array of arrays, or of nothing,", expr)
 
     def _widens(self, call: tree.Call) -> bool:
-        return self.dialect.name in call.function.widens_in
+        # A decimal's digits after the point may not be known.
+        is_sized = call.type.kind != Kind.DECIMAL or call.type.scale is not None
+        return is_sized and self.dialect.name in call.function.widens_in
 
     def _filled(self, call: tree.Call, form: str, args: list[exp.Expr]) -> exp.Expr:
         level = _level(call.params[0]) if call.params else None
