@@ -288,3 +288,13 @@ def test_decimals_keep_all_digits_that_the_store_can_hold(rows: Rows) -> None:
     assert rows(f"SELECT {low} * 2 AS x, 1.5 * 2.25 AS y, -0.1 * 3 AS z") == [
         [MOST.replace("9", "8"), "3.375", "-0.3"]
     ]
+
+
+def test_truth_values_are_no_numbers(ask: Ask) -> None:
+    one = "SELECT 1 AS n UNION ALL SELECT 2 AS n"
+    asked = "n = 1 AS a, n IN (2) AS b, n > 0 AND n < 9 AS c"
+    found = result(ask(f"SELECT {asked} FROM ({one}) AS q ORDER BY n"))
+    assert found["rows"] == [[True, False, True], [False, True, True]]
+    assert {column["type"] for column in found["columns"]} == {"bool"}
+    found = result(ask("SELECT 1 = 1 AS a UNION DISTINCT SELECT 1 = 2 AS a"))
+    assert sorted(found["rows"]) == [[False], [True]]

@@ -44,6 +44,8 @@ class Dialect:
     """The client reads % in a text that has values."""
     offset_needs_limit: bool = False
     sized_decimals: bool = False
+    truth_in_numbers: bool = False
+    """A condition in a result is 1 or 0."""
     """A decimal of a result has the digits that a cast gives it, else any number of them."""
     frames_rows_only: bool = False
     windows_place_nulls: bool = True
@@ -239,6 +241,7 @@ DIALECTS: Mapping[str, Dialect] = {
             cuts_correlated=False,
             in_skips_null=True,
             two_zeros=True,
+            truth_in_numbers=True,
         ),
     )
 }

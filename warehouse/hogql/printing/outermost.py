@@ -1,5 +1,6 @@
 """The outermost select list: what a value would lose or bring along on its way out is seen to."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from warehouse.hogql import tree
@@ -12,12 +13,13 @@ ROWS = "hogql_rows"
 
 
 def arriving(query: tree.Query, dialect: Dialect) -> tree.Query:
-    """The query, with decimals of a size where the result would have none, and without the blanks
-    that fill a CHAR: its warehouse compares as if they were not there, and nobody else does."""
+    """The query, with decimals of a size where the result would have none, truth values where it
+    would have 1 and 0, and without the blanks that fill a CHAR: its warehouse compares as if they
+    were not there, and nobody else does."""
     if not isinstance(query, tree.Select):
-        pads = any(kind.padded for _, kind in query.columns) and dialect.name in UNPADDED.forms
-        sizes = dialect.sized_decimals and any(_is_sized(kind) for _, kind in query.columns)
-        return arriving(around(query), dialect) if pads or sizes else query
+        kinds = [kind for _, kind in query.columns]
+        pads = any(kind.padded for kind in kinds) and dialect.name in UNPADDED.forms
+        return arriving(around(query), dialect) if pads or _is_cast(kinds, dialect) else query
     own = _tables(query)
     items = tuple(replace(item, expr=_cast(item.expr, dialect, own)) for item in query.items)
     return replace(query, items=items)
@@ -49,9 +51,17 @@ def _is_of(expr: tree.Expr, tables: set[str]) -> bool:
 def _cast(expr: tree.Expr, dialect: Dialect, own: set[str]) -> tree.Expr:
     if expr.type.padded and dialect.name in UNPADDED.forms:
         return tree.Call(expr.at, STRING, UNPADDED, (expr,))
-    if dialect.sized_decimals and _is_sized(expr.type) and not _is_of(expr, own):
+    if _is_cast([expr.type], dialect) and not _is_of(expr, own):
         return tree.Cast(expr.at, expr.type, expr)
     return expr
+
+
+def _is_cast(kinds: Iterable[Type], dialect: Dialect) -> bool:
+    return any(
+        (dialect.sized_decimals and _is_sized(kind))
+        or (dialect.truth_in_numbers and kind.kind == Kind.BOOL)
+        for kind in kinds
+    )
 
 
 def around(query: tree.Query) -> tree.Select:
