@@ -64,6 +64,11 @@ QUERIES |= {
     f"SELECT argMaxIf(v, k, k < 2) AS a, argMinIf(v, k, k > 3) AS b FROM {GAPS} AS g": [(10, None)],
 }
 
+QUERIES |= {
+    f"SELECT min(v = 10) AS a, max(v = 10) AS b, min(v > 0) AS c, maxIf(v > 0, k > 3) AS d "
+    f"FROM {GAPS} AS g": [(False, True, True, None)],
+}
+
 WORDS = "(SELECT 'ab' AS w, -3 AS n UNION ALL SELECT 'abc' AS w, 3 AS n)"
 QUERIES |= {
     f"SELECT length(w) AS c FROM {WORDS} AS a INTERSECT SELECT n FROM {WORDS} AS b": [(3,)],

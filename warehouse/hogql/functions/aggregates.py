@@ -58,6 +58,12 @@ def _end_of_frame(name: str, means: str) -> Function:
     return Function(name, ("single",), "same", form, means, Use.WINDOW)
 
 
+def _end_of_truth(name: str, postgres: str, means: str) -> Function:
+    # Postgres has neither for truth values, nor has what speaks like it.
+    form = forms(f"{name.upper()}(_0)", postgres=postgres, redshift=postgres)
+    return Function(name, ("bool",), "bool", form, means, Use.AGGREGATE)
+
+
 FUNCTIONS = (
     Function(
         "count",
@@ -107,7 +113,9 @@ FUNCTIONS = (
     ),
     Function("sum", ("number",), _totals, forms("SUM(_0)"), "Sum.", Use.AGGREGATE),
     Function("avg", ("as_float",), "float", forms("AVG(_0)"), "Mean, of floats.", Use.AGGREGATE),
+    _end_of_truth("min", "BOOL_AND(_0)", "Least: true where all are."),
     Function("min", ("sortable",), "same", forms("MIN(_0)"), "Least.", Use.AGGREGATE),
+    _end_of_truth("max", "BOOL_OR(_0)", "Greatest: true where one is."),
     Function("max", ("sortable",), "same", forms("MAX(_0)"), "Greatest.", Use.AGGREGATE),
     Function(
         "any",
