@@ -8,10 +8,11 @@ SPARK_VENV := .venv-spark
 PEERS_VENV := .venv-peers
 KERNELS := connectors/postgres/_kernels.so
 RUN := $(VENV)/bin/python
+SUITE := -n 2 --dist loadfile --no-loadscope-reorder
 PIP_FLAGS := -qq --no-deps --require-hashes --only-binary :all: --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench-connectors bench-etl bench-store bench-federation env sandbox-env lock
+.PHONY: help run test coverage check bench-connectors bench-etl bench-store bench-federation env sandbox-env lock
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -19,8 +20,11 @@ help: ## What can be made
 run: env ## The main job on a fresh sandbox, then stay up until Ctrl-C (ONCE=1: exit after it; SANDBOX=all: every stand-in)
 	@$(RUN) manage.py run $(if $(ONCE),--once) $(if $(SANDBOX),--sandbox $(SANDBOX))
 
-test: env ## Every test, with coverage, by two processes with a sandbox each (TESTS="files", PYTEST="options": one)
-	@$(RUN) -m pytest $(if $(TESTS)$(PYTEST),--no-cov $(TESTS) $(PYTEST),-n 2 --dist loadfile --cov --cov-report=term)
+test: env ## Every test, by two processes with a sandbox each (TESTS="files", PYTEST="options": by one)
+	@$(RUN) -m pytest $(if $(TESTS)$(PYTEST),$(TESTS) $(PYTEST),$(SUITE))
+
+coverage: env ## Every test, and which lines none of them reaches; takes a quarter longer
+	@$(RUN) -m pytest $(SUITE) --cov --cov-report=term
 
 check: env ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff format --check --quiet .
