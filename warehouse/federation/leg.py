@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 MAX_ROWS = 10_000_000
 MAX_BYTES = 2 * 2**30
 """The most, in Arrow's form, that one leg may bring into the store."""
+MAX_TOGETHER = 4 * 2**30
+"""The most that all legs of a run may, likewise."""
 FEW_ROWS = 10_000
 """A leg with more of them, by its estimate, is not waited for."""
 TIMES_MORE = 50
@@ -59,12 +61,32 @@ def told_of(connection: WarehouseConnection) -> Iterator[None]:
         raise
 
 
+class Room:
+    """What the legs of a run may bring together; they share it."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self, size_bytes: int) -> bool:
+        """Whether there is so much room left."""
+        with self._lock:
+            self._taken += size_bytes
+            return self._taken <= MAX_TOGETHER
+
+
 class LegRun:
     """``stats``, ``rows``, ``size_bytes`` in Arrow's form, and ``origin`` are known once ``bring``
     has returned."""
 
     def __init__(
-        self, leg: Leg, connection: WarehouseConnection, dialect: str, text: str, run_id: str
+        self,
+        leg: Leg,
+        connection: WarehouseConnection,
+        dialect: str,
+        text: str,
+        run_id: str,
+        room: Room,
     ) -> None:
         self.leg = leg
         self.connection = connection
@@ -75,6 +97,7 @@ class LegRun:
         self._dialect = dialect
         self._text = text
         self._run_id = run_id
+        self._room = room
         self._query = leg.query
         self._after: list[tuple[KeyFilter, LegRun]] = []
         self._run: Run | None = None
@@ -203,12 +226,7 @@ class LegRun:
         owner.command(ddl.create_scratch(database, table, types.columns(schema, ())))
         owner.insert(database, table, schema, self._fitting(result, schema))
         if result.truncated:
-            asked = ", ".join(sorted({str(one.table) for one in tables(self.leg.query)}))
-            raise LegTooLarge(
-                f"What {self.connection.name} sends of {asked} has more than {MAX_ROWS:,} rows "
-                f"or {MAX_BYTES // 2**30} GB.",
-                fields={"connection": self.connection.name, "tables": asked},
-            )
+            raise self._too_large(f"has more than {MAX_ROWS:,} rows or {MAX_BYTES // 2**30} GB")
 
     def _fitting(self, result: Run, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with told_of(self.connection):
@@ -217,7 +235,16 @@ class LegRun:
     def _counted(self, result: Run) -> Iterator[pa.RecordBatch]:
         for batch in result:
             self.size_bytes += batch.nbytes
+            if not self._room.take(batch.nbytes):
+                raise self._too_large(f"makes {MAX_TOGETHER / 2**30:g} GB with the other parts")
             yield batch
+
+    def _too_large(self, how: str) -> LegTooLarge:
+        asked = ", ".join(sorted({str(one.table) for one in tables(self.leg.query)}))
+        return LegTooLarge(
+            f"What {self.connection.name} sends of {asked} {how}.",
+            fields={"connection": self.connection.name, "tables": asked},
+        )
 
 
 def arranged(

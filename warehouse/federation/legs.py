@@ -11,7 +11,7 @@ import structlog
 
 from connectors.errors import ConnectorError, QueryCancelled
 from connectors.types import Limits, RunStats
-from warehouse.federation.leg import LegRun, arranged
+from warehouse.federation.leg import LegRun, Room, arranged
 from warehouse.federation.planner import STORE_DIALECT, Planned
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
@@ -36,6 +36,7 @@ class Legs:
         self.split = split
         self.found = found
         self.run_id = run_id
+        room = Room()
         self._runs = [
             LegRun(
                 leg,
@@ -43,6 +44,7 @@ class Legs:
                 found.dialects[leg.source],
                 found.text,
                 f"{run_id}-{number}",
+                room,
             )
             for number, leg in enumerate(split.legs)
         ]
