@@ -12,6 +12,7 @@ from tests.hogql.engines import ClickHouse, of_connector
 from warehouse.hogql.catalog import Catalog
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused
 from warehouse.hogql.functions.lookup import FUNCTIONS
+from warehouse.hogql.printing.dialects import DIALECTS
 from warehouse.hogql.read import read
 from warehouse.hogql.translate import translate
 
@@ -51,7 +52,7 @@ def _is_there(dialect: str, expr: str, query: str) -> bool:
     except FunctionRefused:
         return False
     except HogQLRefused as exc:
-        return dialect not in exc.detail
+        return DIALECTS[dialect].label not in exc.detail
     return True
 
 
