@@ -247,6 +247,8 @@ AGGREGATES: list[tuple[str, list[Any]]] = [
     ("argMaxIf(n, d, n > 0)", [20, 5]),
     ("quantile(0.5)(d)", [2.5, 0.0]),
     ("quantile(0.25)(d)", [2.0, 0.0]),
+    ("median(n)", [15.0, 5.0]),
+    ("medianIf(d, ok)", [2.5, None]),
     ("any(g)", [1, 2]),
     ("stddevPop(d)", [0.816496580927726, 0.0]),
     ("varSamp(d)", [1.0, None]),

@@ -28,6 +28,23 @@ def _spread(name: str, word: str, means: str) -> Function:
     )
 
 
+def _quantile(name: str, level: str, means: str, params: int = 0) -> Function:
+    return Function(
+        name,
+        ("as_float",),
+        "float",
+        forms(
+            f"PERCENTILE_CONT({level}) WITHIN GROUP (ORDER BY _0)",
+            bigquery=None,
+            databricks=f"PERCENTILE(_0, {level})",
+            clickhouse=f"quantileExactInclusive({level})(_0)",
+        ),
+        means,
+        Use.AGGREGATE,
+        params=params,
+    )
+
+
 def _ranked(word: str) -> Form:
     return f"{word}(_0, _1)"
 
@@ -151,20 +168,13 @@ FUNCTIONS = (
         "The first where the second is least.",
         Use.AGGREGATE,
     ),
-    Function(
+    _quantile(
         "quantile",
-        ("as_float",),
-        "float",
-        forms(
-            "PERCENTILE_CONT(_p) WITHIN GROUP (ORDER BY _0)",
-            bigquery=None,
-            databricks="PERCENTILE(_0, _p)",
-            clickhouse="quantileExactInclusive(_p)(_0)",
-        ),
+        "_p",
         "The value at a level from 0 to 1, exact, between two values where it falls between.",
-        Use.AGGREGATE,
         params=1,
     ),
+    _quantile("median", "0.5", "The value in the middle: ``quantile(0.5)(x)``."),
     _spread("stddevPop", "STDDEV_POP", "Standard deviation of all."),
     _spread("stddevSamp", "STDDEV_SAMP", "Standard deviation, of a sample."),
     _spread("varPop", "VAR_POP", "Variance of all."),
