@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -32,14 +33,14 @@ from api.result_shape import ResultSerializer
 from connectors.errors import ConnectorError
 from connectors.sql_guard import MAX_SQL_CHARS
 from etl import table_modes
-from warehouse import accounts, background, kept, query_executor
+from warehouse import accounts, background, kept, listing, query_executor
 from warehouse.access import Role
 from warehouse.accounts import Asked
 from warehouse.federation.planner import Mode
 from warehouse.federation.relations import STORE
 from warehouse.hogql.catalog import CatalogTable
 from warehouse.hogql.filters import NAME as FILTERS
-from warehouse.models import ConnectionMode, QueryOutcome, QueryRun, WarehouseConnection
+from warehouse.models import QueryOutcome, QueryRun, WarehouseConnection
 from warehouse.statements import Language, Statement
 
 MAX_WAIT_S = 60
@@ -99,12 +100,16 @@ class QueryRequestSerializer(HogQLSerializer):
 
 
 class PlannedTableSerializer(serializers.Serializer[Any]):
-    connection = serializers.CharField()
-    schema = serializers.CharField()
+    connection = serializers.CharField(allow_null=True, help_text="null: a view in the store.")
+    schema = serializers.CharField(allow_null=True, help_text="null: a view.")
     table = serializers.CharField()
-    mode = serializers.ChoiceField(ConnectionMode.choices)
+    mode = serializers.CharField(
+        help_text="sync, direct or hybrid; store: a view whose rows are kept there."
+    )
     in_store = serializers.BooleanField(help_text="Read there, and not in its warehouse.")
-    as_of = serializers.DateTimeField(allow_null=True, help_text="Of its copy in the store.")
+    as_of = serializers.DateTimeField(
+        allow_null=True, help_text="Of its copy in the store, or of the rows of a view."
+    )
 
 
 class PlanSerializer(serializers.Serializer[Any]):
@@ -114,7 +119,9 @@ class PlanSerializer(serializers.Serializer[Any]):
     )
     estimate = RunEstimateSerializer(help_text="Of all legs together.")
     legs = LegSerializer(many=True)
-    tables = PlannedTableSerializer(many=True, help_text="Those of connections that it reads.")
+    tables = PlannedTableSerializer(
+        many=True, help_text="Those of connections that it reads, and views whose rows are kept."
+    )
     joined_in = serializers.CharField(
         allow_null=True,
         help_text="The connection to which the rows of all others are sent; null: none is.",
@@ -248,21 +255,19 @@ class QueryViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
 def _tables(team: Any, tables: Sequence[CatalogTable]) -> list[dict[str, Any]]:
     """As PlannedTableSerializer has them."""
-    names = {table.path[0] for table in tables}
-    used = WarehouseConnection.objects.for_team(team).filter(name__in=names)
-    modes = {one.name: table_modes.of(one) for one in used}
+    connections = WarehouseConnection.objects.for_team(team)
+    modes_of = cache(table_modes.of)
     found = []
     for table in tables:
-        connection, schema, name = table.path
-        of_connection = modes[connection]
+        place = listing.place_of(table, connections)
         found.append(
             {
-                "connection": connection,
-                "schema": schema,
-                "table": name,
-                "mode": of_connection.of((schema, name)),
+                "connection": place.connection.name if place else None,
+                "schema": table.path[-2] if len(table.path) > 1 else None,
+                "table": table.name,
+                "mode": modes_of(place.connection).of(place.table) if place else listing.IN_STORE,
                 "in_store": table.source == STORE,
-                "as_of": of_connection.as_of((schema, name)),
+                "as_of": table.as_of,
             }
         )
     return found

@@ -1,7 +1,7 @@
 """What a team's queries in HogQL may name, for whoever writes them: tables page by page."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -60,6 +60,14 @@ class ListedTable:
 
 
 @dataclass(frozen=True)
+class Place:
+    """``table`` is how the connection's warehouse calls it."""
+
+    connection: WarehouseConnection
+    table: TableName
+
+
+@dataclass(frozen=True)
 class Unread:
     """A connection whose tables could not be read, and why."""
 
@@ -102,6 +110,20 @@ def parts_of(name: str) -> tuple[str, ...]:
     return tuple(re.sub(r"\\(.)", r"\1", part) for part in found)
 
 
+def place_of(table: CatalogTable, every: Iterable[WarehouseConnection]) -> Place | None:
+    """In the warehouse that has it, or whose it is though the store has it; ``None``: it is the
+    store's own."""
+    if len(table.path) > 1:
+        connection = next((one for one in every if one.name == table.path[0]), None)
+    else:
+        # A view may be kept in a warehouse.
+        connection = next((one for one in every if str(one.pk) == table.source), None)
+    if connection is None:
+        return None
+    schema, name = (table.stored_as if table.source else table.path)[-2:]
+    return Place(connection, (schema, name))
+
+
 class _Listing:
     """All that a team may name, at one moment."""
 
@@ -117,24 +139,24 @@ class _Listing:
         self.catalog: Catalog = team_catalog.joined(self._own, catalogs, active)
 
     def shown(self, name: str, table: CatalogTable) -> ListedTable:
-        connection = self._connection_of(table)
+        place = place_of(table, self._connections.values())
         stored = None if table.source else self._synced.get("".join(table.stored_as))
         source = self._tables.get(table.path)
         return ListedTable(
             name,
             self._short(table),
-            connection.name if connection else None,
-            connection.provider if connection else None,
-            self._mode(table, connection),
+            place.connection.name if place else None,
+            place.connection.provider if place else None,
+            self._mode(table, place),
             table.as_of,
             source.comment if source else None,
             tuple(_columns(table, source, stored)),
         )
 
-    def _mode(self, table: CatalogTable, connection: WarehouseConnection | None) -> str:
+    def _mode(self, table: CatalogTable, place: Place | None) -> str:
         if table.view is not None:
             return ConnectionMode.DIRECT
-        return self._modes_of(connection)(_name(table)) if connection else IN_STORE
+        return self._modes_of(place.connection)(place.table) if place else IN_STORE
 
     def _read(self) -> Iterator[Unread]:
         for name, connection in self._connections.items():
@@ -143,14 +165,6 @@ class _Listing:
                     self._kept[name] = team_catalog.tables_of(connection)
                 except ConnectorError as exc:
                     yield Unread(name, exc.code)
-
-    def _connection_of(self, table: CatalogTable) -> WarehouseConnection | None:
-        """The one that has it, or whose it is though the store has it."""
-        if len(table.path) > 1:
-            return self._connections.get(table.path[0])
-        # A view may be kept in a warehouse.
-        every = self._connections.values()
-        return next((one for one in every if str(one.pk) == table.source), None)
 
     def _short(self, table: CatalogTable) -> str | None:
         for parts in range(1, len(table.path)):
@@ -168,11 +182,6 @@ class _Listing:
                 kept.named(self._connections[name]).tables, kept.tables, strict=True
             )
         }
-
-
-def _name(table: CatalogTable) -> TableName:
-    schema, name = (table.stored_as if table.source else table.path)[-2:]
-    return schema, name
 
 
 def _columns(

@@ -87,6 +87,27 @@ def test_catalog_says_whether_a_view_is_computed_or_kept(
     assert (mode, datetime.fromisoformat(as_of)) == ("store", view.as_of)
 
 
+def test_plan_says_how_fresh_a_view_is_that_it_reads_from_the_store(
+    events: Events, alice: APIClient, url: str, make_view: MakeView
+) -> None:
+    def planned(query: str) -> Any:
+        return alice.post(url.replace("views", "queries/plan"), {"query": query}, "json").json()
+
+    view = make_view("daily", DAILY["query"], is_materialized=True)
+    assert planned("SELECT max(n) AS most FROM daily")["tables"] == [], "it is computed"
+    refreshed(view)
+    (shown,) = planned("SELECT max(n) AS most FROM daily JOIN events ON 1 = 1")["tables"]
+    as_of = alice.get(f"{url}{view.pk}/").json()["as_of"]
+    assert shown == {
+        "connection": None,
+        "schema": None,
+        "table": "daily",
+        "mode": "store",
+        "in_store": True,
+        "as_of": as_of,
+    }
+
+
 def test_freshness_of_a_view_is_that_of_its_rows(
     events: Events, alice: APIClient, url: str, make_view: MakeView
 ) -> None:

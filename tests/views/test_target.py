@@ -68,6 +68,13 @@ def test_view_is_kept_in_a_warehouse_and_read_there(
     plan = query_executor.plan_hogql(team, asked)
     assert plan.mode == "push_down", "with other tables of the connection"
     assert "by_kind" in plan.legs[0].sql
+    planned = alice.post(url.replace("views", "queries/plan"), {"query": asked}, format="json")
+    view, orders = planned.json()["tables"]
+    assert [view[name] for name in ("connection", "schema", "table", "mode", "in_store")] == [
+        *("shop", None, "by_kind", "direct", False)
+    ]
+    assert datetime.fromisoformat(view["as_of"]) == View.all_teams.get().as_of
+    assert (orders["table"], orders["as_of"]) == ("orders", None)
     refreshed(View.all_teams.get())
     assert sorted(rows("SELECT kind, n FROM by_kind")) == [("a", 2), ("b", 1), ("it's", 1)]
     assert tables(vault) == {"orders", "by_kind"}

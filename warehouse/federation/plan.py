@@ -28,7 +28,7 @@ class HogQLPlan:
     """Why no single system answers it, where none does."""
     legs: tuple[PlannedLeg, ...]
     tables: tuple[CatalogTable, ...]
-    """Those of connections that it reads."""
+    """Those of connections that it reads, and the views whose rows are kept."""
     joined_in: WarehouseConnection | None = None
     """To which the rows of all other parts are moved; ``None`` where none are."""
 

@@ -73,9 +73,12 @@ class Planned:
 
     @property
     def reads(self) -> list[CatalogTable]:
-        """The tables of connections that it reads, by their paths, wherever they are read."""
+        """The tables of connections that it reads, and the views whose rows are kept, by their
+        paths, wherever they are read."""
         found = {one.table.path: one.table for one in tables(self.query)}
-        return [table for path, table in sorted(found.items()) if len(path) == PATH_PARTS]
+        tables_read = (table for _, table in sorted(found.items()))
+        # Of the store's own, what is as new as it is asked for has no age.
+        return [one for one in tables_read if len(one.path) == PATH_PARTS or one.as_of is not None]
 
     def split(self, prefix: str) -> Split:
         return split(self.query, self.text, self.dialects, prefix)
