@@ -8,7 +8,7 @@ After LOST_S of silence its process is gone, and the entry is closed. All times 
 
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from connectors.errors import ConnectorError, QueryCancelled
-from connectors.types import Basis, Estimate
+from connectors.types import Basis, Estimate, Params
 from warehouse import secrets
 from warehouse.errors import QueryAbandoned, ServiceFailed
 from warehouse.models import QueryOutcome, QueryRun, WarehouseConnection
@@ -36,11 +36,13 @@ TAKEN_WITHIN_S = 900.0
 
 @dataclass(frozen=True)
 class PlannedLeg:
-    """What one connection would be sent; without a connection, what the store would run."""
+    """What one connection would be sent; without a connection, what the store would run.
+    ``params`` are in no books."""
 
     connection: WarehouseConnection | None
     sql: str
     estimate: Estimate | None = None
+    params: Params = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The only door to a warehouse's data: price, run and explore on behalf of a team."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from warehouse.federation import planner
 from warehouse.federation.homes import move_of
 from warehouse.federation.legs import Legs
 from warehouse.federation.moved import MovedRun
-from warehouse.federation.plan import HogQLPlan, planned_legs
+from warehouse.federation.plan import HogQLPlan, planned_legs, with_prices
 from warehouse.federation.planner import STORE_DIALECT, Mode, Planned
 from warehouse.federation.run import FederatedRun
 from warehouse.federation.tidy import PREFIX
@@ -166,9 +166,10 @@ def run_hogql(
 
 
 def plan_waiting(team: Any, text: str, values: Mapping[str, object], user: Any) -> Asked:
-    """A query in HogQL that a worker is to run; raises as ``run_hogql`` does."""
+    """A query in HogQL that a worker is to run, who plans it anew and then asks where its rows are
+    best joined; raises as ``run_hogql`` does."""
     found = planner.planned(team, text, values)
-    _, legs = _planned(team, found, str(uuid.uuid4()), None)
+    legs = HogQLPlan.of(team, found, may_move=False).legs
     return Asked(team.pk, user, text, Language.HOGQL, found.mode, legs=legs)
 
 
@@ -191,17 +192,21 @@ def _native_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
 
 def _hogql_again(row: QueryRun, inputs: Mapping[str, Any]) -> Run:
     found = planner.planned(row.team, row.text, inputs["values"])
-    asked, _ = _planned(row.team, found, str(row.pk), inputs["max_rows"])
-    accounts.price(row, priced(row.team, found, may_move=True))
+    asked, legs = _planned(row.team, found, str(row.pk), inputs["max_rows"])
+    accounts.price(row, _priced(legs))
     return asked
 
 
-def priced(team: Any, found: Planned, *, may_move: bool = False) -> list[PlannedLeg]:
-    """What would be sent where, and what it would cost; a price that cannot be had is unknown, and
-    stops nobody."""
+def priced(team: Any, found: Planned) -> Collection[PlannedLeg]:
+    """What ``run_whole`` would send where, and what it would cost."""
+    return _priced(HogQLPlan.of(team, found, may_move=False).legs)
+
+
+def _priced(legs: Collection[PlannedLeg]) -> Collection[PlannedLeg]:
+    """A price that cannot be had is unknown, and stops nobody."""
     with suppress(ConnectorError):
-        return [*HogQLPlan.of(team, found, may_move=may_move).legs]
-    return [*HogQLPlan.of(team, found, priced=False, may_move=may_move).legs]
+        return with_prices(legs)
+    return legs
 
 
 def _planned(
@@ -237,7 +242,7 @@ def _by_mode(
             asked = push_down(connection, statement)
             if found.as_of is not None:
                 asked = OlderRun(asked, found.as_of)
-            return asked, [PlannedLeg(connection, printed.sql)]
+            return asked, [PlannedLeg(connection, printed.sql, params=printed.params)]
     split = found.split(f"{PREFIX}{run_id.replace('-', '')}_")
     legs = Legs(team, split, found, run_id)
     move = move_of(legs) if may_move else None
@@ -262,5 +267,7 @@ def run_whole(team: Any, found: Planned) -> Run:
 
 
 def plan_hogql(team: Any, text: str, values: Mapping[str, object] | None = None) -> HogQLPlan:
-    """How ``run_hogql`` would answer, without running anything; raises as it does."""
-    return HogQLPlan.of(team, planner.planned(team, text, values or {}))
+    """How ``run_hogql`` would answer, and at what price, without running anything; raises as it
+    does."""
+    found = HogQLPlan.of(team, planner.planned(team, text, values or {}))
+    return replace(found, legs=with_prices(found.legs))

@@ -1,5 +1,7 @@
 """Few rows that are moved to where the many are: the answer is the one that the store gives."""
 
+import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -14,16 +16,19 @@ from psycopg.conninfo import make_conninfo
 from rest_framework.test import APIClient
 
 from connectors.errors import QueryTimeout
+from tests import vendors
 from tests.api.conftest import Save
 from tests.api.shapes import problem
+from tests.connectors import history
 from tests.federation.layout import put_into_store
 from tests.federation.test_run import answer_apart, scratch_tables
+from tests.hogql import tpch_tables
 from tests.hogql.compare import same
 from tests.hogql.conftest import Filled
 from tests.hogql.engines import Row, rows_of
 from tests.store.running import Engine
 from tests.waiting import until
-from warehouse import catalogs, connections, query_executor
+from warehouse import background, catalogs, connections, query_executor
 from warehouse.federation import homes
 from warehouse.federation.moved import MovedRun
 from warehouse.federation.run import FederatedRun
@@ -219,6 +224,46 @@ def test_plan_says_where_it_is_joined_and_its_price(
     assert f"are sent to {provider}_there, and joined there" in said.getvalue()
     text = PER_MODE.format(large=asked.large(provider, joins_here=False))
     assert alice.post(url, {"query": text}, "json").json()["joined_in"] is None
+
+
+@pytest.mark.parametrize("joined_in", ["there", "store"])
+def test_warehouse_is_asked_for_each_estimate_once(
+    asked: Asked,
+    ships: "psycopg.Connection[Any]",
+    alice: APIClient,
+    endpoints: dict[str, Any],
+    credentials: dict[str, Any],
+    joined_in: str,
+) -> None:
+    url = f"/api/environments/{asked.team.pk}/queries/"
+    large, form = asked.large("snowflake"), credentials["snowflake"]
+    schema, view = large.partition(".")[2], f"LINES_{uuid.uuid4().hex[:8]}".upper()
+    text = PER_MODE.format(large=large).replace("lineitem", view)
+    if joined_in == "store":
+        ships.execute("INSERT INTO moved.ships SELECT n FROM generate_series(1, 20000) AS n")
+        ships.execute("ANALYZE moved.ships")
+    owner = tpch_tables.ROWS["snowflake"].owner(endpoints, form)
+    with vendors.EXECUTING["snowflake"](owner) as run, history.of_snowflake(form) as ran:
+
+        def estimates() -> list[int]:
+            texts = Counter(one.text for one in ran() if one.has("EXPLAIN") and one.has(view))
+            return [*texts.values()]
+
+        # Nobody has counted its rows.
+        run(f"CREATE VIEW {schema}.{view} AS SELECT * FROM {schema}.LINEITEM")
+        waiting = alice.post(url, {"query": text, "wait_s": 0}, "json").json()["id"]
+        background.execute(waiting)
+        assert estimates() == ([1, 1] if joined_in == "there" else [1])
+        entry = alice.get(f"{url}{waiting}/").json()
+        assert entry["outcome"] == "succeeded"
+        assert "snowflake_there" in [leg["connection"] for leg in entry["plan"]]
+        for leg in entry["plan"]:
+            assert (leg["estimate"] is None) is (leg["connection"] is None)
+        alice.post(f"{url}plan/", {"query": text}, "json")
+        assert estimates() == ([2, 2] if joined_in == "there" else [2])
+        asked.rows(text)
+        assert isinstance(asked.run, MovedRun) is (joined_in == "there")
+        assert estimates() == ([3, 2] if joined_in == "there" else [3])
 
 
 def test_connection_of_another_team_does_not_exist(

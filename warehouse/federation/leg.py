@@ -16,7 +16,7 @@ from django.db import connection as database_connection
 from connectors.base import Connector
 from connectors.errors import ConnectorError, QueryCancelled, WarehouseBusy
 from connectors.result import Result
-from connectors.types import Limits, RunStats
+from connectors.types import Estimate, Limits, RunStats
 from warehouse import arriving, connections, modes
 from warehouse.direct import DirectRun
 from warehouse.errors import LegTooLarge
@@ -77,7 +77,8 @@ class Room:
 
 class LegRun:
     """``stats``, ``rows``, ``size_bytes`` in Arrow's form, and ``origin`` are known once ``bring``
-    has returned."""
+    has returned, ``estimate`` once ``estimated_rows`` has asked for it: of the whole leg, whatever
+    keys narrow it to."""
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class LegRun:
         self.size_bytes = 0
         self.stats = RunStats()
         self.origin: Origin | None = None
+        self.estimate: Estimate | None = None
         self._dialect = dialect
         self._text = text
         self._run_id = run_id
@@ -119,14 +121,23 @@ class LegRun:
             return None
         if (known := sizes.rows_of(self._query)) is not None:
             return known
-        printed = self._printed()
         try:
-            with connections.leased(self.connection) as lease:
-                estimate = lease.connector.estimate(printed.sql, printed.params)
+            estimate = self._estimated()
         except ConnectorError as exc:
             log.info("leg.not_estimated", run_id=self._run_id, code=exc.code)
             return None
         return sizes.of_estimate(estimate, self._query)
+
+    def _estimated(self) -> Estimate:
+        is_whole = self._query is self.leg.query
+        if is_whole and self.estimate is not None:
+            return self.estimate
+        printed = self._printed()
+        with connections.leased(self.connection) as lease:
+            estimate = lease.connector.estimate(printed.sql, printed.params)
+        if is_whole:
+            self.estimate = estimate
+        return estimate
 
     def narrow(self, column: str, keys: list[Any]) -> None:
         """Ask only for rows that have one of the keys there, where those are few."""

@@ -1,6 +1,7 @@
 """How a query would be answered: which system would be sent what, and at what price."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from connectors.types import Estimate
@@ -33,31 +34,30 @@ class HogQLPlan:
     """To which the rows of all other parts are moved; ``None`` where none are."""
 
     @classmethod
-    def of(cls, team: Any, found: Planned, *, priced: bool = True, may_move: bool = True) -> Self:
-        """With the price of each part, or without. Raises HogQLError and ConnectorError."""
+    def of(cls, team: Any, found: Planned, *, may_move: bool = True) -> Self:
+        """Without prices. Raises HogQLError."""
         reads = tuple(found.reads)
         if found.mode == Mode.LOCAL:
             return cls(found.mode, found.reason, (_stored(found.query, found.text),), reads)
         legs = Legs(team, found.split(PREFIX), found, PREFIX)
         move = move_of(legs) if may_move else None
         joined_in = None if move is None else found.connections[move.home]
-        parts = tuple(planned_legs(legs, move, priced=priced))
+        parts = tuple(planned_legs(legs, move))
         return cls(found.mode, found.reason, parts, reads, joined_in)
 
 
-def planned_legs(legs: Legs, move: Move | None, *, priced: bool = False) -> list[PlannedLeg]:
+def planned_legs(legs: Legs, move: Move | None) -> list[PlannedLeg]:
     """What connections are sent, and what the store then runs; where rows are moved, what it gives
-    of them, and what is asked where they go, as if there were none."""
+    of them, and what is asked where they go, as if there were none. With the estimates that have
+    been asked for already."""
     found, split = legs.found, legs.split
 
-    def asked(source: str, printed: Printed) -> PlannedLeg:
-        connection = found.connections[source]
-        estimate = _priced(connection, printed) if priced else None
-        return PlannedLeg(connection, printed.sql, estimate)
+    def asked(source: str, printed: Printed, estimate: Estimate | None = None) -> PlannedLeg:
+        return PlannedLeg(found.connections[source], printed.sql, estimate, printed.params)
 
     parts = [
-        asked(leg.source, print_query(leg.query, found.dialects[leg.source], found.text))
-        for leg in split.legs
+        asked(leg.source, print_query(leg.query, found.dialects[leg.source], found.text), estimate)
+        for leg, estimate in ((one.leg, one.estimate) for one in legs)
         if move is None or leg.source != move.home
     ]
     if found.mode != Mode.FEDERATED:
@@ -68,9 +68,16 @@ def planned_legs(legs: Legs, move: Move | None, *, priced: bool = False) -> list
     return [*parts, *given, asked(move.home, move.printed({}))]
 
 
-def _priced(connection: WarehouseConnection, printed: Printed) -> Estimate:
-    with told_of(connection), connections.leased(connection) as lease:
-        return lease.connector.estimate(printed.sql, printed.params)
+def with_prices(legs: Iterable[PlannedLeg]) -> tuple[PlannedLeg, ...]:
+    """With the price of each that a connection would be sent. Raises ConnectorError."""
+    return tuple(map(_with_price, legs))
+
+
+def _with_price(leg: PlannedLeg) -> PlannedLeg:
+    if leg.connection is None or leg.estimate is not None:
+        return leg
+    with told_of(leg.connection), connections.leased(leg.connection) as lease:
+        return replace(leg, estimate=lease.connector.estimate(leg.sql, leg.params))
 
 
 def _stored(query: Query, text: str) -> PlannedLeg:
