@@ -23,6 +23,22 @@ from warehouse import conf
 from warehouse.models import Membership, Team
 from warehouse.watch import watch
 
+LONGEST = (
+    "end_to_end/test_main_job.py",
+    "etl/test_faults.py",
+    "destinations/test_load.py",
+    "destinations/test_faults.py",
+    "connectors_snowflake/load/test_load_faults.py",
+    "etl/test_chunks.py",
+    "etl/test_steering.py",
+)
+"""Files that take minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process has to be waited for at the end."""
+    items.sort(key=lambda item: not str(item.path).endswith(LONGEST))
+
 
 def pytest_runtest_teardown() -> None:
     """No query outlives its test, whether that has read its answer or not."""
