@@ -34,6 +34,11 @@ def send(
     return requests.request(method, url, headers=headers, timeout=5, **more)
 
 
+def cpu_s(pid: int) -> float:
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
+
+
 def memory_kb(pid: int) -> int:
     return int(psutil.Process(pid).memory_info().rss) // 1024
 
@@ -46,11 +51,10 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def test_it_is_ready_soon_and_shows_little(run_server: Run) -> None:
-    began = time.monotonic()
     with run_server() as server:
-        # Alone on the machine it takes a bit more than one second.
-        assert time.monotonic() - began < 6
         pid = server.process.pid
+        # Seconds of a processor, however many others want one: a bit more than one.
+        assert cpu_s(pid) < 6
         assert memory_kb(pid) < 350_000
         assert "PRIVATE KEY" not in command_line(pid) + server.settings.read_text()
         ports = {server.port, server.storage_port}
