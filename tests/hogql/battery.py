@@ -155,6 +155,9 @@ BATTERY: list[tuple[str, Any]] = [
     ("day = '2026-11-28'", True),
     ("day < at", True),
     ("now() > '2026-01-01'", True),
+    ("today() = toDate(now())", True),
+    ("today() > '2026-01-01'", True),
+    ("today() - INTERVAL 1 DAY < today()", True),
 ]
 """Of a row of VALUES."""
 

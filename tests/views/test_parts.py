@@ -129,6 +129,10 @@ def test_other_bucket_or_too_many_changes_compute_the_whole(
             "SELECT toDate(timestamp) AS day, max(now()) AS t FROM events GROUP BY day",
             "now()",
         ),
+        (
+            "SELECT toDate(timestamp) AS day, max(today()) AS t FROM events GROUP BY day",
+            "today()",
+        ),
         ("SELECT toDate(timestamp) AS day, max(person.id) AS p FROM events GROUP BY day", "joins"),
         (
             "SELECT toDate(timestamp) AS day FROM events WHERE uuid IN (SELECT uuid FROM events) "

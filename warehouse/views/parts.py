@@ -24,7 +24,7 @@ HASHES = Function(
     "Another number for other rows.",
     Use.AGGREGATE,
 )
-CHANGING = ("now",)
+CHANGING = ("now", "today")
 
 
 @dataclass(frozen=True)

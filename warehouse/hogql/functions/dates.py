@@ -186,4 +186,20 @@ FUNCTIONS = (
         ),
         "This moment.",
     ),
+    Function(
+        "today",
+        (),
+        "date",
+        forms(
+            None,
+            postgres="CAST(CURRENT_TIMESTAMP AT TIME ZONE 'UTC' AS DATE)",
+            redshift="CAST(GETDATE() AS DATE)",
+            bigquery="CURRENT_DATE('UTC')",
+            snowflake="CAST(CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP()) AS DATE)",
+            databricks="CAST(CONVERT_TIMEZONE(CURRENT_TIMEZONE(), 'UTC', "
+            "CAST(CURRENT_TIMESTAMP() AS TIMESTAMP_NTZ)) AS DATE)",
+            clickhouse="CAST(now64(6, 'UTC') AS Date32)",
+        ),
+        "This day, in UTC.",
+    ),
 )
