@@ -195,6 +195,7 @@ def test_lists_of_values_are_as_many_parameters() -> None:
         ("SELECT (SELECT id, name FROM events)", "hogql_type", 8, "one column"),
         ("SELECT x -> x FROM events", "hogql_refused", 7, "lambda"),
         ("SELECT greatest(at, INTERVAL 1 DAY) FROM events", "hogql_refused", 20, "INTERVAL"),
+        ("SELECT plus(id) FROM events", "hogql_type", 7, "plus"),
         ("SELECT [1, 'a'] FROM events", "hogql_type", 7, "array"),
         ("SELECT sum(id) OVER (ORDER BY id RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM events",
          "hogql_refused", None, "frame"),

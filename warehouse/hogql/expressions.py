@@ -12,6 +12,7 @@ from warehouse.hogql.catalog import nearest
 from warehouse.hogql.errors import FunctionRefused, HogQLRefused, TypesDiffer
 from warehouse.hogql.functions import lookup
 from warehouse.hogql.functions.table import Function, Use
+from warehouse.hogql.rewritten import rewritten, step_of
 from warehouse.hogql.scope import Scope
 from warehouse.hogql.source import Place
 from warehouse.hogql.types import Kind, Type
@@ -34,7 +35,6 @@ CASTS = {
     Kind.BOOL: (Kind.BOOL,),
 }
 """What may be cast to a kind with one meaning everywhere; the rest has a function of its own."""
-STEPS = "Years Months Weeks Days Hours Minutes Seconds Quarters".split()
 SubQuery = Callable[[nodes.Query, Scope], tree.Query]
 
 
@@ -134,12 +134,7 @@ class Expressions:
     # Calls.
 
     def _call(self, node: nodes.Call, scope: Scope) -> tree.Expr:
-        if node.name in ("plus", "minus") and (moved := self._moved(node, scope)) is not None:
-            return moved
-        if node.name.lower() == "datediff":
-            node = self._date_diff(node)
-        if node.name.lower() == "now" and not node.args:
-            node = replace(node, name="now")
+        node = rewritten(node, self.text)
         args = self._args(node, scope)
         if (member := members.call(node, args)) is not None:
             return member
@@ -168,7 +163,7 @@ class Expressions:
         return lambdas.resolved(node.args[0], arrays, scope, self), *arrays
 
     def _no_function(self, node: nodes.Call) -> NoReturn:
-        if _step_of(node):
+        if step_of(node):
             # Nobody has written the name that the parser gives it.
             raise HogQLRefused("INTERVAL stands beside + and - only.", self.place(node.at))
         near = nearest(node.name, lookup.names())
@@ -194,27 +189,6 @@ class Expressions:
             for one in node.params
             if isinstance(one, nodes.Constant)
         )
-
-    def _moved(self, node: nodes.Call, scope: Scope) -> tree.Expr | None:
-        """``x + INTERVAL 3 MONTH`` as ``addMonths(x, 3)``."""
-        steps = [_step_of(arg) for arg in node.args]
-        if steps[0] and not steps[1] and node.name == "plus":
-            node, steps = replace(node, args=node.args[::-1]), steps[::-1]
-        if not steps[1]:
-            return None
-        step = steps[1]
-        prefix = "add" if node.name == "plus" else "subtract"
-        amount = node.args[1].args[0] if isinstance(node.args[1], nodes.Call) else node.args[1]
-        if step == "Quarters":
-            three = nodes.Constant(amount.at, 3)
-            step, amount = "Months", nodes.Call(amount.at, "multiply", (amount, three))
-        return self._call(nodes.Call(node.at, f"{prefix}{step}", (node.args[0], amount)), scope)
-
-    def _date_diff(self, node: nodes.Call) -> nodes.Call:
-        unit = node.args[0] if node.args else None
-        if not isinstance(unit, nodes.Constant) or unit.value != "day":
-            raise FunctionRefused("dateDiff counts 'day' only.", self.place(node.at))
-        return nodes.Call(node.at, "daysBetween", node.args[1:])
 
     # Others.
 
@@ -343,11 +317,3 @@ def _type_of(value: object) -> Type:
             return types.FLOAT
         case _:
             return types.STRING
-
-
-def _step_of(node: nodes.Expr) -> str:
-    """``Months`` of ``toIntervalMonth(3)``; nothing of any other node."""
-    if not isinstance(node, nodes.Call) or len(node.args) != 1:
-        return ""
-    unit = node.name.removeprefix("toInterval") + "s"
-    return unit if node.name.startswith("toInterval") and unit in STEPS else ""
