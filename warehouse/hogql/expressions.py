@@ -165,7 +165,9 @@ class Expressions:
     def _no_function(self, node: nodes.Call) -> NoReturn:
         if step_of(node):
             # Nobody has written the name that the parser gives it.
-            raise HogQLRefused("INTERVAL stands beside + and - only.", self.place(node.at))
+            raise HogQLRefused(
+                "INTERVAL stands beside + and -, or in toStartOfInterval.", self.place(node.at)
+            )
         near = nearest(node.name, lookup.names())
         hint = f"Did you mean {' or '.join(near)}?" if near else FunctionRefused.hint
         raise FunctionRefused(f"There is no function {node.name}.", self.place(node.at), hint=hint)

@@ -1,7 +1,10 @@
 """Calls that are another way to write one in the table of functions."""
 
+from dataclasses import replace
+
 from warehouse.hogql import nodes
 from warehouse.hogql.errors import FunctionRefused
+from warehouse.hogql.functions.dates import BEGINNINGS
 from warehouse.hogql.source import Place
 
 STEPS = "Years Months Weeks Days Hours Minutes Seconds Quarters".split()
@@ -14,6 +17,10 @@ def rewritten(node: nodes.Call, text: str) -> nodes.Call:
             return _moved(node)
         case "datediff":
             return _date_diff(node, text)
+        case "date_trunc" | "datetrunc":
+            return _date_trunc(node, text)
+        case "tostartofinterval":
+            return _start_of_interval(node, text)
     return node
 
 
@@ -47,3 +54,29 @@ def _date_diff(node: nodes.Call, text: str) -> nodes.Call:
     if not isinstance(unit, nodes.Constant) or unit.value != "day":
         raise FunctionRefused("dateDiff counts 'day' only.", Place.of(text, node.at))
     return nodes.Call(node.at, "daysBetween", node.args[1:])
+
+
+def _date_trunc(node: nodes.Call, text: str) -> nodes.Call:
+    """``date_trunc('month', x)`` as ``toStartOfMonth(x)``."""
+    match node.args:
+        case nodes.Constant(value=str(unit)), value if unit.lower() in BEGINNINGS:
+            return replace(node, name=BEGINNINGS[unit.lower()], args=(value,))
+    raise FunctionRefused(
+        f"{node.name} takes a unit and what is cut to it.",
+        Place.of(text, node.at),
+        hint=f"Write {node.name}('month', x); the units are {', '.join(BEGINNINGS)}.",
+    )
+
+
+def _start_of_interval(node: nodes.Call, text: str) -> nodes.Call:
+    """``toStartOfInterval(x, INTERVAL 1 MONTH)`` likewise."""
+    match node.args:
+        case value, nodes.Call(args=(nodes.Constant(value=1),)) as interval:
+            unit = step_of(interval).removesuffix("s").lower()
+            if unit in BEGINNINGS:
+                return replace(node, name=BEGINNINGS[unit], args=(value,))
+    raise FunctionRefused(
+        f"{node.name} takes a value and an INTERVAL of 1.",
+        Place.of(text, node.at),
+        hint=f"Write {node.name}(x, INTERVAL 1 MONTH); the units are {', '.join(BEGINNINGS)}.",
+    )

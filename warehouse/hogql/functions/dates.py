@@ -6,6 +6,8 @@ PARTS = {"toYear": "year", "toQuarter": "quarter", "toMonth": "month", "toDayOfM
 CLOCK_PARTS = {"toHour": "hour", "toMinute": "minute"}
 STARTS = {"toStartOfYear": "year", "toStartOfQuarter": "quarter", "toStartOfMonth": "month"}
 CLOCK_STARTS = {"toStartOfDay": "day", "toStartOfHour": "hour", "toStartOfMinute": "minute"}
+BEGINNINGS = {unit: name for name, unit in (STARTS | {"toMonday": "week"} | CLOCK_STARTS).items()}
+"""By the unit that it is of: what ``date_trunc`` is."""
 DATE_STEPS = {"Year": "year", "Month": "month", "Week": "week", "Day": "day"}
 CLOCK_STEPS = DATE_STEPS | {"Hour": "hour", "Minute": "minute", "Second": "second"}
 
@@ -30,7 +32,7 @@ def _start(name: str, unit: str) -> Function:
             bigquery=f"CAST(DATE_TRUNC(_0, {unit}) AS DATE)",
             clickhouse=f"{name}(_0)",
         ),
-        f"The first day of the {unit}.",
+        f"The first day of the {unit}; ``date_trunc('{unit}', x)`` is the same.",
     )
 
 
@@ -46,7 +48,7 @@ def _clock_start(name: str, unit: str) -> Function:
             clickhouse=f"toDateTime64({name}(_0), 6, 'UTC')",
             databricks=f"CAST(DATE_TRUNC('{unit}', _0) AS TIMESTAMP_NTZ)",
         ),
-        f"The first moment of the {unit}.",
+        f"The first moment of the {unit}; ``date_trunc('{unit}', x)`` is the same.",
     )
 
 
@@ -125,7 +127,7 @@ FUNCTIONS = (
             snowflake="CAST(DATEADD(day, 1 - DAYOFWEEKISO(_0), _0) AS DATE)",
             clickhouse="toMonday(_0)",
         ),
-        "The Monday on or before.",
+        "The Monday on or before; ``date_trunc('week', x)`` is the same.",
     ),
     Function(
         "toStartOfWeek",
