@@ -229,6 +229,8 @@ def test_what_is_wrong_is_told_with_its_place(
         ("SELECT id FROM events WHERE id = name", "convert one"),
         ("SELECT id FROM users", "Write all of its name"),
         ("SELECT xyz(id) FROM events", "catalog/functions/"),
+        ("SELECT formatDateTime(at, '%Y') FROM events", "toString(toDate(x))"),
+        ("SELECT JSONExtractString(name, 'plan') FROM events", "doc.key"),
         ("SELECT date_trunc(at, 'month') FROM events", "date_trunc('month', x)"),
         ("SELECT dateTrunc('second', at) FROM events", "minute"),
         ("SELECT toStartOfInterval(at, INTERVAL 5 MINUTE) FROM events", "INTERVAL 1 MONTH"),

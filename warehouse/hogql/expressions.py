@@ -168,8 +168,9 @@ class Expressions:
             raise HogQLRefused(
                 "INTERVAL stands beside + and -, or in toStartOfInterval.", self.place(node.at)
             )
-        near = nearest(node.name, lookup.names())
-        hint = f"Did you mean {' or '.join(near)}?" if near else FunctionRefused.hint
+        if (hint := lookup.instead(node.name)) is None:
+            near = nearest(node.name, lookup.names())
+            hint = f"Did you mean {' or '.join(near)}?" if near else FunctionRefused.hint
         raise FunctionRefused(f"There is no function {node.name}.", self.place(node.at), hint=hint)
 
     def _levels(self, node: nodes.Call, function: Function) -> tuple[tree.Expr, ...]:

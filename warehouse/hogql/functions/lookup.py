@@ -26,6 +26,13 @@ ALIASES = {
     "toFloat64": "toFloat",
     "substr": "substring",
 }
+INSTEAD = {
+    "formatdatetime": "toString(toDate(x)) is the day as 2026-01-31; toYear, toMonth, toHour and "
+    "others are its parts.",
+    "jsonextract": "A document has members: doc.key, or doc['a key'], is a text or NULL; toInt, "
+    "toFloat and CAST(… AS Bool) of one read what is no text.",
+}
+"""By how names begin that mean what is not the same everywhere: what does it here."""
 CONDITIONAL = "If"
 
 
@@ -52,6 +59,12 @@ def conditional(name: str) -> list[Function]:
         return []
     found = named(name[: -len(CONDITIONAL)])
     return [function for function in found if function.use == Use.AGGREGATE]
+
+
+def instead(name: str) -> str | None:
+    """What does here what a function that is not there would do."""
+    found = (hint for beginning, hint in INSTEAD.items() if name.lower().startswith(beginning))
+    return next(found, None)
 
 
 def names() -> Iterator[str]:
