@@ -229,6 +229,8 @@ def test_what_is_wrong_is_told_with_its_place(
         ("SELECT id FROM events WHERE id = name", "convert one"),
         ("SELECT id FROM users", "Write all of its name"),
         ("SELECT xyz(id) FROM events", "catalog/functions/"),
+        ("SELECT getdate() FROM events", "catalog/functions/"),
+        ("SELECT variance(price) FROM events", "catalog/functions/"),
         ("SELECT formatDateTime(at, '%Y') FROM events", "toString(toDate(x))"),
         ("SELECT JSONExtractString(name, 'plan') FROM events", "doc.key"),
         ("SELECT date_trunc(at, 'month') FROM events", "date_trunc('month', x)"),
@@ -249,6 +251,9 @@ def test_what_can_be_done_is_told(text: str, hint: str) -> None:
         ("SELECT id FROM event", "events"),
         ("SELECT id FROM public.user", "public.users"),
         ("SELECT substr1ng(name, 1, 2) FROM events", "substring"),
+        ("SELECT date(at) FROM events", "toDate"),
+        ("SELECT stddev(price) FROM events", "stddevPop"),
+        ("SELECT cuont() FROM events", "COUNT"),
     ],
 )
 def test_names_like_the_wrong_one_are_told(text: str, near: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cached_property
 
 from connectors.types import Table
@@ -150,7 +150,18 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Of ``known``, at most MAX_NEAREST that look like the name, in whatever case."""
     by_fold = {other.casefold(): other for other in known}
     close = get_close_matches(name.casefold(), by_fold, MAX_NEAREST)
-    return [by_fold[folded] for folded in close]
+    return [by_fold[folded] for folded in close if _may_mean(name.casefold(), folded)]
+
+
+def _may_mean(name: str, other: str) -> bool:
+    """One is the other with something before or behind it, or has a letter in four amiss."""
+    if name.startswith(other) or name.endswith(other):
+        return True
+    if other.startswith(name) or other.endswith(name) or sorted(name) == sorted(other):
+        return True
+    steps = SequenceMatcher(None, name, other).get_opcodes()
+    wrong = sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in steps if tag != "equal")
+    return wrong <= max(1, len(name) // 4)
 
 
 def _names(table: CatalogTable) -> list[str]:
