@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import CharField, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Case, CharField, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
@@ -19,6 +19,7 @@ from api.connection import CostSerializer
 from api.naming import connection_named
 from api.query_run import RunEstimateSerializer, estimate_of
 from connectors.sql_guard import MAX_SQL_CHARS
+from connectors.types import Basis
 from etl import saved_views, views
 from warehouse.access import Role
 from warehouse.models import (
@@ -54,7 +55,9 @@ class ViewSerializer(serializers.ModelSerializer[View]):
         allow_null=True, help_text="Of its last refresh that succeeded; null: not known."
     )
     last_bytes_billed = serializers.IntegerField(allow_null=True)
-    last_cost = CostSerializer(allow_null=True)
+    last_cost = CostSerializer(
+        allow_null=True, help_text="What was billed for it; where that is not known, its estimate."
+    )
     broken = serializers.SerializerMethodField(
         allow_null=True, help_text="Why it cannot be computed any more; null: it can."
     )
@@ -142,8 +145,8 @@ class ViewRefreshSerializer(serializers.ModelSerializer[ViewRefresh]):
         model = ViewRefresh
         fields = (
             *("id", "view", "status", "trigger", "attempt", "mode", "is_incremental", "rows"),
-            *("rows_computed", "bytes_scanned", "bytes_billed", "estimate", "created_at"),
-            *("started_at", "finished_at", "error_code", "error"),
+            *("rows_computed", "bytes_scanned", "bytes_billed", "amount_billed", "billed_in"),
+            *("estimate", "created_at", "started_at", "finished_at", "error_code", "error"),
         )
         read_only_fields = fields
 
@@ -283,13 +286,20 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
         return Response(self.get_serializer(self.get_queryset().get(pk=view.pk)).data, code)
 
 
-_COST = JSONObject(
-    low=Cast("cost_low", CharField()),
-    high=Cast("cost_high", CharField()),
-    currency="currency",
-    basis=Coalesce(NullIf("basis", Value("")), Value("unknown")),
+def _cost(low: str, high: str, currency: str, basis: Any) -> JSONObject:
+    """Money is text, which keeps its digits."""
+    ends = {"low": Cast(low, CharField()), "high": Cast(high, CharField())}
+    return JSONObject(**ends, currency=currency, basis=basis)
+
+
+_ESTIMATED = Coalesce(NullIf("basis", Value("")), Value(Basis.UNKNOWN.value))
+_COST = Case(
+    When(
+        amount_billed__isnull=False,
+        then=_cost("amount_billed", "amount_billed", "billed_in", Value(Basis.EXACT.value)),
+    ),
+    default=_cost("cost_low", "cost_high", "currency", _ESTIMATED),
 )
-"""Money is text, which keeps its digits."""
 
 
 def _is_written(view: View, changes: dict[str, Any]) -> bool:

@@ -13,7 +13,8 @@ from warehouse.models import ViewRefresh
 class ViewRefreshAdmin(ModelAdmin):
     list_display = (
         *("view", "team", "status", "trigger", "started_at", "finished_at", "rows"),
-        *("bytes_scanned", "bytes_billed", "cost_low", "cost_high", "currency", "basis"),
+        *("bytes_scanned", "bytes_billed", "amount_billed", "billed_in"),
+        *("cost_low", "cost_high", "currency", "basis"),
         "error_code",
     )
     list_filter = ("status", "trigger")

@@ -172,6 +172,8 @@ def _succeed(mine: ViewRefresh, done: Refreshed) -> None:
         rows_computed=done.rows_computed,
         bytes_scanned=done.stats.bytes_scanned,
         bytes_billed=done.stats.bytes_billed,
+        amount_billed=done.stats.amount_billed,
+        billed_in=done.stats.currency,
         **done.estimate,
     )
     loaded(mine.team_id, Input(mine.view.name, is_view=True))

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 from connectors.bigquery.credentials import BigQueryCredentials
-from connectors.bigquery.jobs import CALL_TIMEOUT_S, Client, Config, Job, ended, sent
+from connectors.bigquery.jobs import CALL_TIMEOUT_S, Client, Config, Job, ended, sent, used
 from connectors.bigquery.load_sql import quoted
 from connectors.bigquery.parameters import query_parameters
 from connectors.filling import Filling, FillTable, FillTarget
+from connectors.prices import BigQueryPrices
 from connectors.types import Limits, Params, RunStats
 
 DAY = "TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)"
@@ -23,6 +24,7 @@ class BigQueryFill(FillTable):
     """The promises are those of ``FillTable``."""
 
     credentials: BigQueryCredentials
+    prices: BigQueryPrices
     _client: Client
     _config: Callable[..., Config]
 
@@ -30,7 +32,7 @@ class BigQueryFill(FillTable):
     def _filling(self, target: FillTarget, limits: Limits) -> Iterator["BigQueryFilling"]:
         config = partial(self._config, limits)
         location = self.credentials.location
-        yield BigQueryFilling(self._client, location, config, limits.timeout_s, target)
+        yield BigQueryFilling(self._client, location, config, limits.timeout_s, self.prices, target)
 
 
 class BigQueryFilling(Filling):
@@ -42,6 +44,7 @@ class BigQueryFilling(Filling):
         location: str | None,
         config: Callable[..., Config],
         timeout_s: float,
+        prices: BigQueryPrices,
         target: FillTarget,
     ) -> None:
         super().__init__(target)
@@ -49,6 +52,7 @@ class BigQueryFilling(Filling):
         self._location = location
         self._config = config
         self._timeout_s = timeout_s
+        self._prices = prices
         self._made: list[Job] = []
 
     def _build(self, sql: str, params: Params) -> None:
@@ -72,13 +76,7 @@ class BigQueryFilling(Filling):
             raise
 
     def _stats(self) -> RunStats:
-        scanned = [job.total_bytes_processed for job in self._made]
-        billed = [job.total_bytes_billed for job in self._made]
-        return RunStats(
-            self._made[0].job_id,
-            None if None in scanned else sum(scanned),
-            None if None in billed else sum(billed),
-        )
+        return used(self._made, self._prices)
 
     def _names(self) -> list[str]:
         listed = self._client.list_tables(self.target.schema, retry=None, timeout=CALL_TIMEOUT_S)

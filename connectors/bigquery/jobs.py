@@ -7,7 +7,7 @@ no more than a message or two of them is in memory; where no such endpoint is kn
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -55,6 +55,20 @@ def ended(job: Job, timeout_s: float) -> None:
         time.sleep(pause)
     if failure := job.exception(CALL_TIMEOUT_S):
         raise failure
+
+
+def used(jobs: Sequence[Job], prices: BigQueryPrices) -> RunStats:
+    """By jobs that have ended, all together; the id is the first one's."""
+    scanned = [job.total_bytes_processed for job in jobs]
+    billed = [job.total_bytes_billed for job in jobs]
+    bytes_billed = None if None in billed else sum(billed)
+    return RunStats(
+        jobs[0].job_id,
+        None if None in scanned else sum(scanned),
+        bytes_billed,
+        None if bytes_billed is None else prices.of_billed(bytes_billed),
+        prices.currency,
+    )
 
 
 class BigQueryExecution(Execution):
@@ -193,10 +207,7 @@ class BigQueryExecution(Execution):
         return max(0.1, self._deadline - time.monotonic())
 
     def stats(self) -> RunStats:
-        job: Any = self._job
-        billed, prices = job.total_bytes_billed, self._prices
-        amount = None if billed is None else prices.of_billed(billed)
-        return RunStats(job.job_id, job.total_bytes_processed, billed, amount, prices.currency)
+        return used([self._job], self._prices)
 
     def cancel(self) -> None:
         self._stopped.set()

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from etl import saved_views, views
 from tests.api.conftest import _no_session_outlives_its_test, save  # noqa: F401
+from tests.destinations.ends import BigQuery, Snowflake
 from warehouse import query_executor
 from warehouse.events import writing
 from warehouse.events.items import Event
@@ -124,3 +125,9 @@ def refreshed(view: View) -> ViewRefresh:
     assert (ended.status, ended.error) == (RefreshStatus.SUCCEEDED, "")
     view.refresh_from_db()
     return ended
+
+
+def signed_in(place: Snowflake | BigQuery) -> dict[str, Any]:
+    """As somebody who may write there."""
+    names = {"service_account_json", "user", "password"}
+    return {name: value for name, value in place.form().items() if name in names}

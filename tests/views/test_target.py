@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from connectors import NetworkPolicy
 from etl import saved_views, tasks, views
 from tests.destinations.ends import BigQuery, Snowflake
-from tests.views.conftest import BY_KIND, Events, MakeView, Rows, Save, Vault, refreshed
+from tests.views.conftest import BY_KIND, Events, MakeView, Rows, Save, Vault, refreshed, signed_in
 from warehouse import connections, query_executor, synced
 from warehouse.errors import ConnectionInUse
 from warehouse.models import (
@@ -115,7 +115,7 @@ def test_other_warehouses_keep_views_too(
     try:
         orders = f"{place.schema}.{'ORDERS' if provider == 'snowflake' else 'orders'}"
         place.execute(f"CREATE TABLE {orders} AS SELECT 'a' AS kind, 3 AS n")
-        wh = save(provider, name="wh", **_signed_in(place))
+        wh = save(provider, name="wh", **signed_in(place))
         query = f"SELECT kind, max(n) AS most, 'b\\\\c' AS odd FROM wh.{orders} GROUP BY kind"
         where = {"target": wh, "target_schema": place.schema, "target_table": "Kept"}
         view = make_view("kept", query, is_materialized=True, **where)
@@ -130,12 +130,6 @@ def test_other_warehouses_keep_views_too(
         ) == [(2,)]
     finally:
         place.drop()
-
-
-def _signed_in(place: Snowflake | BigQuery) -> dict[str, Any]:
-    """As somebody who may write."""
-    names = {"service_account_json", "user", "password"}
-    return {name: value for name, value in place.form().items() if name in names}
 
 
 def test_table_that_the_view_did_not_make_is_left_alone(kept: View, vault: Vault) -> None:

@@ -104,8 +104,8 @@ class ViewRefresh(models.Model):
     """One refresh of a view; of a view, one waits and one runs at most.
 
     ``fence`` is the fencing token, as a pipeline's run has it. ``follows`` are the refreshes that
-    must succeed before this one begins. Of bytes and money ``null`` is unknown; what it costs was
-    estimated before it asked a warehouse.
+    must succeed before this one begins. Of bytes and money ``null`` is unknown; what it was to
+    cost was estimated before it asked a warehouse.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -128,6 +128,8 @@ class ViewRefresh(models.Model):
     rows_computed = models.BigIntegerField(null=True)
     bytes_scanned = models.BigIntegerField(null=True)
     bytes_billed = models.BigIntegerField(null=True)
+    amount_billed = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    billed_in = models.CharField(max_length=3, blank=True)
     estimated_bytes = models.BigIntegerField(null=True)
     cost_low = models.DecimalField(max_digits=20, decimal_places=6, null=True)
     cost_high = models.DecimalField(max_digits=20, decimal_places=6, null=True)
