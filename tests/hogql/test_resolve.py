@@ -98,14 +98,14 @@ def test_what_has_one_value_in_a_group_may_be_asked_for(text: str) -> None:
 
 @pytest.mark.parametrize("clause", ["GROUP BY", "ORDER BY"])
 def test_thousands_of_columns_are_found_again_at_the_cost_of_each(clause: str) -> None:
-    columns = tuple((f"c{number}", INT) for number in range(4_000))
+    columns = tuple((f"c{number}", INT) for number in range(2_000))
     table = CatalogTable("acme", ("events",), columns)
     names = ",".join(name for name, _ in columns)
     text = f"SELECT {names} FROM events {clause} {names}"
     read(text)
     began_s = time.thread_time()
     resolve(text, Catalog((table,)))
-    assert time.thread_time() - began_s < 3
+    assert time.thread_time() - began_s < 1
 
 
 def test_a_correlated_query_sees_what_is_around_it_and_its_own_first() -> None:
