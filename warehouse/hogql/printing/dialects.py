@@ -77,6 +77,8 @@ class Dialect:
     """0.0 and -0.0 are two keys."""
     rows_compare: bool = True
     """(a, b) IN (SELECT …) can be said."""
+    loose_texts: bool = False
+    """A text in quotes has no type of its own, which aggregates and windows want."""
     given: GivenForm | None = None
 
     def type_text(self, kind: Type) -> str:
@@ -130,6 +132,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "_0 AT TIME ZONE 'UTC'",
             percent_doubled=True,
             sized_decimals=True,
+            loose_texts=True,
             member=members.in_postgres,
             given=GivenForm(
                 "JSONB_ARRAY_ELEMENTS(CAST(_0 AS JSONB)) AS given(one)", "given.one ->> {place}"
@@ -145,6 +148,7 @@ DIALECTS: Mapping[str, Dialect] = {
             percent_doubled=True,
             sized_decimals=True,
             frames_rows_only=True,
+            loose_texts=True,
             binds_text_with=("'", "\\"),
         ),
         Dialect(

@@ -15,7 +15,7 @@ from warehouse.hogql.printing.dialects import DIALECTS, Dialect
 from warehouse.hogql.printing.lists import gathered
 from warehouse.hogql.printing.templates import apart, filled
 from warehouse.hogql.source import Place
-from warehouse.hogql.types import Kind, Type
+from warehouse.hogql.types import STRING, Kind, Type
 
 NUMERIC_DIGITS = (29, 9)
 """Of BigQuery's NUMERIC: before and after the point."""
@@ -158,6 +158,8 @@ class Expressions:
             raise self._no_equal(call)
         self._refuse_nested(call)
         args = self.all(self._conditional(call))
+        if self.dialect.loose_texts and call.function.use != Use.SCALAR:
+            args = [self.cast_to(arg, STRING) if arg.is_string else arg for arg in args]
         if call.function.name == "count" and args:
             form = "COUNT(_0)"
         made = form(args) if callable(form) else self._filled(call, form, args)
