@@ -267,6 +267,8 @@ AGGREGATES: list[tuple[str, list[Any]]] = [
     ("groupUniqArray('x')", [["x"], ["x"]]),
     ("stddevPop(d)", [0.816496580927726, 0.0]),
     ("varSamp(d)", [1.0, None]),
+    ("varPop(d + 1000000000000)", [2 / 3, 0.0]),
+    ("stddevSamp(d + 1000000000000)", [1.0, None]),
     ("max(n) - min(n)", [10, 0]),
     ("arraySort(groupArray(n))", [[10, 20], [5]]),
     ("groupArrayIf(d, n > 10)", [[Decimal("2.5")], []]),

@@ -14,7 +14,8 @@ def _totals(types: Sequence[Type]) -> Type:
 
 
 def _spread(name: str, word: str, means: str) -> Function:
-    own = f"{name}(_0)"
+    # The plain ones lose all digits where values are large and near each other.
+    own = f"{name}Stable(_0)"
     if name.endswith("Samp"):
         # Of a single value it is NaN there, and NULL everywhere else.
         own = f"CASE WHEN count(_0) > 1 THEN {own} END"
