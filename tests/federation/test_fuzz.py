@@ -171,3 +171,14 @@ def test_answer_is_the_same_wherever_the_tables_are(answer: Answer) -> None:
     # Two answers are compared of each query that the store knows, and it knows most of them.
     assert sum(count.total() for count in agreed.values()) >= len(asked)
     assert all(not count[False] for count in agreed.values()), agreed
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_set_of_decimals_and_integers_keeps_every_digit(answer: Answer, name: str) -> None:
+    text = (
+        "SELECT a.k AS c0 FROM {t0} AS a WHERE a.d IN (SELECT s.d FROM {t0} AS s WHERE s.d < 0 "
+        "UNION ALL SELECT s.k - s.k AS k FROM {t0} AS s WHERE s.k < 0)"
+    )
+    for data in DATA:
+        wanted = answer(text, LAYOUTS[STORE], data)
+        assert sorted(answer(text, LAYOUTS[name], data)) == sorted(wanted)

@@ -60,7 +60,8 @@ class Dialect:
     joins_by_keys: bool = False
     """An outer join needs an equality between both sides."""
     mixes_types: bool = False
-    """A set of parts of several types has values of either, of which 1 and 1.0 are two."""
+    """A set of parts of several types has values of either, of which 1 and 1.0 are two, or has
+    the fewer digits after the point."""
     binds_arrays: bool = False
     """A value may be a list; of single ones there is room for few."""
     arrays: bool = False
@@ -166,6 +167,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "?",
             "DECIMAL(38, {scale})",
             "CAST(CONVERT_TIMEZONE('UTC', _0) AS TIMESTAMP_NTZ)",
+            mixes_types=True,
             offset_needs_limit=True,
             member=members.in_snowflake,
             given=GivenForm(

@@ -31,5 +31,5 @@ def _as(part: tree.Query, wanted: list[Type]) -> tree.Query:
 def _differs(kind: Type, wanted: Type) -> bool:
     """Integers are of many sizes, some of them without a sign."""
     has_form = wanted.kind != Kind.DECIMAL or wanted.scale is not None
-    is_other = kind.kind != wanted.kind or wanted.kind == Kind.INT
+    is_other = (kind.kind, kind.scale) != (wanted.kind, wanted.scale) or wanted.kind == Kind.INT
     return wanted.kind in BROUGHT and has_form and is_other
