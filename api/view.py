@@ -190,7 +190,6 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
 
     queryset = View.objects.none()  # names the model; rows come by get_queryset
     serializer_class = ViewSerializer
-    pagination_class = None
     lookup_value_converter = "uuid"
     roles: ClassVar = dict.fromkeys(
         ("list", "retrieve", "blockers", "refreshes", "lineage", "lineage_of_team"), Role.VIEWER
@@ -250,9 +249,9 @@ class ViewViewSet(ListModelMixin, RetrieveModelMixin, TeamViewSet):
     @extend_schema(responses=ViewRefreshSerializer(many=True))
     @action(detail=True)
     def refreshes(self, request: Request, **_: Any) -> Response:
-        """The last hundred, newest first."""
-        found = self.get_object().refreshes.select_related("view")[:100]
-        return Response(ViewRefreshSerializer(found, many=True).data)
+        """Its refreshes, newest first, with their bytes and cost."""
+        page = self.paginate_queryset(self.get_object().refreshes.select_related("view"))
+        return self.get_paginated_response(ViewRefreshSerializer(page, many=True).data)
 
     @extend_schema(responses=BlockersSerializer)
     @action(detail=True)

@@ -129,7 +129,7 @@ def test_foreign_row_is_not_found_in_the_own_team(
 def test_lists_hold_only_the_own_team(
     client_of: Clients, other_team: Team, rows: dict[str, Any]
 ) -> None:
-    for path in (CONNECTIONS, PIPELINES):
+    for path in (CONNECTIONS, PIPELINES, VIEWS):
         answer = client_of("charlie").get(f"/api/environments/{other_team.pk}/{path}")
         assert answer.json()["results"] == []
 

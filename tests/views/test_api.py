@@ -37,24 +37,24 @@ def test_view_is_saved_refreshed_and_deleted(
     assert (shown["owner"], shown["is_stored"], shown["as_of"]) == ("bob", False, None)
     assert (shown["last_status"], shown["last_error"]) == ("queued", "")
     one = f"{url}{shown['id']}/"
-    (first,) = bob.get(f"{one}refreshes/").json()
+    (first,) = bob.get(f"{one}refreshes/").json()["results"]
     assert (first["status"], first["trigger"], first["is_incremental"]) == ("queued", "api", None)
     views.execute(first["id"])
     again = bob.post(f"{one}refresh/", {}, format="json")
     assert (again.status_code, [each["view"] for each in again.json()]) == (202, ["daily"])
     views.execute(again.json()[0]["id"])
-    last, first = bob.get(f"{one}refreshes/").json()
+    last, first = bob.get(f"{one}refreshes/", {"page_size": 2}).json()["results"]
     assert (last["is_incremental"], last["rows"], last["rows_computed"]) == (True, 20, 0)
     assert (first["status"], first["bytes_billed"], first["mode"]) == ("succeeded", 0, "local")
     shown = bob.get(one).json()
     assert (shown["is_stored"], shown["rows"], shown["last_status"]) == (True, 20, "succeeded")
     assert shown["as_of"] is not None
-    (listed,) = bob.get(url).json()
+    (listed,) = bob.get(url).json()["results"]
     assert listed == shown
     changed = bob.patch(one, {"description": ""}, format="json").json()
     assert (changed["description"], changed["is_stored"]) == ("", True)
     assert alice.delete(one).status_code == 204
-    assert (bob.get(url).json(), ViewRefresh.all_teams.exists()) == ([], False)
+    assert (bob.get(url).json()["results"], ViewRefresh.all_teams.exists()) == ([], False)
 
 
 def test_view_says_why_its_last_refresh_failed(
@@ -135,7 +135,7 @@ def test_fault_names_its_field(
 ) -> None:
     answer = alice.post(url, {**DAILY, **change}, format="json")
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
-    assert alice.get(url).json() == []
+    assert alice.get(url).json()["results"] == []
 
 
 def test_placeholder_in_a_view_is_refused_by_what_to_do(alice: APIClient, url: str) -> None:

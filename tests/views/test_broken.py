@@ -35,10 +35,10 @@ def test_views_of_a_deleted_connection_are_broken_and_say_why(
     make_view("over_seen", "SELECT id FROM seen")
     make_view("over_kept", "SELECT id FROM kept")
     make_view("apart", "SELECT 1 AS one")
-    assert {one["broken"] for one in alice.get(url).json()} == {None}
+    assert {one["broken"] for one in alice.get(url).json()["results"]} == {None}
     connections_url = url.replace("views", "warehouse_connections")
     assert alice.delete(f"{connections_url}{shop.pk}/").status_code == 204
-    assert {one["name"]: one["broken"] for one in alice.get(url).json()} == {
+    assert {one["name"]: one["broken"] for one in alice.get(url).json()["results"]} == {
         "seen": LOST,
         "kept": LOST,
         "over_seen": f"It reads the view seen, which is broken. {LOST}",
@@ -77,6 +77,6 @@ def test_view_is_whole_again_with_another_connection_of_the_name(
     make_view("seen", "SELECT id FROM shop.public.orders")
     connections.delete(shop)
     save(name="shop")
-    (shown,) = alice.get(url).json()
+    (shown,) = alice.get(url).json()["results"]
     assert shown["broken"] is None
     assert rows("SELECT id FROM seen") == [(7,)]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def shown(alice: APIClient, url: str, pk: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """The view, and its last refresh."""
-    return alice.get(f"{url}{pk}/").json(), alice.get(f"{url}{pk}/refreshes/").json()[0]
+    return alice.get(f"{url}{pk}/").json(), alice.get(f"{url}{pk}/refreshes/").json()["results"][0]
 
 
 def test_refresh_over_a_warehouse_that_bills_bytes_has_its_price(

@@ -51,7 +51,7 @@ def test_view_is_kept_in_a_warehouse_and_read_there(
         *("shop", "by_kind", False),
     )
     before = sorted(rows("SELECT kind, n FROM by_kind"))
-    ended = views.execute(alice.get(f"{url}{shown['id']}/refreshes/").json()[0]["id"])
+    ended = views.execute(alice.get(f"{url}{shown['id']}/refreshes/").json()["results"][0]["id"])
     assert ended is not None
     assert (ended.status, ended.error, ended.mode) == ("succeeded", "", "push_down")
     assert there(vault) == [("a", 2, Decimal("3.75")), ("it's", 1, Decimal("9.00"))]
