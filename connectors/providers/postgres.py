@@ -85,27 +85,31 @@ class Postgres(PostgresFollow, PostgresCompare, PostgresFill):
         limits_bytes_scanned=False,
         read_only_session=True,
         refused_functions=frozenset(
-            """aws_commons.* aws_lambda.* aws_s3.* binary_upgrade_* brin_*summarize* connectby*
-            cron.* crosstab* currval *_to_xml* dblink dblink_build_sql_* dblink_cancel_query
-            dblink_close dblink_connect dblink_connect_u dblink_disconnect dblink_error_message
-            dblink_exec dblink_fetch dblink_get_connections dblink_get_notify dblink_get_pkey
-            dblink_get_result dblink_is_busy dblink_open dblink_send_query gin_clean_pending_list
+            """*_to_xml* ai.* autoprewarm_* aws_bedrock.* aws_commons.* aws_comprehend.*
+            aws_lambda.* aws_ml.* aws_s3.* aws_sagemaker.* azure_*.* binary_upgrade_*
+            brin_*summarize* connectby* cron.* crosstab* currval dblink dblink_build_sql_*
+            dblink_cancel_query dblink_close dblink_connect dblink_connect_u dblink_disconnect
+            dblink_error_message dblink_exec dblink_fetch dblink_get_connections
+            dblink_get_notify dblink_get_pkey dblink_get_result dblink_is_busy dblink_open
+            dblink_send_query delta_scan duckdb.* gin_clean_pending_list google_ml.* heap_force_*
             http http_delete http_get http_head http_list_curlopt http_patch http_post http_put
-            http_reset_curlopt http_set_curlopt lastval lo_close lo_creat lo_create lo_export
-            lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_manage lo_open lo_put lo_tell
-            lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite net.* nextval
-            pg_*advisory* pg_backup_* pg_cancel_backend pg_clear_* pg_copy_* pg_create_*
-            pg_current_logfile pg_drop_* pg_export_snapshot pg_extension_config_dump pg_file_*
-            pg_hba_file_rules pg_ident_file_mappings pg_import_* pg_log_* pg_logical_* pg_ls_*
-            pg_nextoid pg_notify pg_promote pg_read_* pg_reload_conf pg_replication_* pg_restore_*
-            pg_rotate_logfile pg_show_all_file_settings pg_start_* pg_stat_file pg_stat_reset*
-            pg_stop_* pg_switch_* pg_sync_* pg_terminate_backend pg_wal_replay_* postgres_fdw_*
-            set_config setseed setval ts_rewrite ts_stat xpath_table""".split()
+            http_reset_curlopt http_set_curlopt iceberg_scan lastval lo_close lo_creat lo_create
+            lo_export lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_manage lo_open lo_put
+            lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite
+            master_run_on_worker net.* nextval pg_*advisory* pg_background_* pg_backup_*
+            pg_cancel_backend pg_clear_* pg_copy_* pg_create_* pg_current_logfile pg_drop_*
+            pg_export_snapshot pg_extension_config_dump pg_file_* pg_hba_file_rules
+            pg_ident_file_mappings pg_import_* pg_log_* pg_logdir_ls pg_logical_* pg_ls_*
+            pg_nextoid pg_notify pg_promote pg_read_* pg_reload_conf pg_replication_* pg_*reset*
+            pg_restore_* pg_rotate_logfile pg_show_all_file_settings pg_start_* pg_stat_file
+            pg_stop_* pg_switch_* pg_sync_* pg_terminate_backend pg_truncate_visibility_map
+            pg_wal_replay_* pgml.* postgres_fdw_* read_csv read_json read_parquet
+            run_command_on_* set_config setseed setval ts_rewrite ts_stat xpath_table""".split()
         ),
         refused_tables=frozenset(
-            """_pg_foreign_* _pg_user_mappings pg_authid pg_file_settings pg_hba_file_rules
-            pg_ident_file_mappings pg_largeobject pg_shadow pg_stat_gssapi pg_stat_ssl
-            pg_stat_wal_receiver pg_subscription pg_user_mapping pg_user_mappings
+            """_pg_foreign_* _pg_user_mappings decrypted_secrets pg_authid pg_file_settings
+            pg_hba_file_rules pg_ident_file_mappings pg_largeobject pg_shadow pg_stat_gssapi
+            pg_stat_ssl pg_stat_wal_receiver pg_subscription pg_user_mapping pg_user_mappings
             user_mapping_options""".split()
         ),
     )
