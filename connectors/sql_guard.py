@@ -198,7 +198,9 @@ def _judge(node: exp.Expr) -> None:
             raise SqlRefused("locks_rows", "FOR UPDATE and FOR SHARE lock rows.")
         case _ if isinstance(node, WRITES):
             raise SqlRefused("writes", f"{node.key.upper()} is not part of a read-only query.")
-        case exp.Table() | exp.TableFromRows() if node.name.startswith("@"):
+        case exp.TableFromRows(this=exp.Placeholder() | exp.Parameter()):
+            raise SqlRefused("reads_stage", "A value may name files; write the table's name.")
+        case exp.Table() | exp.TableFromRows() if re.match(r"@|\w+://", node.name):
             raise SqlRefused("reads_stage", "Files of a stage cannot be read here.")
 
 
