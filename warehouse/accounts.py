@@ -146,13 +146,19 @@ def beat(run_ids: Collection[str]) -> set[str]:
     return {str(pk) for pk in asked}
 
 
+def silent(run_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of them that nobody has run for LOST_S, whether their entries are closed or not."""
+    rows = QueryRun.all_teams.filter(pk__in=run_ids, heartbeat_at__lt=_lost_before())
+    return set(rows.order_by().values_list("pk", flat=True))
+
+
 def end_lost(rows: QuerySet[QueryRun] | None = None) -> int:
     """Close the entries of queries whose process is gone, of all teams or of these; how many."""
-    silent = Q(started_at__isnull=False, heartbeat_at__lt=Now() - timedelta(seconds=LOST_S))
+    lost = Q(started_at__isnull=False, heartbeat_at__lt=_lost_before())
     untaken = Q(started_at=None, created_at__lt=Now() - timedelta(seconds=TAKEN_WITHIN_S))
     among = QueryRun.all_teams.all() if rows is None else rows
-    lost = among.filter(silent | untaken, outcome=QueryOutcome.RUNNING).order_by()
-    count = lost.update(**_ended(QueryAbandoned()), sealed_inputs="", finished_at=Now())
+    open_still = among.filter(lost | untaken, outcome=QueryOutcome.RUNNING).order_by()
+    count = open_still.update(**_ended(QueryAbandoned()), sealed_inputs="", finished_at=Now())
     if count:
         log.warning("query.lost", queries=count)
     return count
@@ -187,6 +193,10 @@ def estimate_as_json(estimate: Estimate) -> dict[str, Any]:
         },
         "explanation": estimate.explanation,
     }
+
+
+def _lost_before() -> Any:
+    return Now() - timedelta(seconds=LOST_S)
 
 
 def _of(row: QueryRun) -> QuerySet[QueryRun]:

@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection as database
+from django.db.models.functions import Now
 from psycopg.conninfo import make_conninfo
 from rest_framework.test import APIClient
 
@@ -17,9 +19,9 @@ from tests.api.conftest import Save
 from tests.hogql.conftest import Filled
 from tests.store.running import Engine
 from tests.waiting import until, wait_for
-from warehouse import query_executor
+from warehouse import accounts, query_executor
 from warehouse.federation import leg, tidy
-from warehouse.models import Team, WarehouseConnection
+from warehouse.models import QueryRun, Team, WarehouseConnection
 from warehouse.store import client, ddl, names
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -286,4 +288,19 @@ def test_what_a_killed_process_has_left_is_swept_up(team: Team, store: Engine) -
     assert tidy.sweep() == 0
     assert scratch_tables(team) == ["leg_of_nobody_0"], "it may be at work"
     assert wait_for(lambda: tidy.sweep(older_than_s=0) == 1, 5)
+    assert scratch_tables(team) == []
+
+
+def test_tables_of_a_query_that_nobody_runs_any_more_go_at_once(team: Team, store: Engine) -> None:
+    database = client.create_database(team.pk)
+    runs = [QueryRun.all_teams.create(team=team, text="", dialect="hogql") for _ in range(2)]
+    lost, running = (f"leg_{run.pk.hex}_0" for run in runs)
+    for table in (lost, running):
+        client.owner().command(ddl.create_scratch(database, table, [("n", "Int64")]))
+    silent = Now() - timedelta(seconds=accounts.LOST_S)
+    QueryRun.all_teams.filter(pk=runs[0].pk).update(heartbeat_at=silent)
+    assert tidy.sweep() == 1
+    assert scratch_tables(team) == [running]
+    QueryRun.all_teams.filter(pk=runs[1].pk).update(heartbeat_at=silent, outcome="failed")
+    assert tidy.sweep() == 1
     assert scratch_tables(team) == []
