@@ -44,7 +44,8 @@ def hand_over(asked: Asked, inputs: dict[str, Any]) -> QueryRun:
 
 
 def await_end(row: QueryRun, wait_s: float) -> QueryRun:
-    """The entry as it is when the query is over, or after that time."""
+    """The entry as it is when the query is over, or its process gone, or after that time."""
+    mine = QueryRun.objects.for_team(row.team_id).filter(pk=row.pk)
     deadline, pause_s = time.monotonic() + wait_s, POLL_S
     while True:
         row.refresh_from_db()
@@ -53,6 +54,7 @@ def await_end(row: QueryRun, wait_s: float) -> QueryRun:
             return row
         time.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+        accounts.end_lost(mine)
 
 
 def execute(run_id: str) -> None:

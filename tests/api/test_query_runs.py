@@ -217,6 +217,19 @@ def test_run_whose_process_is_gone_is_ended(alice: APIClient, url: str, ask: Ask
     assert (shown["outcome"], shown["error"]["code"]) == ("failed", "query_abandoned")
 
 
+def test_whoever_waits_for_a_worker_hears_that_it_is_gone(
+    alice: APIClient, url: str, shop: WarehouseConnection
+) -> None:
+    waiting = alice.post(url, native("SELECT 1", wait_s=0)).json()["id"]
+    assert accounts.claim(waiting)
+    silent = timezone.now() - timedelta(seconds=accounts.LOST_S)
+    QueryRun.all_teams.filter(pk=waiting).update(heartbeat_at=silent)
+    began = time.monotonic()
+    ended = background.await_end(QueryRun.all_teams.get(pk=waiting), 30)
+    assert (ended.outcome, ended.error_code) == ("failed", "query_abandoned")
+    assert time.monotonic() - began < 5
+
+
 def test_what_takes_longer_goes_on_in_a_worker(
     worker: Running, own_store: Engine, alice: APIClient, url: str, shop: WarehouseConnection,
     sessions: Sessions, client_of: Clients,
