@@ -19,7 +19,7 @@ from tests.api.conftest import Save
 from tests.hogql.conftest import Filled
 from tests.store.running import Engine
 from tests.waiting import until, wait_for
-from warehouse import accounts, query_executor
+from warehouse import accounts, connections, query_executor
 from warehouse.federation import leg, tidy
 from warehouse.models import QueryRun, Team, WarehouseConnection
 from warehouse.store import client, ddl, names
@@ -205,6 +205,23 @@ def test_cancel_ends_every_leg_in_its_warehouse(
         assert until(lambda: not _works(postgres) and not _works_too(snowflake), 5)
         assert asking.result()["code"] == "query_cancelled"
     assert time.monotonic() - asked < 5
+    assert alice.get(f"{url}{shown['id']}/").json()["outcome"] == "cancelled"
+    assert scratch_tables(team) == []
+
+
+def test_cancel_ends_a_part_that_waits_for_a_session(
+    alice: APIClient, team: Team, url: str, shops: dict[str, str], settings: Any
+) -> None:
+    settings.WAREHOUSE_POOL_SIZE = 1
+    text = f"SELECT count() AS n FROM {shops['snowflake']}.region, {shops['postgres']}.nation"
+    assert answer(alice, url, text)["rows"] == [[125]]
+    busy = WarehouseConnection.objects.for_team(team).get(name="postgres")
+    with ThreadPoolExecutor(1) as other, connections.leased(busy):
+        asking = other.submit(answer_apart, alice, url, text)
+        assert until(lambda: scratch_tables(team), 20)
+        (shown,) = alice.get(url, {"outcome": "running"}).json()["results"]
+        assert alice.post(f"{url}{shown['id']}/cancel/").status_code == 202
+        assert asking.result()["code"] == "query_cancelled"
     assert alice.get(f"{url}{shown['id']}/").json()["outcome"] == "cancelled"
     assert scratch_tables(team) == []
 

@@ -213,7 +213,9 @@ class LegRun:
                 try:
                     lease = stack.enter_context(connections.leased(self.connection))
                 except WarehouseBusy:
-                    if self._cancelled.is_set() or time.monotonic() > deadline:
+                    if self._cancelled.is_set():
+                        raise QueryCancelled() from None
+                    if time.monotonic() > deadline:
                         raise
                 else:
                     break
