@@ -18,7 +18,8 @@ class RecordedRun(ChosenRun):
     ``make`` gives the query itself, which is ``asked`` from the start on. One that was not
     reserved is settled when all rows have been read, so that whoever has them finds it.
 
-    One that is closed before its last row has been read counts as cancelled.
+    One that is closed before its last row has been read counts as cancelled. One that is cancelled
+    before there is anything to end is not started any more.
     """
 
     def __init__(self, make: Callable[[], Run], row: QueryRun) -> None:
@@ -28,6 +29,7 @@ class RecordedRun(ChosenRun):
         self._has_begun = False
         self._is_settled = False
         self._is_closed = False
+        self._is_cancelled = False
         self._error: BaseException | None = QueryCancelled()
         self._kept: dict[str, Any] = {}
 
@@ -35,6 +37,8 @@ class RecordedRun(ChosenRun):
         watch.add(self)
         with self.noted():
             run = self._run = self._make()
+            if self._is_cancelled:
+                raise QueryCancelled()
             if not run.start_at_hand():
                 accounts.reserve(self.row)
                 run.start()
@@ -52,6 +56,8 @@ class RecordedRun(ChosenRun):
             self._settle()
 
     def cancel(self) -> bool:
+        # The order matters: whoever starts it sets the run first and looks for this then.
+        self._is_cancelled = True
         return self._run is not None and self._run.cancel()
 
     def keep(self, **kept: Any) -> None:

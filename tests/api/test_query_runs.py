@@ -286,6 +286,31 @@ def test_run_that_no_worker_has_taken_is_ended_at_once(
     assert entry(alice, url, waiting)["outcome"] == "cancelled"
 
 
+def test_run_that_is_cancelled_while_it_is_priced_is_not_sent(
+    alice: APIClient, url: str, shop: WarehouseConnection, vault: psycopg.Connection[Any],
+    sessions: Sessions,
+) -> None:  # fmt: skip
+    vault.execute("CREATE TABLE orders (id bigint)")
+    waiting = alice.post(url, native("SELECT count(*) FROM orders", wait_s=0)).json()["id"]
+    with ThreadPoolExecutor(1) as other:
+        with vault.transaction():
+            # Not even its plan can be made meanwhile.
+            vault.execute("LOCK TABLE orders")
+            worker = other.submit(_executed, waiting)
+            sessions.once_busy(lambda: alice.post(f"{url}{waiting}/cancel/"))
+            time.sleep(2 * accounts.BEAT_S)
+        worker.result()
+    assert entry(alice, url, waiting)["outcome"] == "cancelled"
+
+
+def _executed(run_id: str) -> None:
+    """From another thread."""
+    try:
+        background.execute(run_id)
+    finally:
+        database.close()
+
+
 def test_rows_of_a_worker_take_none_of_the_room_for_kept_answers(
     alice: APIClient, url: str, shop: WarehouseConnection, settings: Any
 ) -> None:

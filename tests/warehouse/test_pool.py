@@ -263,8 +263,11 @@ def test_cancelled_query_ends_its_session_and_no_other(
 
 
 def test_cancel_that_comes_late_hits_no_later_query(shop: WarehouseConnection) -> None:
+    with query_executor.run(shop, Statement(PID)) as never:
+        assert never.cancel() is False  # not sent yet
+        with pytest.raises(QueryCancelled):
+            never.start()
     with query_executor.run(shop, Statement(PID)) as first:
-        assert first.cancel() is False  # not sent yet
         first.start()
         pid = value_of(first)
     with query_executor.run(shop, Statement("SELECT pg_backend_pid(), pg_sleep(0.2)")) as second:
