@@ -96,15 +96,16 @@ class Postgres(PostgresFollow, PostgresCompare, PostgresFill):
             http_reset_curlopt http_set_curlopt iceberg_scan lastval lo_close lo_creat lo_create
             lo_export lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_manage lo_open lo_put
             lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite
-            master_run_on_worker net.* nextval pg_*advisory* pg_background_* pg_backup_*
-            pg_cancel_backend pg_clear_* pg_copy_* pg_create_* pg_current_logfile pg_drop_*
-            pg_export_snapshot pg_extension_config_dump pg_file_* pg_hba_file_rules
+            master_run_on_worker net.* nextval oracle_execute pg_*advisory* pg_background_*
+            pg_backup_* pg_cancel_backend pg_clear_* pg_copy_* pg_create_* pg_current_logfile
+            pg_drop_* pg_export_snapshot pg_extension_config_dump pg_file_* pg_hba_file_rules
             pg_ident_file_mappings pg_import_* pg_log_* pg_logdir_ls pg_logical_* pg_ls_*
             pg_nextoid pg_notify pg_promote pg_read_* pg_reload_conf pg_replication_* pg_*reset*
             pg_restore_* pg_rotate_logfile pg_show_all_file_settings pg_start_* pg_stat_file
-            pg_stop_* pg_switch_* pg_sync_* pg_terminate_backend pg_truncate_visibility_map
-            pg_wal_replay_* pgml.* postgres_fdw_* read_csv read_json read_parquet
-            run_command_on_* set_config setseed setval ts_rewrite ts_stat xpath_table""".split()
+            pg_stat_get_activity pg_stat_get_wal_receiver pg_stop_* pg_switch_* pg_sync_*
+            pg_terminate_backend pg_truncate_visibility_map pg_wal_replay_* pgml.* postgres_fdw_*
+            read_csv read_json read_parquet run_command_on_* set_config setseed setval ts_rewrite
+            ts_stat utl_file.* xpath_table""".split()
         ),
         refused_tables=frozenset(
             """_pg_foreign_* _pg_user_mappings decrypted_secrets pg_authid pg_file_settings
