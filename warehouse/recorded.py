@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors.errors import QueryCancelled
+from connectors.errors import ConnectorError, QueryCancelled
 from warehouse import accounts
 from warehouse.models import QueryRun
 from warehouse.runs import ChosenRun, Run
@@ -89,5 +89,12 @@ class RecordedRun(ChosenRun):
         except GeneratorExit:
             raise
         except BaseException as exc:
-            self._error = exc
-            raise
+            self._error = self._told(exc)
+            if self._error is exc:
+                raise
+            raise self._error from exc
+
+    def _told(self, exc: BaseException) -> BaseException:
+        """A query that was cancelled fails with just that."""
+        is_other = isinstance(exc, ConnectorError) and not isinstance(exc, QueryCancelled)
+        return QueryCancelled() if self._is_cancelled and is_other else exc

@@ -206,6 +206,18 @@ def _posted(client: APIClient, url: str, body: dict[str, Any]) -> Any:
         database.close()
 
 
+def test_query_that_is_cancelled_while_it_waits_for_a_session_is_cancelled(
+    alice: APIClient, url: str, shop: WarehouseConnection, settings: Any
+) -> None:
+    settings.WAREHOUSE_POOL_SIZE = 1
+    with ThreadPoolExecutor(1) as other, connections.leased(shop):
+        asking = other.submit(_posted, alice, url, native("SELECT 1"))
+        (shown,) = wait_for(lambda: alice.get(url).json()["results"])
+        assert alice.post(f"{url}{shown['id']}/cancel/").status_code == 202
+        problem(asking.result(), 400, "query_cancelled")
+    assert entry(alice, url, shown["id"])["outcome"] == "cancelled"
+
+
 def test_run_whose_process_is_gone_is_ended(alice: APIClient, url: str, ask: Ask) -> None:
     run_id = result(ask("SELECT 1"))["run_id"]
     long_ago = timezone.now() - timedelta(seconds=accounts.LOST_S + 1)
