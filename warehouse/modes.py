@@ -5,6 +5,7 @@ whatever is said here, ``etl.table_modes`` knows.
 """
 
 import re
+from collections.abc import Collection
 
 from warehouse.hogql import tree
 from warehouse.hogql.tables import tables
@@ -42,13 +43,17 @@ def keeps(connection: WarehouseConnection, statement: Statement) -> bool:
     and no table that is not may be named in the text: one that is read through a view is not seen.
     """
     if statement.tables:
-        modes = own(connection)
-        found = {modes.get(table, connection.mode) for table in statement.tables}
-        return found == {ConnectionMode.HYBRID}
+        return all_hybrid(connection, statement.tables)
     if connection.mode != ConnectionMode.HYBRID:
         return False
     direct = (name for (_, name), mode in own(connection).items() if mode == ConnectionMode.DIRECT)
     return not any(_may_name(statement.sql, name) for name in direct)
+
+
+def all_hybrid(connection: WarehouseConnection, tables: Collection[TableName]) -> bool:
+    """The mode of every one of them is."""
+    modes = own(connection)
+    return {modes.get(table, connection.mode) for table in tables} == {ConnectionMode.HYBRID}
 
 
 def tables_of(query: tree.Query) -> frozenset[TableName]:

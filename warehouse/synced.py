@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
-from django.db.models import F
 
 from warehouse.models import SyncedTable, WarehouseConnection
 
@@ -39,20 +38,25 @@ class StoreTable:
 
 
 def store_tables(team: Any) -> list[StoreTable]:
-    """The team's tables that have been loaded, by connection, schema and name."""
+    """The team's tables that have been loaded, in no order."""
+    # Every plan asks this: neither models are made nor rows sorted that nobody needs.
+    rows = SyncedTable.objects.for_team(team).order_by()
     return [
         StoreTable(
-            row.connection_id,
-            row.connection_name,
-            row.schema,
-            row.name,
-            row.store_table,
-            pa.ipc.read_schema(pa.py_buffer(base64.b64decode(row.columns))),
-            row.rows,
-            row.as_of,
+            connection_id,
+            connection,
+            schema,
+            table,
+            store_table,
+            pa.ipc.read_schema(pa.py_buffer(base64.b64decode(columns))),
+            count,
+            as_of,
         )
-        for row in SyncedTable.objects.for_team(team).annotate(
-            connection_name=F("connection__name")
+        for connection_id, connection, schema, table, store_table, columns, count, as_of in (
+            rows.values_list(
+                *("connection_id", "connection__name", "schema", "name"),
+                *("store_table", "columns", "rows", "as_of"),
+            )
         )
     ]
 

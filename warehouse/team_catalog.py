@@ -77,7 +77,7 @@ def links_of(team: Any) -> list[Declared]:
             tuple(one.joined_table.split(".")),
             tuple((own, other) for own, other in one.keys),
         )
-        for one in TableJoin.objects.for_team(team)
+        for one in TableJoin.objects.for_team(team).order_by()
     ]
 
 

@@ -107,7 +107,7 @@ def naive(team: Any, text: str, values: Mapping[str, object] | None) -> Figures:
 def plan(team: Any, text: str) -> float:
     """Seconds of one plan."""
     from warehouse.federation import planner
-    from warehouse.federation.run import STORE_DIALECT
+    from warehouse.federation.planner import STORE_DIALECT
     from warehouse.hogql.printing.printer import print_query
 
     started = time.perf_counter()

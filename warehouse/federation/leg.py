@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from typing import Any
 
@@ -28,7 +28,7 @@ from warehouse.hogql import tree
 from warehouse.hogql.printing.printed import Printed
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.tables import tables
-from warehouse.hybrid.run import HybridRun, label_of, wish_of
+from warehouse.hybrid.run import HybridRun, label_of, wish_for
 from warehouse.limits import limits_of_part
 from warehouse.models import WarehouseConnection
 from warehouse.pool import Lease
@@ -101,6 +101,8 @@ class LegRun:
         self._run_id = run_id
         self._room = room
         self._query = leg.query
+        # Asked here, and not by the thread that brings it, which needs no database without.
+        self._is_kept = modes.all_hybrid(connection, modes.tables_of(leg.query))
         self._after: list[tuple[KeyFilter, LegRun]] = []
         self._run: Run | None = None
         self._brought = threading.Event()
@@ -191,7 +193,7 @@ class LegRun:
             return connector.query(printed.sql, printed.params, limits, self._run_id)
 
         direct = partial(DirectRun, self._run_id, partial(self._leased, deadline), ask)
-        wish = wish_of(self.connection, statement, limits)
+        wish = wish_for(self.connection, statement, limits) if self._is_kept else None
         if wish is None:
             self._run = direct()
         else:
@@ -228,7 +230,14 @@ class LegRun:
                 raise QueryCancelled()
             self.narrow(one.column, _keys(database, one))
 
+    @cached_property
+    def printed(self) -> Printed:
+        """The whole leg, whatever keys narrow it to. Raises HogQLError."""
+        return print_query(self.leg.query, self._dialect, self._text)
+
     def _printed(self) -> Printed:
+        if self._query is self.leg.query:
+            return self.printed
         return print_query(self._query, self._dialect, self._text)
 
     def _write(self, database: str, result: Run) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import structlog
@@ -15,6 +15,7 @@ from warehouse.federation.leg import LegRun, Room, arranged
 from warehouse.federation.planner import STORE_DIALECT, Planned
 from warehouse.federation.split import Split
 from warehouse.hogql import tree
+from warehouse.hogql.printing.printed import Printed
 from warehouse.hogql.printing.printer import print_query
 from warehouse.hogql.resolved import same
 from warehouse.local import StoreRun
@@ -51,6 +52,11 @@ class Legs:
 
     def __iter__(self) -> Iterator[LegRun]:
         return iter(self._runs)
+
+    @cached_property
+    def printed(self) -> Printed:
+        """What the store runs over their rows. Raises HogQLError."""
+        return print_query(self.split.query, STORE_DIALECT, self.found.text)
 
     def bring(self, deadline: float, without: str | None = None) -> None:
         """The rows of every leg that have not come yet, but for those of one source; or the first

@@ -50,20 +50,20 @@ def planned_legs(legs: Legs, move: Move | None) -> list[PlannedLeg]:
     """What connections are sent, and what the store then runs; where rows are moved, what it gives
     of them, and what is asked where they go, as if there were none. With the estimates that have
     been asked for already."""
-    found, split = legs.found, legs.split
+    found = legs.found
 
     def asked(source: str, printed: Printed, estimate: Estimate | None = None) -> PlannedLeg:
         return PlannedLeg(found.connections[source], printed.sql, estimate, printed.params)
 
     parts = [
-        asked(leg.source, print_query(leg.query, found.dialects[leg.source], found.text), estimate)
-        for leg, estimate in ((one.leg, one.estimate) for one in legs)
-        if move is None or leg.source != move.home
+        asked(one.leg.source, one.printed, one.estimate)
+        for one in legs
+        if move is None or one.leg.source != move.home
     ]
     if found.mode != Mode.FEDERATED:
         return parts
     if move is None:
-        return [*parts, _stored(split.query, found.text)]
+        return [*parts, PlannedLeg(None, legs.printed.sql)]
     given = [_stored(leg.query, found.text) for leg in move.split.legs]
     return [*parts, *given, asked(move.home, move.printed({}))]
 

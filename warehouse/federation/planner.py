@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any
 
 from connectors import registry
@@ -107,14 +108,13 @@ def catalog_naming(team: Any, chains: Iterable[tuple[str, ...]]) -> Catalog:
     """What the names of tables may mean to the team, as it is now. Raises ConnectorError where the
     tables of a connection that one names cannot be read."""
     own = team_catalog.catalog_of(team)
-    folded = {tuple(part.casefold() for part in chain) for chain in chains}
-    asked = _Asked.of(folded, list(_connections(team).values()), own.tables)
+    asked = _Asked.of(set(map(_folded, chains)), list(_connections(team).values()), own.tables)
     return asked.catalog(own, anew=True)
 
 
 def _connections(team: Any) -> dict[str, WarehouseConnection]:
-    active = WarehouseConnection.objects.for_team(team).filter(is_active=True).order_by("name")
-    return {str(one.pk): one for one in active}
+    active = WarehouseConnection.objects.for_team(team).filter(is_active=True).order_by()
+    return {str(one.pk): one for one in sorted(active, key=attrgetter("name"))}
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class _Asked:
         cls, chains: set[tuple[str, ...]], every: Found, own: Sequence[CatalogTable]
     ) -> "_Asked":
         named = [one for one in every if any(_is_of(chain, one) for chain in chains)]
-        known = {tuple(part.casefold() for part in table.path) for table in own}
+        known = {_folded(table.path) for table in own}
         free = [chain for chain in chains - known if not any(_is_of(chain, one) for one in named)]
         return cls(named, [one for one in every if one not in named] if free else [])
 
@@ -147,9 +147,10 @@ def _is_of(chain: tuple[str, ...], connection: WarehouseConnection) -> bool:
     return len(chain) > 1 and chain[0] == connection.name.casefold()
 
 
-def names_of(text: str) -> set[tuple[str, ...]]:
+@lru_cache(maxsize=64)
+def names_of(text: str) -> frozenset[tuple[str, ...]]:
     """The names of tables in a query as it was written, in lower case. Raises HogQLError."""
-    return {tuple(part.casefold() for part in chain) for chain in _chains(read(text))}
+    return frozenset(_folded(chain) for chain in _chains(read(text)))
 
 
 def _named_in(
@@ -160,9 +161,11 @@ def _named_in(
     views = {table.name.casefold(): table.view for table in own if table.view is not None}
     found, left = set[tuple[str, ...]](), [text]
     while left:
-        query = read(left.pop())
-        chains = (*_chains(query), *_led_to(query, links))
-        named = {tuple(part.casefold() for part in chain) for chain in chains}
+        one = left.pop()
+        named = {
+            *names_of(one),
+            *(_folded(link.joined) for link in links if link.name in _words(one)),
+        }
         left += [views[name] for (name, *more) in named - found if not more and name in views]
         found |= named
     return found
@@ -177,13 +180,15 @@ def _chains(part: object) -> Iterator[tuple[str, ...]]:
             yield name
 
 
-def _led_to(part: object, links: Iterable[Declared]) -> Iterator[tuple[str, ...]]:
-    """The tables that links of a query's words may lead to."""
-    names = (node.chain for node in _nodes(part) if isinstance(node, nodes.Name))
-    words = {word for chain in names for word in chain}
-    for link in links:
-        if link.name in words:
-            yield link.joined
+@lru_cache(maxsize=64)
+def _words(text: str) -> frozenset[str]:
+    """All that the names in a query are made of: any may be a link's."""
+    names = (node.chain for node in _nodes(read(text)) if isinstance(node, nodes.Name))
+    return frozenset(word for chain in names for word in chain)
+
+
+def _folded(chain: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part.casefold() for part in chain)
 
 
 def _nodes(part: object) -> Iterator[nodes.Node]:

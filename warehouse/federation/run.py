@@ -5,9 +5,7 @@ from dataclasses import replace
 
 from connectors.types import Limits, RunStats
 from warehouse.federation.legs import Legs, together
-from warehouse.federation.planner import STORE_DIALECT
 from warehouse.hogql.printing.printed import Printed
-from warehouse.hogql.printing.printer import print_query
 from warehouse.local import StoreRun
 from warehouse.runs import Origin
 
@@ -20,8 +18,7 @@ class FederatedRun(StoreRun):
         self.legs = legs
 
     def _bring(self) -> Printed:
-        split, text = self.legs.split, self.legs.found.text
-        printed = print_query(split.query, STORE_DIALECT, text)
+        printed = self.legs.printed
         self.legs.bring(time.monotonic() + self._limits.timeout_s)
         return printed
 

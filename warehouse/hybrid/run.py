@@ -38,6 +38,16 @@ def wish_of(
     """
     if not modes.keeps(connection, statement):
         return None
+    return wish_for(connection, statement, limits, max_age_s)
+
+
+def wish_for(
+    connection: WarehouseConnection,
+    statement: Statement,
+    limits: Limits,
+    max_age_s: float | None = None,
+) -> Wish | None:
+    """The same of a statement that is known to be kept."""
     key = keys.key_of(connection, statement, limits)
     if key is None:
         return None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -73,7 +74,7 @@ class Expressions:
         return exp.Ordered(this=expr, desc=order.descending, nulls_first=order.nulls_first)
 
     def type_node(self, kind: Type) -> exp.DataType:
-        return exp.DataType.build(self.dialect.type_text(kind), dialect=self.dialect.name)
+        return _parsed_type(self.dialect.type_text(kind), self.dialect.name).copy()
 
     def cast_to(self, node: exp.Expr, kind: Type) -> exp.Expr:
         return exp.Cast(this=node, to=self.type_node(kind))
@@ -128,7 +129,7 @@ class Expressions:
         if self.dialect.name == "bigquery":
             whole = len(text.lstrip("-").split(".")[0])
             fits = whole <= NUMERIC_DIGITS[0] and scale <= NUMERIC_DIGITS[1]
-            kind = exp.DataType.build("NUMERIC" if fits else "BIGNUMERIC", dialect="bigquery")
+            kind = _parsed_type("NUMERIC" if fits else "BIGNUMERIC", "bigquery").copy()
             return exp.Cast(this=exp.Literal.string(text), to=kind)
         if self.dialect.name == "clickhouse":
             return self.cast_to(exp.Literal.string(text), Type(Kind.DECIMAL, scale=scale))
@@ -288,6 +289,11 @@ class Expressions:
         )
 
 
+@lru_cache(maxsize=512)
+def _parsed_type(text: str, dialect: str) -> exp.DataType:
+    return exp.DataType.build(text, dialect=dialect)
+
+
 def _uncut(query: tree.Query) -> tree.Query:
     """One that has rows where the other has any."""
     if not isinstance(query, tree.Select) or query.limit == 0 or query.offset is not None:
@@ -314,4 +320,4 @@ def _number(text: str) -> exp.Expr:
 
 def quoted(name: str) -> exp.Identifier:
     """A name, which the dialect quotes whatever it is: the one way of a name into a text."""
-    return exp.to_identifier(name, quoted=True)
+    return exp.Identifier(this=name, quoted=True)

@@ -31,6 +31,9 @@ def filled(
 def _parsed(template: str, dialect: str) -> exp.Expr:
     # Names that are quoted would not be arguments; the table has none.
     found: exp.Expr = sqlglot.parse_one(template, read=dialect)
+    for node in found.walk():
+        # Where it stands in the template, which costs more to copy than all the rest.
+        node.meta.clear()
     return found
 
 
