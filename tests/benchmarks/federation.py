@@ -3,11 +3,11 @@
 lineitem is in BigQuery's stand-in, orders and customer in Snowflake's, part and partsupp in
 Postgres, the others in the store. Who: ours; naive (whole tables are brought, as ours is); duckdb
 (the tables as Arrow, with columns and conditions chosen by hand); floor (the least bytes of columns
-and conditions, and the time of fetching them alone). Sessions are open before; every query is run
-once in a process, and every process once in each round.
+and conditions, and the time of fetching them alone). Each asks a query twice, and the second time
+counts: sessions are open then, and the text has been seen. Each process is run once in a round.
 
 ``plan`` is a query of five tables, planned, split and printed but not run, again and again;
-``plan_new`` the same with another text each time, which has to be parsed.
+``plan_new`` the same with another text each time, which the language's own parser has to read.
 """
 
 import argparse
