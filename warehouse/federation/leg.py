@@ -101,8 +101,6 @@ class LegRun:
         self._run_id = run_id
         self._room = room
         self._query = leg.query
-        # Asked here, and not by the thread that brings it, which needs no database without.
-        self._is_kept = modes.all_hybrid(connection, modes.tables_of(leg.query))
         self._after: list[tuple[KeyFilter, LegRun]] = []
         self._run: Run | None = None
         self._brought = threading.Event()
@@ -152,13 +150,17 @@ class LegRun:
         if all(one.column != before.column for before, _ in self._after):
             self._after.append((one, other))
 
-    def bring(self, database: str, deadline: float) -> None:
+    def may_keep(self) -> bool:
+        """Whether its answer may be kept, and one that is kept may serve."""
+        return modes.all_hybrid(self.connection, modes.tables_of(self.leg.query))
+
+    def bring(self, database: str, deadline: float, *, may_keep: bool) -> None:
         """Its rows into their table, by then (of the monotonic clock). Raises ConnectorError."""
         try:
             self._follow(database)
             with ExitStack() as stack:
                 with told_of(self.connection):
-                    run = self._asked(deadline, stack)
+                    run = self._asked(deadline, stack, may_keep=may_keep)
                 self._write(database, run)
                 self.rows, self.stats, self.origin = run.rows, run.stats, run.origin
         except BaseException:
@@ -180,7 +182,7 @@ class LegRun:
         if self._run is not None:
             self._run.cancel()
 
-    def _asked(self, deadline: float, stack: ExitStack) -> Run:
+    def _asked(self, deadline: float, stack: ExitStack, *, may_keep: bool) -> Run:
         """The query, begun, to be closed with its session by ``stack``; or what is kept of it."""
         printed = self._printed()
         most = Limits(max_rows=MAX_ROWS, max_bytes_returned=MAX_BYTES)
@@ -193,7 +195,7 @@ class LegRun:
             return connector.query(printed.sql, printed.params, limits, self._run_id)
 
         direct = partial(DirectRun, self._run_id, partial(self._leased, deadline), ask)
-        wish = wish_for(self.connection, statement, limits) if self._is_kept else None
+        wish = wish_for(self.connection, statement, limits) if may_keep else None
         if wish is None:
             self._run = direct()
         else:

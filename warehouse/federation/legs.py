@@ -70,7 +70,12 @@ class Legs:
                 known = [leg for leg in self if leg in wanted or leg.is_brought]
                 ordered = arranged(known, self.split.filters, estimates(known))
                 wanted = [leg for leg in ordered if leg in wanted]
-            bring = [threads.submit(leg.bring, database, deadline) for leg in wanted]
+            # Asked here: a thread that looks for no kept answer needs no database.
+            kept = [leg.may_keep() for leg in wanted]
+            bring = [
+                threads.submit(leg.bring, database, deadline, may_keep=may_keep)
+                for leg, may_keep in zip(wanted, kept, strict=True)
+            ]
             ended, _ = wait(bring, return_when=FIRST_EXCEPTION)
             if any(one.exception() for one in ended):
                 self.end()
