@@ -175,7 +175,7 @@ FORTY = " UNION ALL ".join(["(SELECT 1 LIMIT 1)"] * 40)
     "text",
     [
         " UNION ALL ".join([f"({FORTY})"] * 38),
-        f"SELECT 1 FROM t ORDER BY {', '.join(['a'] * 9_000)}",
+        f"SELECT 1 FROM t ORDER BY {', '.join(['a'] * 4_000)}",
     ],
     ids=["parts", "orders"],
 )
@@ -183,7 +183,7 @@ def test_many_parts_are_read_at_the_cost_of_each(text: str) -> None:
     parser.parse(text)
     began_s = time.thread_time()
     read(text)
-    assert time.thread_time() - began_s < 2
+    assert time.thread_time() - began_s < 1
 
 
 def test_too_many_joins_are_too_complex() -> None:
