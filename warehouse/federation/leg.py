@@ -132,7 +132,7 @@ class LegRun:
         is_whole = self._query is self.leg.query
         if is_whole and self.estimate is not None:
             return self.estimate
-        printed = self._printed()
+        printed = self._narrowed()
         with connections.leased(self.connection) as lease:
             estimate = lease.connector.estimate(printed.sql, printed.params)
         if is_whole:
@@ -184,7 +184,7 @@ class LegRun:
 
     def _asked(self, deadline: float, stack: ExitStack, *, may_keep: bool) -> Run:
         """The query, begun, to be closed with its session by ``stack``; or what is kept of it."""
-        printed = self._printed()
+        printed = self._narrowed()
         most = Limits(max_rows=MAX_ROWS, max_bytes_returned=MAX_BYTES)
         limits = limits_of_part(self.connection, most, deadline)
         statement = Statement(printed.sql, printed.params, tables=modes.tables_of(self._query))
@@ -237,7 +237,8 @@ class LegRun:
         """The whole leg, whatever keys narrow it to. Raises HogQLError."""
         return print_query(self.leg.query, self._dialect, self._text)
 
-    def _printed(self) -> Printed:
+    def _narrowed(self) -> Printed:
+        """As it is asked."""
         if self._query is self.leg.query:
             return self.printed
         return print_query(self._query, self._dialect, self._text)

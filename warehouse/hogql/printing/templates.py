@@ -9,7 +9,7 @@ from sqlglot import exp
 SIMPLE = (exp.Anonymous, exp.Boolean, exp.Case, exp.Cast, exp.Column, exp.Func, exp.Literal,
           exp.Null, exp.Paren, exp.Subquery, exp.Tuple, exp.Var)  # fmt: skip
 PLACE = ("line", "col", "start", "end")
-"""What sqlglot notes of a name that it has parsed, beside how a function was written."""
+"""Where sqlglot has parsed a node; its other notes say how a function was written."""
 
 
 def filled(
