@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -19,14 +20,26 @@ def filled(
     by_name = {f"_{place}": arg for place, arg in enumerate(args)}
     if level is not None:
         by_name["_p"] = level
-    root = exp.Paren(this=_parsed(template, dialect).copy())
-    for column in list(root.find_all(exp.Column)):
-        arg = by_name.get(column.name)
-        if arg is not None:
-            # It may stand in the template again, but mostly it does not.
-            column.replace(apart(arg if arg.parent is None else arg.copy()))
-    made: exp.Expr = root.this
-    return made.pop()
+    placed = set[str]()
+
+    def made(node: exp.Expr) -> exp.Expr:
+        arg = by_name.get(node.name) if isinstance(node, exp.Column) else None
+        if arg is None:
+            found = type(node)(**{name: copied(value) for name, value in node.args.items()})
+            found.meta.update(node.meta)
+            return found
+        # It may stand in the template again, but mostly it does not.
+        is_free = arg.parent is None and node.name not in placed
+        placed.add(node.name)
+        return apart(arg if is_free else arg.copy())
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, list):
+            return [copied(one) for one in value]
+        return made(value) if isinstance(value, exp.Expr) else value
+
+    # Copied and filled at once: every call in a query passes here.
+    return made(_parsed(template, dialect))
 
 
 @cache
