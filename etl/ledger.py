@@ -161,12 +161,16 @@ def tally(table: TableRun) -> None:
         return Coalesce(Subquery(chunks.annotate(total=value).values("total")), 0)
 
     is_staged = Q(state=ChunkState.STAGED)
-    TableRun.objects.filter(pk=table.pk).update(
-        rows=total(Sum("rows", filter=Q(keys=False))),
-        bytes_staged=total(Sum("bytes")),
-        chunks=total(Count("pk")),
-        chunks_staged=total(Count("pk", filter=is_staged)),
-    )
+    row = TableRun.objects.filter(pk=table.pk)
+    with transaction.atomic():
+        # An update that waited for another one would still sum up what it saw before that.
+        row.select_for_update(of=("self",)).first()
+        row.update(
+            rows=total(Sum("rows", filter=Q(keys=False))),
+            bytes_staged=total(Sum("bytes")),
+            chunks=total(Count("pk")),
+            chunks_staged=total(Count("pk", filter=is_staged)),
+        )
 
 
 def manifest(table: TableRun, *, compares: bool = False) -> Manifest:

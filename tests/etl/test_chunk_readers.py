@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.db import connection as database
+from django.db import transaction
 from django.utils import timezone
 
 from etl import lease, ledger, pipelines, runner, tasks
@@ -201,6 +202,36 @@ def test_chunk_is_one_readers_until_that_is_silent(laid_out: TableRun) -> None:
     ledger.staged(again, ())
     again.refresh_from_db()
     assert (again.state, again.error_code) == (ChunkState.STAGED, "")
+
+
+def test_chunks_staged_at_once_are_all_counted(laid_out: TableRun) -> None:
+    first, second = ledger.claim(laid_out, 2), ledger.claim(laid_out, 2)
+    assert first
+    assert second
+    before = laid_out.chunks_staged
+
+    def stage() -> None:
+        try:
+            with transaction.atomic():
+                ledger.staged(second, ())
+        finally:
+            database.close()
+
+    def is_held_up() -> bool:
+        with database.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+            )
+            return cursor.fetchone() is not None
+
+    other = threading.Thread(target=stage)
+    with transaction.atomic():
+        ledger.staged(first, ())
+        other.start()
+        wait_for(is_held_up, 30)
+    other.join()
+    laid_out.refresh_from_db()
+    assert laid_out.chunks_staged == before + 2
 
 
 def test_chunk_of_a_run_that_has_ended_is_nobodys(laid_out: TableRun) -> None:
