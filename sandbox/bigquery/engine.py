@@ -45,6 +45,17 @@ class Session:
         if self._stopping.is_set():
             raise Stopped
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Have others see all that is written inside, or none of it."""
+        self.connection.begin()
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
+
     def close(self) -> None:
         """Give the connection back; what it had not committed is gone."""
         with self._lock:

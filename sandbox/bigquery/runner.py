@@ -1,6 +1,7 @@
 """Runs resolved statements on the emulator: queries by its translator, the rest by its executor."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +131,10 @@ class Runner:
                 return self._execute(plan, job_id)
         with self._in_session(session, plan), self._emulator.engine.writing(session):
             try:
-                return self._execute(plan, job_id)
+                # The emulator itself only undoes: others would see what is not committed yet.
+                is_one = plan.resolved.statement.is_one_transaction
+                with session.transaction() if is_one else contextlib.nullcontext():
+                    return self._execute(plan, job_id)
             finally:
                 self._tables.record(plan.resolved.facts)
                 self._sizes.forget()

@@ -83,6 +83,12 @@ class Statement:
             return False
         return not all(isinstance(tree, _HARMLESS_IN_A_SCRIPT) for tree in self.trees)
 
+    @property
+    def is_one_transaction(self) -> bool:
+        """Whether it is a script that begins a transaction first of all and commits it last."""
+        first, last = self.trees[0], self.trees[-1]
+        return isinstance(first, exp.Transaction) and isinstance(last, exp.Commit)
+
 
 def parse(sql: str) -> Statement:
     """Parse GoogleSQL; raise ApiError with BigQuery's wording when it is not that."""

@@ -57,6 +57,33 @@ def test_a_transaction_is_rolled_back(admin: Client, table: str) -> None:
     assert found == [{"n": 10}]
 
 
+def test_nobody_sees_the_middle_of_a_transaction(admin: Client, table: str) -> None:
+    job = admin.query(
+        f"BEGIN TRANSACTION; DELETE FROM {table} WHERE TRUE; "
+        "SELECT SUM(n) FROM UNNEST(GENERATE_ARRAY(1, 10000000)) AS n; "
+        f"INSERT INTO {table} (id, name) VALUES (1, 'new'); COMMIT TRANSACTION"
+    )
+    seen = []
+    while not job.done():
+        seen += rows(admin, f"SELECT COUNT(*) AS n FROM {table}")
+    job.result()
+    assert len(seen) > 1
+    assert {row["n"] for row in seen} <= {10, 1}
+    assert rows(admin, f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 1}]
+
+
+def test_a_transaction_that_fails_leaves_nothing(admin: Client, table: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="no more of it"):
+        rows(
+            admin,
+            f"BEGIN TRANSACTION; DELETE FROM {table} WHERE TRUE; "
+            "SELECT ERROR('no more of it'); COMMIT TRANSACTION",
+        )
+    assert rows(admin, f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 10}]
+    rows(admin, f"BEGIN TRANSACTION; DELETE FROM {table} WHERE TRUE; COMMIT TRANSACTION")
+    assert rows(admin, f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 0}]
+
+
 def test_a_null_in_a_required_column_is_refused(admin: Client, dataset: str) -> None:
     rows(admin, f"CREATE TABLE {dataset}.strict (id INT64 NOT NULL)")
     with pytest.raises(exceptions.BadRequest, match="Required field id cannot be null"):
