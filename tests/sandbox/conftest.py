@@ -21,10 +21,12 @@ STANDINS = Path(__file__).parent / "standins"
 # Starts a sandbox and stays, as a program that uses the library does. With "fork" it first leaves
 # a child behind that holds copies of all its descriptors.
 HOST = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 import sandbox.services
 from sandbox.supervisor import Sandbox
+# What a shell runs in the background is deaf to Ctrl-C, and so would this be.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root, services, standins, how = sys.argv[1:]
 sandbox.services.__path__.append(standins)
 with Sandbox(Path(root), services.split(","), lambda line: print(line, flush=True), grace_s=1.0):
