@@ -27,6 +27,7 @@ _WRITES = (
 )
 _NEEDS_GOOGLE = (exp.Export, exp.LoadData, exp.Grant)
 _LONGEST = 1024 * 1024
+_STEERING = (exp.Transaction, exp.Commit, exp.Rollback, exp.Command)
 _HARMLESS_IN_A_SCRIPT = (exp.Query, exp.Declare, exp.Set)
 # Statements that sqlglot does not take apart, and that bqemulator runs all the same.
 _PASSED_ON = frozenset(
@@ -85,9 +86,11 @@ class Statement:
 
     @property
     def is_one_transaction(self) -> bool:
-        """Whether it is a script that begins a transaction first of all and commits it last."""
-        first, last = self.trees[0], self.trees[-1]
-        return isinstance(first, exp.Transaction) and isinstance(last, exp.Commit)
+        """Whether it is a script that begins a transaction, commits it last, and catches nothing
+        in between."""
+        first, between, last = self.trees[0], self.trees[1:-1], self.trees[-1]
+        is_whole = isinstance(first, exp.Transaction) and isinstance(last, exp.Commit)
+        return is_whole and not any(isinstance(tree, _STEERING) for tree in between)
 
 
 def parse(sql: str) -> Statement:

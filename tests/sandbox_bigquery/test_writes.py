@@ -84,6 +84,17 @@ def test_a_transaction_that_fails_leaves_nothing(admin: Client, table: str) -> N
     assert rows(admin, f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 0}]
 
 
+def test_a_transaction_that_fails_leaves_the_one_before_it(admin: Client, table: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="no more of it"):
+        rows(
+            admin,
+            f"BEGIN TRANSACTION; DELETE FROM {table} WHERE id > 4; COMMIT TRANSACTION; "
+            f"BEGIN TRANSACTION; DELETE FROM {table} WHERE TRUE; SELECT ERROR('no more of it'); "
+            "COMMIT TRANSACTION",
+        )
+    assert rows(admin, f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 4}]
+
+
 def test_a_null_in_a_required_column_is_refused(admin: Client, dataset: str) -> None:
     rows(admin, f"CREATE TABLE {dataset}.strict (id INT64 NOT NULL)")
     with pytest.raises(exceptions.BadRequest, match="Required field id cannot be null"):
